@@ -1,0 +1,1 @@
+//! Vectors, simulated network and interop with real peers.

@@ -1,0 +1,3 @@
+//! The command `farcall`.
+
+fn main() {}

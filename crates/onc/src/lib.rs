@@ -1,0 +1,1 @@
+//! Sans-io ONC RPC: messages, records, authentication flavours, client, server, duplicate request cache.

@@ -1,0 +1,1 @@
+//! Remote procedure calls that speak the standards: ONC RPC clients and servers.

@@ -1,0 +1,1 @@
+//! XDR over one bounded cursor: the bytes of a call.
