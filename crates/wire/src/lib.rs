@@ -1,1 +1,29 @@
 //! XDR over one bounded cursor: the bytes of a call.
+//!
+//! This is the ground floor of Farcall. It turns values into bytes and bytes into values, and it
+//! knows nothing of calls, sockets, clocks or keys. Everything that decodes works on a
+//! [`Reader`], which refuses to read, count, allocate or recurse beyond its [`Limits`];
+//! everything that encodes first adds up its exact [`Size`] and then fills exactly that many
+//! bytes through a [`Writer`].
+//!
+//! Modules, from the ground up:
+//!
+//! - [`error`]: what can be wrong with bytes ([`DecodeError`]) and with our own values
+//!   ([`EncodeError`]);
+//! - [`cursor`]: the bounded reader;
+//! - [`write`](mod@write): the size pass, the writer, and the queue of bytes to transmit;
+//! - [`text`]: [`Str`], a string as XDR means it: bytes;
+//! - [`xdr`]: RFC 4506, as the traits [`Encode`] and [`Decode`].
+
+pub mod cursor;
+pub mod error;
+pub mod text;
+pub mod write;
+pub mod xdr;
+
+pub use bytes::Bytes;
+pub use cursor::{Limits, Padding, Reader};
+pub use error::{At, DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
+pub use text::Str;
+pub use write::{Size, TransmitQueue, Writer};
+pub use xdr::{Decode, DecodeOwned, Encode, Quadruple};
