@@ -15,10 +15,10 @@
 //! - [`text`]: [`Str`], a string as XDR means it: bytes;
 //! - [`xdr`]: RFC 4506, as the traits [`Encode`] and [`Decode`].
 
-pub mod cursor;
 pub mod error;
-pub mod text;
+pub mod cursor;
 pub mod write;
+pub mod text;
 pub mod xdr;
 
 pub use bytes::Bytes;
