@@ -1,6 +1,16 @@
 //! Sans-io ONC RPC: messages, records, authentication flavours, client, server, duplicate request cache.
 //!
 //! Nothing here opens a socket, reads a clock or draws a random number: bytes, instants and seeds are arguments.
-//! Modules from the ground up; each uses only those above it:
+//!
+//! Modules, from the ground up; each uses only those above it:
+//!
+//! - [`record`]: the boundaries of messages on a byte stream;
+//! - [`seed`]: randomness as an argument;
+//! - [`auth`]: credentials, verifiers, and the flavours `AUTH_SYS` and `AUTH_SHORT`;
+//! - [`msg`]: the headers of calls and replies.
 
+mod number;
 pub mod record;
+pub mod seed;
+pub mod auth;
+pub mod msg;
