@@ -11,19 +11,22 @@
 //! - [`error`]: what can be wrong with bytes ([`DecodeError`]) and with our own values
 //!   ([`EncodeError`]);
 //! - [`cursor`]: the bounded reader;
-//! - [`write`](mod@write): the size pass, the writer, and the queue of bytes to transmit;
+//! - [`write`](mod@write): the size pass and the writer;
 //! - [`text`]: [`Str`], a string as XDR means it: bytes;
-//! - [`xdr`]: RFC 4506, as the traits [`Encode`] and [`Decode`].
+//! - [`xdr`]: RFC 4506, as the traits [`Encode`] and [`Decode`];
+//! - [`transmit`]: the queue of bytes to transmit.
 
 pub mod error;
 pub mod cursor;
 pub mod write;
 pub mod text;
 pub mod xdr;
+pub mod transmit;
 
 pub use bytes::Bytes;
 pub use cursor::{Limits, Padding, Reader};
 pub use error::{At, DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
 pub use text::Str;
-pub use write::{Size, TransmitQueue, Writer};
+pub use transmit::TransmitQueue;
+pub use write::{Size, Writer};
 pub use xdr::{Decode, DecodeOwned, Encode, Quadruple};

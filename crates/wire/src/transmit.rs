@@ -1,0 +1,247 @@
+//! The queue of bytes to transmit: where a value becomes part of a stream.
+//!
+//! One growing buffer a connection, in which an encoded value is one reservation. Large opaque
+//! data that is already shared ([`Bytes`]) is not copied: the queue remembers where it belongs
+//! and hands it to the kernel from where it lies. This file does no I/O.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::error::{EncodeError, EncodeErrorKind as Kind};
+use crate::write::{Cut, SHARE_FROM, Size, Writer};
+use crate::xdr::Encode;
+
+/// Longest message that is encoded, in bytes: what a record mark can say.
+pub const MAX_MESSAGE: usize = 0x7fff_ffff - 1024;
+
+/// Memory that an empty queue keeps for the next message.
+const KEEP: usize = 256 << 10;
+
+/// Bytes waiting to be transmitted: one growing head, and shared data that stands in between.
+///
+/// Positions in the head are counted from the first byte the queue ever held, modulo
+/// `usize::MAX + 1`, so that taking bytes from the front moves nothing.
+#[derive(Debug, Default)]
+pub struct TransmitQueue {
+    head: BytesMut,
+    /// Count of the head's first byte.
+    base: usize,
+    cuts: VecDeque<Cut>,
+    /// Bytes in `cuts`.
+    shared: usize,
+}
+
+impl TransmitQueue {
+    /// An empty queue; it holds no memory until something is appended.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes waiting.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.head.len().saturating_add(self.shared)
+    }
+
+    /// Whether nothing waits.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.cuts.is_empty()
+    }
+
+    /// Appends a value and returns its length on the wire.
+    ///
+    /// # Errors
+    /// What [`Encode::measure`] found; nothing is appended then.
+    #[inline]
+    pub fn append<T: Encode + ?Sized>(&mut self, value: &T) -> Result<usize, EncodeError> {
+        self.append_after(value, |_| [])
+    }
+
+    /// Appends a block that depends on the length of the value behind it (a record mark, a
+    /// header), and then the value. Returns the value's length, the block not counted.
+    ///
+    /// # Errors
+    /// What [`Encode::measure`] found; nothing is appended then.
+    #[inline]
+    pub fn append_after<T: Encode + ?Sized, const N: usize>(
+        &mut self,
+        value: &T,
+        block: impl FnOnce(usize) -> [u8; N],
+    ) -> Result<usize, EncodeError> {
+        let mut size = Size::new();
+        value.measure(&mut size)?;
+        let total = size.total();
+        if total > MAX_MESSAGE {
+            return Err(EncodeError::new(Kind::TooLarge));
+        }
+        let mut w = self.room(size.inline().saturating_add(N));
+        w.array(block(total));
+        value.encode(&mut w);
+        debug_assert!(
+            w.is_full(),
+            "{} measured bytes were not written",
+            w.rest.len()
+        );
+        self.shared = self
+            .shared
+            .saturating_add(total.saturating_sub(size.inline()));
+        Ok(total)
+    }
+
+    /// A writer over `n` fresh bytes at the end.
+    #[inline]
+    fn room(&mut self, n: usize) -> Writer<'_> {
+        let start = self.head.len();
+        let len = start.saturating_add(n);
+        self.head.resize(len, 0);
+        let end = self.base.wrapping_add(len);
+        let rest = self.head.get_mut(start..).unwrap_or_default();
+        Writer {
+            rest,
+            end,
+            cuts: Some(&mut self.cuts),
+            overrun: false,
+        }
+    }
+
+    /// Appends bytes as they are.
+    #[inline]
+    pub fn put_slice(&mut self, bytes: &[u8]) {
+        self.head.extend_from_slice(bytes);
+    }
+
+    /// Appends shared bytes as they are; large ones are not copied.
+    pub fn put_bytes(&mut self, data: &Bytes) {
+        if data.len() < SHARE_FROM {
+            return self.put_slice(data);
+        }
+        let at = self.base.wrapping_add(self.head.len());
+        self.shared = self.shared.saturating_add(data.len());
+        self.cuts.push_back(Cut {
+            at,
+            data: data.clone(),
+        });
+    }
+
+    /// Moves everything from `other` behind what waits here.
+    pub fn append_queue(&mut self, other: &mut TransmitQueue) {
+        if self.is_empty() {
+            std::mem::swap(self, other);
+            return;
+        }
+        let shift = self
+            .base
+            .wrapping_add(self.head.len())
+            .wrapping_sub(other.base);
+        self.head.extend_from_slice(&other.head);
+        self.shared = self.shared.saturating_add(other.shared);
+        for cut in other.cuts.drain(..) {
+            self.cuts.push_back(Cut {
+                at: cut.at.wrapping_add(shift),
+                data: cut.data,
+            });
+        }
+        other.clear();
+    }
+
+    /// The first part of what waits, as slices for a vectored write. Returns how many of `slices`
+    /// were filled.
+    pub fn io_slices<'s>(&'s self, slices: &mut [IoSlice<'s>]) -> usize {
+        let mut parts = self.parts();
+        let mut filled = 0_usize;
+        for (slot, part) in slices.iter_mut().zip(&mut parts) {
+            *slot = IoSlice::new(part);
+            filled = filled.saturating_add(1);
+        }
+        filled
+    }
+
+    /// All that waits, in order, as contiguous parts; none is empty.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest: &[u8] = &self.head;
+        let mut position = self.base;
+        let mut cuts = self.cuts.iter().peekable();
+        std::iter::from_fn(move || {
+            if let Some(cut) = cuts.peek() {
+                let before = cut.at.wrapping_sub(position);
+                if before == 0 {
+                    return cuts.next().map(|cut| &cut.data[..]);
+                }
+                let (part, tail) = rest.split_at_checked(before)?;
+                (rest, position) = (tail, cut.at);
+                return Some(part);
+            }
+            (!rest.is_empty()).then(|| std::mem::take(&mut rest))
+        })
+    }
+
+    /// Takes `n` bytes from the front: they have been transmitted.
+    pub fn advance(&mut self, mut n: usize) {
+        while n > 0 && !self.is_empty() {
+            let before = match self.cuts.front() {
+                Some(cut) => cut.at.wrapping_sub(self.base),
+                None => self.head.len(),
+            };
+            n = match before {
+                0 => self.advance_cut(n),
+                before => self.advance_head(n.min(before), n),
+            };
+        }
+        if self.is_empty() {
+            self.recycle();
+        }
+    }
+
+    fn advance_head(&mut self, step: usize, n: usize) -> usize {
+        let step = step.min(self.head.len());
+        self.head.advance(step);
+        self.base = self.base.wrapping_add(step);
+        n.saturating_sub(step.max(1))
+    }
+
+    fn advance_cut(&mut self, n: usize) -> usize {
+        let Some(cut) = self.cuts.front_mut() else {
+            return 0;
+        };
+        let step = n.min(cut.data.len());
+        cut.data.advance(step);
+        self.shared = self.shared.saturating_sub(step);
+        if cut.data.is_empty() {
+            self.cuts.pop_front();
+        }
+        n.saturating_sub(step)
+    }
+
+    /// Starts over in the memory at hand, unless it grew beyond what is worth keeping.
+    fn recycle(&mut self) {
+        self.base = 0;
+        if self.head.capacity() > KEEP {
+            self.head = BytesMut::new();
+        }
+    }
+
+    /// Forgets everything that waits.
+    pub fn clear(&mut self) {
+        self.head.clear();
+        self.cuts.clear();
+        self.shared = 0;
+        self.recycle();
+    }
+
+    /// Gives back the memory of an empty queue.
+    pub fn release(&mut self) {
+        if self.is_empty() {
+            *self = Self::new();
+        }
+    }
+
+    /// All that waits, copied into one vector.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.len());
+        self.parts().for_each(|part| all.extend_from_slice(part));
+        all
+    }
+}
