@@ -1,0 +1,52 @@
+//! All of continuous integration, as steps that a person can run one by one.
+
+use anyhow::Result;
+
+use crate::step::{Outcome, Report};
+use crate::{deny, fuzz, r#gen, layers, requirements, run, suite};
+
+/// How long each fuzz target runs: in a usual run, and with `--full`.
+const FUZZ_SECONDS: [u64; 2] = [4, 60];
+
+/// Everything; `full` runs longer where longer finds more.
+pub(crate) fn run(full: bool) -> bool {
+    let mut report = Report::default();
+    report.step("format", format);
+    report.step("layers", layers::check);
+    report.step("requirements", requirements::check);
+    report.step("clippy", clippy);
+    report.step("generated", r#gen::check);
+    report.step("docs", docs);
+    suite::run(&mut report, &[]);
+    report.step("fuzz", || fuzz::smoke(FUZZ_SECONDS[usize::from(full)], &[]));
+    report.step("deny", deny::check);
+    report.finish()
+}
+
+/// Formatting, as rustfmt wants it.
+pub(crate) fn format() -> Result<Outcome> {
+    run::run(&mut run::cargo(&["fmt", "--all", "--check"]))?;
+    Ok(Outcome::pass("rustfmt"))
+}
+
+/// Warnings of the compiler and of clippy are errors.
+pub(crate) fn clippy() -> Result<Outcome> {
+    let arguments = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    run::run(&mut run::cargo(&arguments))?;
+    Ok(Outcome::pass("no warnings"))
+}
+
+/// The documentation builds without a warning.
+pub(crate) fn docs() -> Result<Outcome> {
+    let mut command = run::cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+    run::run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(Outcome::pass("no warnings"))
+}
