@@ -7,10 +7,12 @@
 //! - [`record`]: the boundaries of messages on a byte stream;
 //! - [`seed`]: randomness as an argument;
 //! - [`auth`]: credentials, verifiers, and the flavours `AUTH_SYS` and `AUTH_SHORT`;
-//! - [`msg`]: the headers of calls and replies.
+//! - [`msg`]: the headers of calls and replies;
+//! - [`server`]: what a server does with a message before a program sees it.
 
 mod number;
 pub mod record;
 pub mod seed;
 pub mod auth;
 pub mod msg;
+pub mod server;

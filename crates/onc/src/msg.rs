@@ -129,6 +129,29 @@ pub enum CallFault {
     },
 }
 
+impl std::fmt::Display for CallFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Truncated { len } => write!(f, "message of {len} bytes, too short for a header"),
+            Self::NotACall { xid, kind } => {
+                write!(f, "message {xid:#010x} has type {kind}, expected CALL")
+            }
+            Self::RpcMismatch { xid, version } => {
+                write!(f, "call {xid:#010x} has RPC version {version}, expected 2")
+            }
+            Self::Garbage { xid } => write!(f, "call {xid:#010x} ends within its header"),
+            Self::BadCredential { xid } => {
+                write!(f, "call {xid:#010x} has a credential over {MAX_BODY} bytes")
+            }
+            Self::BadVerifier { xid } => {
+                write!(f, "call {xid:#010x} has a verifier over {MAX_BODY} bytes")
+            }
+        }
+    }
+}
+
+impl std::error::Error for CallFault {}
+
 /// Reads the header of a call; the arguments begin at the returned offset. Allocates nothing.
 ///
 /// # Errors
