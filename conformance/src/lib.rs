@@ -1,1 +1,14 @@
 //! Vectors, simulated network and interop with real peers.
+//!
+//! The only crate that may use every other. What stands here is what its tests are made of:
+//!
+//! - [`case`]: the count of interop cases, which continuous integration compares with
+//!   `interop.toml`;
+//! - [`peer`]: real peers as child processes: libtirpc, rpcbind, tshark;
+//! - [`network`]: a network of a test's own, with its own loopback, port 111 and `/run`;
+//! - [`probe`]: raw messages, well-formed or not, without any of our own codecs.
+
+pub mod case;
+pub mod peer;
+pub mod network;
+pub mod probe;

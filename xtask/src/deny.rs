@@ -15,6 +15,8 @@ pub(crate) fn check() -> Result<Outcome> {
     }
     run::run(&mut run::cargo(&[
         "deny",
+        "--log-level",
+        "error",
         "--workspace",
         "check",
         "bans",

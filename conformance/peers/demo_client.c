@@ -1,0 +1,51 @@
+/* Calls the demo program through rpcbind, prints what came back, one line a call.
+   Arguments: HOST NETID [sys]. */
+#include "demo.h"
+#include <stdio.h>
+#include <string.h>
+
+int main(int count, char **arguments)
+{
+    struct timeval limit = {3, 0};
+    xdrproc_t nothing = (xdrproc_t)xdr_void;
+    CLIENT *client = clnt_create(arguments[1], DEMO_PROG, DEMO_V1, arguments[2]);
+    enum clnt_stat status;
+    str text = 0;
+    int sum = 0;
+    node second = {-2, NULL}, first = {1, &second};
+    char data[5] = {0, 1, 2, 3, 4};
+    blob in, out;
+    rpcvers_t bad = 9;
+
+    if (!client) {
+        clnt_pcreateerror(arguments[1]);
+        return 1;
+    }
+    if (count > 3)
+        client->cl_auth = authunix_create_default();
+    status = clnt_call(client, 0, nothing, 0, nothing, 0, limit);
+    printf("null: %s\n", clnt_sperrno(status));
+    status = echo_1("hello", &text, client);
+    printf("echo: %s %s\n", clnt_sperrno(status), text ? text : "-");
+    status = add_1(40, 2, &sum, client);
+    printf("add: %s %d\n", clnt_sperrno(status), sum);
+    memset(&in, 0, sizeof in);
+    memset(&out, 0, sizeof out);
+    in.data.data_len = sizeof data;
+    in.data.data_val = data;
+    in.h = 1LL << 40;
+    in.d = -0.5;
+    in.s.c = BLUE;
+    in.list = &first;
+    status = blob_1(in, &out, client);
+    printf("blob: %s %u %lld %g %d", clnt_sperrno(status), out.data.data_len, (long long)out.h,
+           out.d, out.s.c == RED ? out.s.shape_u.r : -1);
+    for (node *n = out.list; n; n = n->next)
+        printf(" %d", n->v);
+    status = clnt_call(client, 77, nothing, 0, nothing, 0, limit);
+    printf("\nunknown procedure: %s\n", clnt_sperrno(status));
+    clnt_control(client, CLSET_VERS, (char *)&bad);
+    status = clnt_call(client, 1, nothing, 0, nothing, 0, limit);
+    printf("unknown version: %s\n", clnt_sperror(client, ""));
+    return 0;
+}

@@ -1,0 +1,78 @@
+/* The demo program on libtirpc. Any argument makes its connections non-blocking. */
+#include "demo.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern void demo_prog_1(struct svc_req *, SVCXPRT *);
+extern void demo_prog_2(struct svc_req *, SVCXPRT *);
+
+bool_t echo_1_svc(str text, str *result, struct svc_req *call)
+{
+    *result = strdup(text);
+    return TRUE;
+}
+
+bool_t add_1_svc(int a, int b, int *result, struct svc_req *call)
+{
+    *result = a + b;
+    return TRUE;
+}
+
+bool_t blob_1_svc(blob in, blob *result, struct svc_req *call)
+{
+    node **tail = &result->list;
+
+    memset(result, 0, sizeof *result);
+    result->data.data_len = in.data.data_len;
+    result->data.data_val = malloc(in.data.data_len + 1);
+    memcpy(result->data.data_val, in.data.data_val, in.data.data_len);
+    result->h = in.h + 1;
+    result->d = in.d * 2;
+    result->s.c = RED;
+    result->s.shape_u.r = 42;
+    for (node *n = in.list; n; n = n->next) {
+        *tail = calloc(1, sizeof **tail);
+        (*tail)->v = n->v;
+        tail = &(*tail)->next;
+    }
+    return TRUE;
+}
+
+bool_t echo2_2_svc(str text, str *result, struct svc_req *call)
+{
+    *result = strdup(text);
+    return TRUE;
+}
+
+bool_t oneway_2_svc(str text, void *result, struct svc_req *call)
+{
+    return FALSE; /* no reply */
+}
+
+int demo_prog_1_freeresult(SVCXPRT *transport, xdrproc_t xdr, caddr_t result)
+{
+    xdr_free(xdr, result);
+    return 1;
+}
+
+int demo_prog_2_freeresult(SVCXPRT *transport, xdrproc_t xdr, caddr_t result)
+{
+    xdr_free(xdr, result);
+    return 1;
+}
+
+int main(int count, char **arguments)
+{
+    int largest = 1 << 20;
+    int first, second;
+
+    if (count > 1)
+        rpc_control(RPC_SVC_CONNMAXREC_SET, &largest);
+    first = svc_create(demo_prog_1, DEMO_PROG, DEMO_V1, "visible");
+    second = svc_create(demo_prog_2, DEMO_PROG, DEMO_V2, "visible");
+    printf("ready on %d and %d transports\n", first, second);
+    fflush(stdout);
+    svc_run();
+    return 1;
+}

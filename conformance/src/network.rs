@@ -1,0 +1,81 @@
+//! A network of a test's own: its loopback, its port 111, its `/run`.
+//!
+//! The test starts itself a second time under `unshare`, in fresh network and mount namespaces,
+//! and there runs its body. Root needs nothing else; other users also get a user namespace where
+//! the system allows it. Nothing outside is touched, and all of it is gone with the process.
+
+use std::process::Command;
+
+use crate::{case, peer};
+
+/// Set in the process that runs inside.
+const INSIDE: &str = "FARCALL_INSIDE_NETWORK";
+
+/// What makes the fresh namespaces usable: loopback up, an empty `/run`, a folder for rpcbind
+/// that belongs to the user to which it drops its privileges.
+const PREPARE: &str = "\
+set -e
+PATH=$PATH:/usr/sbin:/sbin
+ip link set lo up
+mount -t tmpfs tmpfs /run
+mkdir -p /run/rpcbind
+chown _rpc /run/rpcbind 2>/dev/null || true
+exec \"$@\"";
+
+/// Runs the body of a test in a network of its own; `test` is the test's full name as the test
+/// runner knows it. Use [`network_test!`](crate::network_test), which knows it.
+///
+/// # Panics
+/// When the body does, or in continuous integration when there can be no such network.
+pub fn run(test: &str, body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    if !peer::available(&["unshare", "ip"]) {
+        return;
+    }
+    let namespaces = if nix::unistd::geteuid().is_root() {
+        "-nm"
+    } else {
+        "-rnm"
+    };
+    if !Command::new("unshare")
+        .args([namespaces, "true"])
+        .status()
+        .is_ok_and(|done| done.success())
+    {
+        return case::skipped("no network namespaces for this user");
+    }
+    let own = std::env::current_exe().expect("the path of this test program");
+    let status = Command::new("unshare")
+        .args([namespaces, "sh", "-c", PREPARE, "sh"])
+        .arg(own)
+        .args([test, "--exact", "--nocapture", "--include-ignored"])
+        .env(INSIDE, "1")
+        .status()
+        .expect("start unshare");
+    assert!(status.success(), "{test} inside its own network: {status}");
+}
+
+/// A test whose body runs in a network of its own.
+///
+/// ```
+/// farcall_conformance::network_test! {
+///     /// Port 111 is free there.
+///     fn binds_port_111() {
+///         std::net::TcpListener::bind(("127.0.0.1", 111)).unwrap();
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! network_test {
+    ($($(#[$attribute:meta])* fn $name:ident() $body:block)+) => {$(
+        $(#[$attribute])*
+        #[test]
+        fn $name() {
+            let path = concat!(module_path!(), "::", stringify!($name));
+            let test = path.split_once("::").map_or(path, |(_, rest)| rest);
+            $crate::network::run(test, || $body);
+        }
+    )+};
+}

@@ -1,0 +1,39 @@
+//! Real peers as child processes: started, awaited, and ended by their id.
+//!
+//! A peer's files lie in a scratch folder that goes away with it. A peer is ready when it says
+//! so in a line or when its port accepts, never after a fixed time.
+
+pub mod process;
+pub mod scratch;
+pub mod rpcbind;
+pub mod tirpc;
+pub mod tshark;
+
+pub use process::Process;
+pub use scratch::Scratch;
+
+use std::path::PathBuf;
+
+/// Where a program lies, in the folders of daemons too.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let daemons = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let mut places = std::env::split_paths(&path).chain(daemons);
+    places.find_map(|folder| Some(folder.join(program)).filter(|path| path.is_file()))
+}
+
+/// Whether all of these programs are here; says what is missing.
+///
+/// # Panics
+/// In continuous integration, when one is missing.
+pub fn available(programs: &[&str]) -> bool {
+    let missing: Vec<&str> = programs
+        .iter()
+        .copied()
+        .filter(|name| find(name).is_none())
+        .collect();
+    if !missing.is_empty() {
+        crate::case::skipped(&format!("no {} on this machine", missing.join(", ")));
+    }
+    missing.is_empty()
+}
