@@ -8,7 +8,8 @@
 //! - [`seed`]: randomness as an argument;
 //! - [`auth`]: credentials, verifiers, and the flavours `AUTH_SYS` and `AUTH_SHORT`;
 //! - [`msg`]: the headers of calls and replies;
-//! - [`server`]: what a server does with a message before a program sees it.
+//! - [`server`]: what a server does with a message before a program sees it;
+//! - [`client`]: calls out, replies matched, time-outs, retransmission.
 
 mod number;
 pub mod record;
@@ -16,3 +17,4 @@ pub mod seed;
 pub mod auth;
 pub mod msg;
 pub mod server;
+pub mod client;

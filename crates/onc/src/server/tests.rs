@@ -1,5 +1,10 @@
 //! The order of checks, and every answer of the behaviour table that concerns a message's header.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects
+)]
 
 use super::*;
 use crate::auth::{AuthBlock, ShortConfig, ShortTable};
