@@ -204,7 +204,7 @@ impl Registry {
     ) -> Admission<'a> {
         let (header, args) = match parse_call(message) {
             Ok(parsed) => parsed,
-            Err(fault) => return answer_fault(fault, framing),
+            Err(fault) => return answer_fault(fault, framing, message.len()),
         };
         let xid = header.xid;
         let caller = match self.authenticate(&header, shorts) {
@@ -309,10 +309,14 @@ impl Accepts {
     }
 }
 
-/// What a message that is no proper call gets.
+/// Shortest datagram that is answered, in bytes: the refusal of another RPC version takes as many, and an answer
+/// must not be longer than what asked for it.
+const SHORTEST_ANSWERED: usize = 24;
+
+/// What a message of `len` bytes that is no proper call gets.
 // req: onc-5531-9-errors
 #[cold]
-fn answer_fault(fault: CallFault, framing: Framing) -> Admission<'static> {
+fn answer_fault(fault: CallFault, framing: Framing, len: usize) -> Admission<'static> {
     let (xid, body) = match (fault, framing) {
         (CallFault::Truncated { .. } | CallFault::NotACall { .. }, Framing::Stream) => {
             return Admission::Close(fault);
@@ -324,6 +328,9 @@ fn answer_fault(fault: CallFault, framing: Framing) -> Admission<'static> {
             return Admission::Silent(fault);
         }
         (CallFault::Garbage { xid }, Framing::Stream) => (xid, ReplyBody::GarbageArgs),
+        (CallFault::RpcMismatch { .. }, Framing::Datagram) if len < SHORTEST_ANSWERED => {
+            return Admission::Silent(fault);
+        }
         (CallFault::RpcMismatch { xid, .. }, _) => (xid, ReplyBody::OTHER_RPC_VERSION),
         (CallFault::BadCredential { xid }, _) => (xid, ReplyBody::AuthError(AuthStat::BADCRED)),
         (CallFault::BadVerifier { xid }, _) => (xid, ReplyBody::AuthError(AuthStat::BADVERF)),

@@ -250,6 +250,19 @@ fn half_headers_are_answered_on_a_stream_and_dropped_as_datagrams() {
 }
 
 #[test]
+fn no_datagram_is_answered_with_a_longer_one() {
+    let message = with_word(call(10, 4, 1, &sys()), 8, 3);
+    for cut in 12..message.len() {
+        let fault = CallFault::RpcMismatch {
+            xid: XID,
+            version: 3,
+        };
+        let answered = admit(&message[..cut], Framing::Datagram) != Admission::Silent(fault);
+        assert_eq!(answered, cut >= 24, "cut at {cut}");
+    }
+}
+
+#[test]
 fn a_reply_sent_to_a_server_is_not_answered() {
     for kind in [1, 2] {
         let message = with_word(call(10, 4, 1, &sys()), 4, kind);
