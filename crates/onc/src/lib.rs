@@ -9,6 +9,7 @@
 //! - [`auth`]: credentials, verifiers, and the flavours `AUTH_SYS` and `AUTH_SHORT`;
 //! - [`msg`]: the headers of calls and replies;
 //! - [`server`]: what a server does with a message before a program sees it;
+//! - [`drc`]: the duplicate request cache;
 //! - [`client`]: calls out, replies matched, time-outs, retransmission.
 
 mod number;
@@ -17,4 +18,5 @@ pub mod seed;
 pub mod auth;
 pub mod msg;
 pub mod server;
+pub mod drc;
 pub mod client;
