@@ -4,6 +4,7 @@
 //!
 //! Modules, from the ground up; each uses only those above it:
 //!
+//! - [`uaddr`]: universal addresses and netids, as rpcbind writes them;
 //! - [`record`]: the boundaries of messages on a byte stream;
 //! - [`seed`]: randomness as an argument;
 //! - [`auth`]: credentials, verifiers, and the flavours `AUTH_SYS` and `AUTH_SHORT`;
@@ -13,6 +14,7 @@
 //! - [`client`]: calls out, replies matched, time-outs, retransmission.
 
 mod number;
+pub mod uaddr;
 pub mod record;
 pub mod seed;
 pub mod auth;
