@@ -14,6 +14,7 @@
 //! - [`write`](mod@write): the size pass and the writer;
 //! - [`text`]: [`Str`], a string as XDR means it: bytes;
 //! - [`xdr`]: RFC 4506, as the traits [`Encode`] and [`Decode`];
+//! - [`compose`]: arrays, optional data and arguments whose parts carry bounds of their own;
 //! - [`transmit`]: the queue of bytes to transmit.
 
 pub mod error;
@@ -21,6 +22,7 @@ pub mod cursor;
 pub mod write;
 pub mod text;
 pub mod xdr;
+pub mod compose;
 pub mod transmit;
 
 pub use bytes::Bytes;
