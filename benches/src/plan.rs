@@ -1,0 +1,196 @@
+//! Who runs in which shape, and how long.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::process::{Placement, Program};
+use crate::shape::Transport::{self, Tcp, Udp};
+use crate::shape::{MEBIBYTE, Work};
+
+/// A pair of programs: `server` is this executable's role unless it is libtirpc's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub(crate) name: &'static str,
+    pub(crate) server: &'static str,
+    pub(crate) client: &'static str,
+}
+
+const fn peer(name: &'static str, server: &'static str, client: &'static str) -> Peer {
+    Peer {
+        name,
+        server,
+        client,
+    }
+}
+
+/// The physical limit all are divided by.
+pub(crate) const RAW: Peer = peer("raw", "raw", "load");
+pub(crate) const RAW_EPOLL: Peer = peer("raw-epoll", "raw-epoll", "load");
+const RAW_TOKIO: Peer = peer("raw-tokio", "raw-tokio", "raw-tokio");
+const RAW_TOKIO_LOAD: Peer = peer("raw-tokio+load", "raw-tokio", "load");
+pub(crate) const LIBTIRPC: Peer = peer("libtirpc", "libtirpc", "libtirpc");
+pub(crate) const LIBTIRPC_LOAD: Peer = peer("libtirpc+load", "libtirpc", "load");
+pub(crate) const TARPC: Peer = peer("tarpc", "tarpc", "tarpc");
+pub(crate) const TONIC: Peer = peer("tonic", "tonic", "tonic");
+
+/// One row of the plan.
+pub(crate) struct Shape {
+    pub(crate) name: &'static str,
+    pub(crate) work: Work,
+    pub(crate) flight: usize,
+    pub(crate) transport: Transport,
+    /// [`RAW`] first.
+    pub(crate) peers: &'static [Peer],
+}
+
+const fn shape(
+    name: &'static str,
+    work: Work,
+    flight: usize,
+    transport: Transport,
+    peers: &'static [Peer],
+) -> Shape {
+    Shape {
+        name,
+        work,
+        flight,
+        transport,
+        peers,
+    }
+}
+
+pub(crate) const SHAPES: &[Shape] = &[
+    shape(
+        "null-1",
+        Work::Null,
+        1,
+        Tcp,
+        &[RAW, RAW_EPOLL, RAW_TOKIO, LIBTIRPC, TARPC, TONIC],
+    ),
+    shape(
+        "echo32-1",
+        Work::Echo(32),
+        1,
+        Tcp,
+        &[RAW, LIBTIRPC, TARPC, TONIC],
+    ),
+    shape(
+        "echo1k-1",
+        Work::Echo(1024),
+        1,
+        Tcp,
+        &[RAW, RAW_TOKIO, LIBTIRPC, TARPC, TONIC],
+    ),
+    shape(
+        "echo32-64",
+        Work::Echo(32),
+        64,
+        Tcp,
+        &[RAW, RAW_TOKIO_LOAD, LIBTIRPC_LOAD, TARPC, TONIC],
+    ),
+    shape(
+        "read1m-1",
+        Work::Read(MEBIBYTE),
+        1,
+        Tcp,
+        &[RAW, LIBTIRPC, TARPC, TONIC],
+    ),
+    shape(
+        "read1m-8",
+        Work::Read(MEBIBYTE),
+        8,
+        Tcp,
+        &[RAW, LIBTIRPC_LOAD, TARPC, TONIC],
+    ),
+    shape(
+        "udp-null-1",
+        Work::Null,
+        1,
+        Udp,
+        &[RAW, LIBTIRPC, LIBTIRPC_LOAD],
+    ),
+    shape("udp-null-64", Work::Null, 64, Udp, &[RAW, LIBTIRPC_LOAD]),
+];
+
+/// How long and how often.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    pub(crate) rounds: usize,
+    pub(crate) warm: Duration,
+    pub(crate) measure: Duration,
+    pub(crate) codec: Duration,
+    pub(crate) idle: usize,
+    /// Calls under strace; twice that the second time.
+    pub(crate) traced: u64,
+    pub(crate) placements: &'static [Placement],
+    /// Others may use this share of the machine; beyond it a sample is taken again.
+    pub(crate) tolerated: f64,
+}
+
+const BOTH: &[Placement] = &[Placement::Same, Placement::Split];
+const fn milliseconds(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// A regular run.
+pub(crate) const FULL: Effort = Effort {
+    rounds: 6,
+    warm: milliseconds(60),
+    measure: milliseconds(200),
+    codec: milliseconds(100),
+    idle: 5_000,
+    traced: 3_200,
+    placements: BOTH,
+    tolerated: 0.2,
+};
+
+/// A look within some two minutes; [same] only, fewer rounds.
+pub(crate) const QUICK: Effort = Effort {
+    rounds: 3,
+    codec: milliseconds(40),
+    placements: &[Placement::Same],
+    ..FULL
+};
+
+/// Does every program still work and is every reply right? Its figures mean nothing.
+pub(crate) const SMOKE: Effort = Effort {
+    rounds: 1,
+    warm: milliseconds(10),
+    measure: milliseconds(20),
+    codec: milliseconds(4),
+    idle: 200,
+    traced: 640,
+    tolerated: 1.0,
+    ..QUICK
+};
+
+/// The programs of a run; libtirpc's may be missing, for a reason.
+pub(crate) struct Programs {
+    pub(crate) libtirpc: Result<PathBuf, String>,
+}
+
+impl Programs {
+    /// Whether both ends of `peer` are there.
+    pub(crate) fn has(&self, peer: Peer) -> bool {
+        self.libtirpc.is_ok() || (peer.server != "libtirpc" && peer.client != "libtirpc")
+    }
+
+    pub(crate) fn server(&self, name: &str, work: Work, transport: Transport) -> Result<Program> {
+        let program = self.program("server", name)?;
+        Ok(program.words(&format!("--work {work} --transport {transport}")))
+    }
+
+    /// A program of one kind: `server`, `client`, `codec`.
+    pub(crate) fn program(&self, kind: &str, name: &str) -> Result<Program> {
+        if name != "libtirpc" {
+            return Ok(Program::role(kind)?.words(name));
+        }
+        let folder = self
+            .libtirpc
+            .as_ref()
+            .map_err(|reason| anyhow::anyhow!("{reason}"));
+        Ok(Program::new(folder.context("libtirpc")?.join(kind)))
+    }
+}

@@ -1,0 +1,90 @@
+//! The raw programs once more on a bare single-thread tokio: what the runtime alone costs.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::load::stamp;
+use crate::options::Options;
+use crate::pace::{Pace, Report};
+use crate::process::announce;
+use crate::raw::Responder;
+use crate::shape::{MARK, Work, call_template, reply_template};
+
+/// The runtime every peer here gets: one thread.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime")
+}
+
+/// `server raw-tokio`.
+pub(crate) fn server(options: &Options) -> Result<()> {
+    let work: Work = options.required("work")?;
+    ensure!(
+        !matches!(work, Work::Read(_)),
+        "raw-tokio has no large replies"
+    );
+    runtime()?.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        announce(listener.local_addr()?)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            tokio::spawn(connection(stream, work));
+        }
+    })
+}
+
+async fn connection(mut stream: TcpStream, work: Work) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let mut responder = Responder::new(work);
+    let mut buffer = vec![0; 64 << 10];
+    let mut have = 0;
+    loop {
+        let n = stream.read(&mut buffer[have..]).await?;
+        if n == 0 {
+            return Ok(());
+        }
+        have += n;
+        let mut nowhere = std::io::sink();
+        let taken = responder.answer(&buffer[..have], &mut nowhere)?;
+        buffer.copy_within(taken..have, 0);
+        have -= taken;
+        stream.write_all(responder.gathered()).await?;
+        responder.gathered().clear();
+    }
+}
+
+/// `client raw-tokio`: one call in flight, one task.
+pub(crate) fn client(options: &Options) -> Result<Report> {
+    let work: Work = options.required("work")?;
+    ensure!(
+        options.required::<usize>("flight")? == 1,
+        "raw-tokio's client keeps one call in flight"
+    );
+    let address: String = options.required("address")?;
+    let pace = Pace::new(options.timing()?, work, 1);
+    runtime()?.block_on(async {
+        let mut stream = TcpStream::connect(&address).await?;
+        stream.set_nodelay(true)?;
+        let mut call = call_template(work);
+        let mut expected = reply_template(work);
+        let mut reply = vec![0; expected.len()];
+        let mut latencies = Vec::new();
+        let mut last = Instant::now();
+        for xid in 0_u32.. {
+            call[MARK..MARK + 4].copy_from_slice(&xid.to_be_bytes());
+            expected[MARK..MARK + 4].copy_from_slice(&xid.to_be_bytes());
+            stream.write_all(&call).await?;
+            stream.read_exact(&mut reply).await?;
+            ensure!(reply == expected, "not the reply to xid {xid}");
+            if !stamp(&pace, &mut last, &mut latencies)? {
+                break;
+            }
+        }
+        pace.report(latencies)
+    })
+}
