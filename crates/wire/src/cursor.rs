@@ -355,6 +355,22 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Everything that has not been read yet, as it is: a slice of the shared buffer if there is
+    /// one, otherwise a copy.
+    ///
+    /// # Errors
+    /// [`BudgetExceeded`](Kind::BudgetExceeded).
+    pub fn take_rest(&mut self) -> Result<Bytes, DecodeError> {
+        let data = self.slice(self.rest.len())?;
+        match self.shared {
+            Some(whole) if contains(whole, data) => Ok(whole.slice_ref(data)),
+            _ => {
+                self.charge(data.len())?;
+                Ok(Bytes::copy_from_slice(data))
+            }
+        }
+    }
+
     /// Takes `bytes` from the memory budget.
     ///
     /// # Errors

@@ -16,6 +16,29 @@ use crate::xdr::Encode;
 /// Longest message that is encoded, in bytes: what a record mark can say.
 pub const MAX_MESSAGE: usize = 0x7fff_ffff - 1024;
 
+/// A queue is a value that has been encoded already: an encoded call can be put into another queue,
+/// and put there again, without its shared parts being copied.
+impl Encode for TransmitQueue {
+    fn measure(&self, size: &mut Size) -> Result<(), EncodeError> {
+        size.add(self.head.len());
+        self.cuts.iter().for_each(|cut| size.raw_bytes(&cut.data));
+        Ok(())
+    }
+
+    fn encode(&self, w: &mut Writer<'_>) {
+        let mut rest: &[u8] = &self.head;
+        let mut position = self.base;
+        for cut in &self.cuts {
+            let before = cut.at.wrapping_sub(position);
+            let (part, tail) = rest.split_at_checked(before).unwrap_or((rest, &[]));
+            w.slice(part);
+            w.raw_bytes(&cut.data);
+            (rest, position) = (tail, cut.at);
+        }
+        w.slice(rest);
+    }
+}
+
 /// Memory that an empty queue keeps for the next message.
 const KEEP: usize = 256 << 10;
 

@@ -99,6 +99,15 @@ impl Size {
         Ok(())
     }
 
+    /// Bytes that are encoded already.
+    #[inline]
+    pub fn raw_bytes(&mut self, data: &Bytes) {
+        match data.len() < self.share_from {
+            true => self.add(data.len()),
+            false => self.shared = self.shared.saturating_add(data.len()),
+        }
+    }
+
     /// A count of `len`, checked against the declared `max`.
     ///
     /// # Errors
@@ -347,6 +356,21 @@ impl<'a> Writer<'a> {
     /// Variable-length opaque data that stays where it lies.
     fn share(&mut self, data: &Bytes) {
         self.length(data.len());
+        self.cut(data);
+        self.padding(data.len());
+    }
+
+    /// Bytes that are encoded already; large ones are shared, not copied.
+    #[inline]
+    pub fn raw_bytes(&mut self, data: &Bytes) {
+        match &self.cuts {
+            Some(_) if data.len() >= SHARE_FROM => self.cut(data),
+            _ => self.slice(data),
+        }
+    }
+
+    /// Notes that `data` stands here in the stream.
+    fn cut(&mut self, data: &Bytes) {
         let at = self.end.wrapping_sub(self.rest.len());
         if let Some(cuts) = &mut self.cuts {
             cuts.push_back(Cut {
@@ -354,6 +378,5 @@ impl<'a> Writer<'a> {
                 data: data.clone(),
             });
         }
-        self.padding(data.len());
     }
 }

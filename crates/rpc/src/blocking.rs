@@ -1,0 +1,579 @@
+//! The blocking client: one call at a time, made by the thread that wants the result.
+//!
+//! A call is one write and one read, nothing else, so this is the client with the lowest latency.
+//! It needs no runtime. It takes `&self`, and threads that share one wait for each other.
+
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use farcall_onc::client::{Client as Core, Incoming};
+use farcall_onc::msg::Target;
+use farcall_onc::record::{Assembler, Record, RecordError, RecordLimits};
+use farcall_wire::{Encode, Reader, TransmitQueue};
+
+use crate::client::link::{Link, failure, refused};
+use crate::client::{self, Decoder, Options, resolve};
+use crate::endpoint::{Endpoint, IntoEndpoint, Transport};
+use crate::error::{Cause, Error, Phase};
+use crate::program::Program;
+use crate::socket;
+use crate::stub::Raw;
+
+/// Room for one read, in bytes; any datagram fits.
+const ROOM: usize = 64 << 10;
+
+/// From how many missing bytes on a record is read into memory of its own.
+const LARGE: usize = 32 << 10;
+
+/// A connection to a server for calls that block their thread.
+pub struct Client {
+    inner: Mutex<Inner>,
+    options: Options,
+    endpoint: Endpoint,
+    address: Address,
+}
+
+/// Where it connects, again if it must.
+#[derive(Clone, Debug)]
+enum Address {
+    Inet(SocketAddr),
+    Unix(std::path::PathBuf),
+}
+
+struct Inner {
+    core: Core<()>,
+    socket: Option<Socket>,
+    out: TransmitQueue,
+    assembler: Assembler,
+    /// Where a read lands.
+    input: Box<[u8]>,
+    /// What the socket's time-out is set to.
+    patience: Duration,
+}
+
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Udp(UdpSocket),
+}
+
+impl Client {
+    /// Connects to `endpoint` for calls to a version of a program. Without a port in the
+    /// endpoint, the host's rpcbind is asked where that version is.
+    ///
+    /// # Errors
+    /// The host, the program or the port cannot be found, or the connection is refused.
+    pub fn connect(endpoint: impl IntoEndpoint, program: u32, version: u32) -> Result<Self, Error> {
+        Self::connect_with(endpoint, program, version, Options::default())
+    }
+
+    /// As [`connect`](Self::connect), with options. Of those that concern the connection only
+    /// `connect_timeout`, `limits` and `retransmit` apply.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_with(
+        endpoint: impl IntoEndpoint,
+        program: u32,
+        version: u32,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let endpoint = endpoint.into_endpoint()?;
+        let address = find(&endpoint, program, version)?;
+        let client = Self {
+            inner: Mutex::new(inner(&address, &endpoint, &options)),
+            options,
+            endpoint,
+            address,
+        };
+        client.with_inner(|inner| client.ensure(inner))?;
+        Ok(client)
+    }
+
+    /// The same server, over a connection of its own, with calls made under other options.
+    ///
+    /// # Errors
+    /// The connection is refused.
+    pub fn with_options(&self, options: Options) -> Result<Self, Error> {
+        let (endpoint, address) = (self.endpoint.clone(), self.address.clone());
+        let client = Self {
+            inner: Mutex::new(inner(&address, &endpoint, &options)),
+            options,
+            endpoint,
+            address,
+        };
+        client.with_inner(|inner| client.ensure(inner))?;
+        Ok(client)
+    }
+
+    fn with_inner<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
+        f(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Calls a procedure of a described program and waits for its result.
+    ///
+    /// # Errors
+    /// As the asynchronous client: see [`Error`].
+    pub fn call<A: Encode + ?Sized, T>(
+        &self,
+        program: &'static Program,
+        procedure: u32,
+        arguments: &A,
+        decode: Decoder<T>,
+    ) -> Result<T, Error> {
+        let target = Target {
+            program: program.number,
+            version: program.version,
+            procedure,
+        };
+        self.call_target(target, arguments, decode)
+            .map_err(|error| error.with_procedure(program.procedure_name(procedure)))
+    }
+
+    /// Calls a procedure by its numbers and waits for its result.
+    ///
+    /// # Errors
+    /// As the asynchronous client: see [`Error`].
+    pub fn call_target<A: Encode + ?Sized, T>(
+        &self,
+        target: Target,
+        arguments: &A,
+        decode: Decoder<T>,
+    ) -> Result<T, Error> {
+        self.with_inner(|inner| self.exchange(inner, target, arguments, decode))
+            .map_err(|error| error.with_peer(&self.endpoint))
+    }
+
+    fn exchange<A: Encode + ?Sized, T>(
+        &self,
+        inner: &mut Inner,
+        target: Target,
+        arguments: &A,
+        decode: Decoder<T>,
+    ) -> Result<T, Error> {
+        self.ensure(inner)?;
+        let begun = Instant::now();
+        let deadline = begun + self.options.timeout;
+        let auth = &self.options.auth;
+        let id = inner
+            .core
+            .call(begun, target, auth, arguments, Some(deadline), ())
+            .map_err(refused)?;
+        let result = inner.transfer(deadline, decode, &self.options);
+        if let Err(error) = &result {
+            inner.core.cancel(id);
+            if matches!(error.cause(), Cause::Io(..) | Cause::Disconnected(_)) {
+                inner.forget();
+            }
+        }
+        result
+    }
+
+    /// Connects unless it is connected.
+    fn ensure(&self, inner: &mut Inner) -> Result<(), Error> {
+        if inner.socket.is_some() {
+            return Ok(());
+        }
+        let failed = |e: io::Error| Error::io(Phase::Connect, &e).with_peer(&self.endpoint);
+        inner.socket = Some(self.open().map_err(failed)?);
+        inner.patience = Duration::ZERO;
+        inner.assembler = Assembler::new(record_limits(&self.options));
+        Ok(())
+    }
+
+    fn open(&self) -> io::Result<Socket> {
+        Ok(match &self.address {
+            Address::Unix(path) => Socket::Unix(UnixStream::connect(path)?),
+            Address::Inet(address) if self.endpoint.transport() == Transport::Udp => {
+                let any: SocketAddr = match address {
+                    SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+                    SocketAddr::V6(_) => ([0_u16; 8], 0).into(),
+                };
+                let socket = UdpSocket::bind(any)?;
+                socket.connect(address)?;
+                Socket::Udp(socket)
+            }
+            Address::Inet(address) => {
+                let stream = TcpStream::connect_timeout(address, self.options.connect_timeout)?;
+                socket::tune(&stream, &self.options.limits);
+                Socket::Tcp(stream)
+            }
+        })
+    }
+}
+
+fn record_limits(options: &Options) -> RecordLimits {
+    RecordLimits {
+        record: options.limits.record,
+        fragments: options.limits.fragments,
+    }
+}
+
+fn inner(address: &Address, endpoint: &Endpoint, options: &Options) -> Inner {
+    let config = Link::config(options);
+    let core = match address {
+        Address::Inet(server) if endpoint.transport() == Transport::Udp => {
+            Core::datagram(config, *server, &client::seed())
+        }
+        _ => Core::stream(config, &client::seed()),
+    };
+    Inner {
+        core,
+        socket: None,
+        out: TransmitQueue::new(),
+        assembler: Assembler::new(record_limits(options)),
+        input: vec![0; ROOM].into(),
+        patience: Duration::ZERO,
+    }
+}
+
+/// The address of `endpoint`; rpcbind is asked for the port if there is none.
+fn find(endpoint: &Endpoint, program: u32, version: u32) -> Result<Address, Error> {
+    let Endpoint::Host {
+        transport,
+        host,
+        port,
+    } = endpoint
+    else {
+        return Ok(Address::Unix(
+            endpoint
+                .path()
+                .unwrap_or(std::path::Path::new(""))
+                .to_owned(),
+        ));
+    };
+    let port = match port {
+        Some(port) => *port,
+        None => find_port(host, *transport, program, version)?,
+    };
+    let failed = |e: io::Error| Error::io(Phase::Resolve, &e).with_peer(endpoint);
+    let mut found = (host.as_str(), port).to_socket_addrs().map_err(failed)?;
+    found
+        .next()
+        .map(Address::Inet)
+        .ok_or_else(|| Error::local(Phase::Resolve, format!("{host} has no address")))
+}
+
+/// Asks the rpcbind of `host` for a port.
+fn find_port(host: &str, transport: Transport, program: u32, version: u32) -> Result<u16, Error> {
+    let other = if transport == Transport::Udp {
+        Transport::Tcp
+    } else {
+        Transport::Udp
+    };
+    let port = Some(resolve::RPCBIND_PORT);
+    let ask = |over| {
+        let binder = Endpoint::Host {
+            transport: over,
+            host: host.to_owned(),
+            port,
+        };
+        let asked = ask(&binder, transport, program, version)?;
+        Ok(asked.ok_or_else(|| resolve::not_registered(&binder, transport, program, version)))
+    };
+    ask(transport)
+        .or_else(|first| ask(other).map_err(|_| first))
+        .unwrap_or_else(|error: Error| {
+            Err(resolve::unreachable_binder(
+                host,
+                resolve::RPCBIND_PORT,
+                transport,
+                &error,
+            ))
+        })
+}
+
+fn ask(
+    binder: &Endpoint,
+    transport: Transport,
+    program: u32,
+    version: u32,
+) -> Result<Option<u16>, Error> {
+    let client = Client::connect_with(binder, resolve::RPCBIND, 4, resolve::options())?;
+    let mut last = None;
+    for question in resolve::questions(transport, program, version) {
+        match client.call_target(question.target, &Raw(&question.arguments), question.answer) {
+            Ok(port) => return Ok(port),
+            Err(error) if resolve::speaks_other_versions(&error) => last = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::local(Phase::Resolve, "rpcbind was not asked")))
+}
+
+impl Inner {
+    /// Sends what the core has and reads until the one reply has come.
+    fn transfer<T>(
+        &mut self,
+        deadline: Instant,
+        decode: Decoder<T>,
+        options: &Options,
+    ) -> Result<T, Error> {
+        if matches!(self.socket, Some(Socket::Udp(_))) {
+            return self.transfer_datagrams(deadline, decode, options);
+        }
+        self.send().map_err(|e| broken(&e, true))?;
+        loop {
+            let result = match self.assembler.pending() {
+                Some(missing) if missing > LARGE => {
+                    self.read_large(missing, deadline, decode, options)?
+                }
+                _ => self.read_batch(deadline, decode, options)?,
+            };
+            if let Some(result) = result {
+                return result;
+            }
+        }
+    }
+
+    /// Reads once and looks for the reply.
+    fn read_batch<T>(
+        &mut self,
+        deadline: Instant,
+        decode: Decoder<T>,
+        options: &Options,
+    ) -> Result<Option<Result<T, Error>>, Error> {
+        let mut input = std::mem::take(&mut self.input);
+        let read = self.read(&mut input, deadline, options);
+        let batch = input
+            .get(..*read.as_ref().unwrap_or(&0))
+            .unwrap_or_default();
+        let result = read
+            .map(drop)
+            .and_then(|()| self.records(batch, decode, options));
+        self.input = input;
+        result
+    }
+
+    /// Looks through a batch for the reply.
+    fn records<T>(
+        &mut self,
+        batch: &[u8],
+        decode: Decoder<T>,
+        options: &Options,
+    ) -> Result<Option<Result<T, Error>>, Error> {
+        let (mut at, mut result) = (0, None);
+        while let Some(record) = self.assembler.next(batch, &mut at).map_err(no_records)? {
+            result = match &record {
+                Record::InBatch(range) => {
+                    let message = batch.get(range.clone()).unwrap_or_default();
+                    self.take(message, Reader::with_limits, decode, options)
+                }
+                Record::Assembled(bytes) => self.take_shared(bytes, decode, options),
+            }
+            .or(result);
+        }
+        Ok(result)
+    }
+
+    /// Reads the rest of a large record straight into its own memory.
+    fn read_large<T>(
+        &mut self,
+        missing: usize,
+        deadline: Instant,
+        decode: Decoder<T>,
+        options: &Options,
+    ) -> Result<Option<Result<T, Error>>, Error> {
+        let room = self.assembler.room().min(missing);
+        let mut buffer = std::mem::take(self.assembler.buffer());
+        let have = buffer.len();
+        buffer.resize(have + room, 0);
+        let read = self.read(
+            buffer.get_mut(have..).unwrap_or_default(),
+            deadline,
+            options,
+        );
+        buffer.truncate(have + *read.as_ref().unwrap_or(&0));
+        *self.assembler.buffer() = buffer;
+        read?;
+        let record = self.assembler.filled().map_err(no_records)?;
+        Ok(record
+            .and_then(|record| self.take_shared(&record.bytes(&Bytes::new()), decode, options)))
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        self.core.poll_transmit(&mut self.out);
+        while !self.out.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 64];
+            let filled = self.out.io_slices(&mut slices);
+            let slices = slices.get(..filled).unwrap_or_default();
+            let written = match self.socket.as_mut() {
+                Some(Socket::Tcp(stream)) => stream.write_vectored(slices),
+                Some(Socket::Unix(stream)) => stream.write_vectored(slices),
+                _ => Err(io::ErrorKind::NotConnected.into()),
+            };
+            match written {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => self.out.advance(n),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads at least one byte before the deadline.
+    fn read(
+        &mut self,
+        room: &mut [u8],
+        deadline: Instant,
+        options: &Options,
+    ) -> Result<usize, Error> {
+        loop {
+            self.be_patient(deadline, options.timeout)
+                .map_err(|e| broken(&e, true))?;
+            let read = match self.socket.as_mut() {
+                Some(Socket::Tcp(stream)) => stream.read(room),
+                Some(Socket::Unix(stream)) => stream.read(room),
+                _ => Err(io::ErrorKind::NotConnected.into()),
+            };
+            match read {
+                Ok(0) => return Err(broken(&io::ErrorKind::UnexpectedEof.into(), true)),
+                Ok(n) => return Ok(n),
+                Err(error) if is_late(&error) && Instant::now() >= deadline => {
+                    return Err(Error::new(Phase::Call, Cause::Deadline(options.timeout)));
+                }
+                Err(error) if is_late(&error) || error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(broken(&error, true)),
+            }
+        }
+    }
+
+    /// Sets the socket's time-out. A call in time finds it set already, and so costs no system
+    /// call for it.
+    fn be_patient(&mut self, deadline: Instant, whole: Duration) -> io::Result<()> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let wanted = match left > whole - whole / 4 {
+            true => whole,
+            false => left.max(Duration::from_millis(1)),
+        };
+        if wanted == self.patience {
+            return Ok(());
+        }
+        self.patience = wanted;
+        match self.socket.as_ref() {
+            Some(Socket::Tcp(stream)) => stream.set_read_timeout(Some(wanted)),
+            Some(Socket::Unix(stream)) => stream.set_read_timeout(Some(wanted)),
+            Some(Socket::Udp(socket)) => socket.set_read_timeout(Some(wanted)),
+            None => Ok(()),
+        }
+    }
+
+    fn take_shared<T>(
+        &mut self,
+        message: &Bytes,
+        decode: Decoder<T>,
+        options: &Options,
+    ) -> Option<Result<T, Error>> {
+        self.take(
+            message,
+            |part, limits| Reader::shared(message, part, limits),
+            decode,
+            options,
+        )
+    }
+
+    /// The result that a message brings, if it answers the call.
+    fn take<'m, T>(
+        &mut self,
+        message: &'m [u8],
+        reader: impl FnOnce(&'m [u8], farcall_wire::Limits) -> Reader<'m>,
+        decode: Decoder<T>,
+        options: &Options,
+    ) -> Option<Result<T, Error>> {
+        match self.core.handle_record(message) {
+            Incoming::Reply {
+                header, results, ..
+            } => Some(match failure(header.body) {
+                Some(cause) => Err(Error::new(Phase::Call, cause)),
+                None => {
+                    let part = message.get(results..).unwrap_or_default();
+                    decode(&mut reader(part, options.limits.wire())).map_err(undecodable)
+                }
+            }),
+            Incoming::Malformed { error, .. } => Some(Err(undecodable(error))),
+            Incoming::Call | Incoming::Ignored(_) => None,
+        }
+    }
+
+    /// Sends, and sends again, until the reply has come.
+    fn transfer_datagrams<T>(
+        &mut self,
+        deadline: Instant,
+        decode: Decoder<T>,
+        options: &Options,
+    ) -> Result<T, Error> {
+        loop {
+            let Some(Socket::Udp(socket)) = &self.socket else {
+                return Err(broken(&io::ErrorKind::NotConnected.into(), false));
+            };
+            while let Some(datagram) = self.core.poll_datagram() {
+                socket.send(&datagram).map_err(|e| broken(&e, true))?;
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(Error::new(Phase::Call, Cause::Deadline(options.timeout)));
+            }
+            let next = self.core.poll_timeout().unwrap_or(deadline).min(deadline);
+            let left = next
+                .saturating_duration_since(now)
+                .max(Duration::from_millis(1));
+            socket
+                .set_read_timeout(Some(left))
+                .map_err(|e| broken(&e, true))?;
+            match socket.recv(&mut self.input) {
+                Ok(n) => {
+                    let message = Bytes::copy_from_slice(self.input.get(..n).unwrap_or_default());
+                    if let Some(result) = self.take_shared(&message, decode, options) {
+                        return result;
+                    }
+                }
+                Err(error) if is_late(&error) => {
+                    self.core.handle_timeout(Instant::now());
+                    while self.core.poll_event().is_some() {}
+                }
+                Err(error) => return Err(broken(&error, true)),
+            }
+        }
+    }
+
+    /// Gives the connection up; the next call makes another.
+    fn forget(&mut self) {
+        self.core.lost();
+        while self.core.poll_event().is_some() {}
+        self.socket = None;
+        self.out.clear();
+    }
+}
+
+fn undecodable(error: farcall_wire::DecodeError) -> Error {
+    Error::new(Phase::Decode, Cause::Decode(error))
+}
+
+fn broken(error: &io::Error, sent: bool) -> Error {
+    Error::new(Phase::Call, Cause::Disconnected(error.to_string())).executed(sent)
+}
+
+fn is_late(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
+}
+
+fn no_records(error: RecordError) -> Error {
+    Error::new(Phase::Call, Cause::Disconnected(error.to_string())).executed(true)
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("blocking::Client")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}

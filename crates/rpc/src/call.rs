@@ -1,0 +1,207 @@
+//! One call as the server's procedure sees it: who calls, what, and what a refusal says.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use farcall_onc::auth::{AuthStat, AuthSys, Flavor};
+use farcall_wire::{DecodeError, EncodeError};
+
+use crate::endpoint::Transport;
+use crate::program::Program;
+
+/// Who is at the other end of a transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Peer {
+    /// A host over TCP or UDP.
+    Inet(SocketAddr),
+    /// A process of this machine over a Unix socket, as the kernel vouches for it.
+    Unix {
+        /// Effective user id.
+        uid: u32,
+        /// Effective group id.
+        gid: u32,
+        /// Process id, if the kernel told.
+        pid: Option<i32>,
+    },
+    /// This very process.
+    InProcess,
+}
+
+impl Peer {
+    /// Whether the peer is a process of this machine: a Unix socket, this process, or an address
+    /// of the loopback network.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Inet(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix { .. } | Self::InProcess => true,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inet(address) => write!(f, "{address}"),
+            Self::Unix {
+                uid,
+                pid: Some(pid),
+                ..
+            } => write!(f, "unix uid {uid} pid {pid}"),
+            Self::Unix { uid, .. } => write!(f, "unix uid {uid}"),
+            Self::InProcess => f.write_str("in-process"),
+        }
+    }
+}
+
+/// What the caller says of itself, [RFC 5531] section 8.2. Except for the kernel's word about a
+/// Unix socket ([`Peer::Unix`]) none of it is proved.
+///
+/// [RFC 5531]: https://www.rfc-editor.org/rfc/rfc5531#section-8.2
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum Credential {
+    /// `AUTH_NONE`: nothing.
+    #[default]
+    None,
+    /// `AUTH_SYS`: a Unix identity, as claimed.
+    Sys(Arc<AuthSys>),
+    /// Any other flavour that the server was told to let through, unparsed.
+    Other(Flavor, Bytes),
+}
+
+impl Credential {
+    /// The claimed Unix identity, if there is one.
+    pub fn sys(&self) -> Option<&AuthSys> {
+        match self {
+            Self::Sys(sys) => Some(sys),
+            _ => None,
+        }
+    }
+}
+
+/// One call as the server's procedure sees it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub(crate) xid: u32,
+    pub(crate) procedure: u32,
+    pub(crate) program: &'static Program,
+    pub(crate) transport: Transport,
+    pub(crate) peer: Peer,
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) credential: Credential,
+    pub(crate) received: Instant,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) connection: u64,
+}
+
+impl Call {
+    /// The procedure's number.
+    #[inline]
+    pub fn procedure(&self) -> u32 {
+        self.procedure
+    }
+
+    /// The program and version that were called.
+    pub fn program(&self) -> &'static Program {
+        self.program
+    }
+
+    /// The procedure's name, or its number if the interface does not name it.
+    pub fn procedure_name(&self) -> String {
+        self.program.procedure_name(self.procedure)
+    }
+
+    /// The transaction id, as the caller chose it.
+    pub fn xid(&self) -> u32 {
+        self.xid
+    }
+
+    /// Who is at the other end of the transport.
+    pub fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// The address the call was sent to, if the transport has one.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    /// How the call came.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// What the caller says of itself.
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// When the call was received.
+    pub fn received(&self) -> Instant {
+        self.received
+    }
+
+    /// When the reply will be of no use any more, if that is known. Calls made with
+    /// [`Calling::within`](crate::Calling::within) inherit it.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The connection the call came on, numbered within this process; 0 for datagrams.
+    pub fn connection(&self) -> u64 {
+        self.connection
+    }
+}
+
+/// Why a procedure is not answered with a result, [RFC 5531] section 9.
+///
+/// What an application itself wants to say belongs in the interface's results, not here.
+///
+/// [RFC 5531]: https://www.rfc-editor.org/rfc/rfc5531#section-9
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Refuse {
+    /// `PROC_UNAVAIL`: there is no such procedure, or not here.
+    ProcUnavail,
+    /// `GARBAGE_ARGS`: the arguments are not what the interface says.
+    GarbageArgs,
+    /// `SYSTEM_ERR`: the server failed; the text goes to the log, not to the caller.
+    SystemErr(String),
+    /// `AUTH_ERROR`: the caller may not, or must say more about itself.
+    Auth(AuthStat),
+    /// No reply at all, as a one-way or batched procedure wants it.
+    NoReply,
+}
+
+impl fmt::Display for Refuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ProcUnavail => f.write_str("procedure unavailable"),
+            Self::GarbageArgs => f.write_str("arguments cannot be decoded"),
+            Self::SystemErr(why) => write!(f, "server failed: {why}"),
+            Self::Auth(stat) => write!(f, "credential refused: {stat}"),
+            Self::NoReply => f.write_str("no reply"),
+        }
+    }
+}
+
+impl std::error::Error for Refuse {}
+
+impl From<DecodeError> for Refuse {
+    #[cold]
+    fn from(error: DecodeError) -> Self {
+        tracing::debug!(%error, "arguments cannot be decoded");
+        Self::GarbageArgs
+    }
+}
+
+impl From<EncodeError> for Refuse {
+    #[cold]
+    fn from(error: EncodeError) -> Self {
+        Self::SystemErr(format!("result breaks a bound of the interface: {error}"))
+    }
+}

@@ -1,0 +1,315 @@
+//! A call on its way: a future that can be told when to give up, whether to repeat, and on whose
+//! behalf it is made.
+//!
+//! The arguments are packed when the call is made, so they need not outlive it; nothing is sent
+//! before the future is first polled. Dropping it cancels the call: bytes that have not left are
+//! taken back, and a late reply is ignored.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use farcall_onc::msg::Target;
+use farcall_wire::{DecodeError, Encode, EncodeError, Reader, Size, TransmitQueue, Writer};
+use smallvec::SmallVec;
+use tokio::time::Sleep;
+
+use super::Client;
+use super::link::{Outcome, Ticket};
+use super::options::Retry;
+use crate::call::Call;
+use crate::error::{Cause, Error, Phase};
+use crate::stub::Program;
+
+/// Reads a result.
+pub type Decoder<T> = fn(&mut Reader<'_>) -> Result<T, DecodeError>;
+
+/// Arguments of up to this many bytes are kept without an allocation.
+const INLINE: usize = 128;
+
+/// Packed arguments, kept until the call is over so that it can be made again.
+enum Arguments {
+    Small(SmallVec<[u8; INLINE]>),
+    Large(Box<TransmitQueue>),
+}
+
+impl Arguments {
+    #[inline]
+    fn pack<A: Encode + ?Sized>(arguments: &A) -> Result<Self, EncodeError> {
+        let mut size = Size::contiguous();
+        arguments.measure(&mut size)?;
+        if size.total() > INLINE {
+            let mut queue = Box::new(TransmitQueue::new());
+            queue.append(arguments)?;
+            return Ok(Self::Large(queue));
+        }
+        let mut bytes = SmallVec::from_elem(0, size.total());
+        arguments.encode(&mut Writer::new(&mut bytes));
+        Ok(Self::Small(bytes))
+    }
+}
+
+impl Encode for Arguments {
+    #[inline]
+    fn measure(&self, size: &mut Size) -> Result<(), EncodeError> {
+        match self {
+            Self::Small(bytes) => size.add(bytes.len()),
+            Self::Large(queue) => queue.measure(size)?,
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn encode(&self, w: &mut Writer<'_>) {
+        match self {
+            Self::Small(bytes) => w.slice(bytes),
+            Self::Large(queue) => queue.encode(w),
+        }
+    }
+}
+
+/// What is asked of whom.
+struct Request {
+    client: Client,
+    target: Target,
+    program: Option<&'static Program>,
+    arguments: Arguments,
+    /// How long it may take from its first poll on.
+    timeout: Duration,
+    /// When it must be over in any case.
+    deadline: Option<Instant>,
+    retry: Retry,
+    attempts: u32,
+}
+
+/// How far a call has come.
+enum Stage {
+    /// Not begun, or to be begun again.
+    New,
+    /// Begun.
+    Waiting(Ticket),
+    /// Between two attempts.
+    Pausing(Pin<Box<Sleep>>),
+    /// Over.
+    Done,
+}
+
+/// A call on its way: await it for the result.
+#[must_use = "a call is made when it is awaited"]
+pub struct Calling<T> {
+    /// `None`: the result is known without a call.
+    request: Option<Request>,
+    stage: Stage,
+    known: Option<Result<T, Error>>,
+    decode: Decoder<T>,
+}
+
+/// The result is never pinned.
+impl<T> Unpin for Calling<T> {}
+
+impl<T> Calling<T> {
+    pub(crate) fn new<A: Encode + ?Sized>(
+        client: Client,
+        target: Target,
+        program: Option<&'static Program>,
+        arguments: &A,
+        decode: Decoder<T>,
+    ) -> Self {
+        let arguments = match Arguments::pack(arguments) {
+            Ok(arguments) => arguments,
+            Err(error) => {
+                let error = Error::from(error).with_procedure(name(program, target));
+                return Self::ready(Err(error));
+            }
+        };
+        let (timeout, retry) = (client.options.timeout, client.options.retry);
+        let request = Request {
+            client,
+            target,
+            program,
+            arguments,
+            timeout,
+            deadline: None,
+            retry,
+            attempts: 0,
+        };
+        Self {
+            request: Some(request),
+            stage: Stage::New,
+            known: None,
+            decode,
+        }
+    }
+
+    /// A call whose result is known: what a mock of a client returns.
+    pub fn ready(result: Result<T, Error>) -> Self {
+        Self {
+            request: None,
+            stage: Stage::Done,
+            known: Some(result),
+            decode: |r| Err(r.error(farcall_wire::DecodeErrorKind::Invalid("nothing to decode"))),
+        }
+    }
+
+    /// The call must be over this long after it is first polled. Default
+    /// [`Options::timeout`](super::Options::timeout).
+    pub fn deadline(mut self, timeout: Duration) -> Self {
+        if let Some(request) = &mut self.request {
+            request.timeout = timeout;
+        }
+        self
+    }
+
+    /// Whether the call is repeated when it fails. Default
+    /// [`Options::retry`](super::Options::retry).
+    pub fn retry(mut self, retry: Retry) -> Self {
+        if let Some(request) = &mut self.request {
+            request.retry = retry;
+        }
+        self
+    }
+
+    /// Makes the call on behalf of `call`, which is being served: it must be over when that one
+    /// must. (It is cancelled with that one anyway, when its future is dropped.)
+    pub fn within(mut self, call: &Call) -> Self {
+        if let Some(request) = &mut self.request {
+            request.deadline = call.deadline();
+        }
+        self
+    }
+}
+
+/// The procedure's name for errors.
+fn name(program: Option<&'static Program>, target: Target) -> String {
+    match program {
+        Some(program) => program.procedure_name(target.procedure),
+        None => format!("{}.{}.{}", target.program, target.version, target.procedure),
+    }
+}
+
+impl Request {
+    fn begin(&mut self, cx: &mut Context<'_>) -> Result<Ticket, Error> {
+        let now = Instant::now();
+        let mut given = self.timeout;
+        if let Some(deadline) = self.deadline {
+            given = given.min(deadline.saturating_duration_since(now));
+        }
+        self.attempts += 1;
+        self.client
+            .begin(now, self.target, &self.arguments, given, cx.waker())
+    }
+
+    /// How long to wait before another attempt, if there may be one.
+    fn again(&self, error: &Error) -> Option<Duration> {
+        let Retry::Safe(most) = self.retry else {
+            return None;
+        };
+        let idempotent = self
+            .program
+            .and_then(|program| program.procedure(self.target.procedure))
+            .is_some_and(|procedure| procedure.idempotent || procedure.number == 0);
+        let safe = !error.may_have_executed() || idempotent;
+        let late = matches!(error.cause(), Cause::Deadline(_)) || self.is_late();
+        (safe && !late && error.is_retryable() && self.attempts <= most)
+            .then(|| Duration::from_millis(50 << self.attempts.saturating_sub(1).min(8)))
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    fn describe(&self, error: Error) -> Error {
+        let error = error.with_procedure(name(self.program, self.target));
+        self.client.describe(error, self.target)
+    }
+
+    fn decode<T>(&self, decode: Decoder<T>, outcome: Outcome) -> Result<T, Error> {
+        match outcome {
+            Outcome::Failed(error) => Err(error),
+            Outcome::Results(bytes, range) => {
+                let part = bytes.get(range).unwrap_or_default();
+                let limits = self.client.options.limits.wire();
+                decode(&mut Reader::shared(&bytes, part, limits))
+                    .map_err(|error| Error::new(Phase::Decode, Cause::Decode(error)))
+            }
+        }
+    }
+}
+
+impl<T> Future for Calling<T> {
+    type Output = Result<T, Error>;
+
+    /// # Panics
+    /// When it is polled again after it was ready.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
+        let this = &mut *self;
+        if let Some(result) = this.known.take() {
+            return Poll::Ready(result);
+        }
+        let Some(request) = &mut this.request else {
+            panic!("a finished call was polled again")
+        };
+        loop {
+            let error = match &mut this.stage {
+                Stage::New => match request.begin(cx) {
+                    Ok(ticket) => {
+                        this.stage = Stage::Waiting(ticket);
+                        return Poll::Pending;
+                    }
+                    Err(error) => error,
+                },
+                Stage::Waiting(ticket) => {
+                    let outcome = request.client.collect(*ticket, cx.waker());
+                    let outcome = ready!(outcome.map_or(Poll::Pending, Poll::Ready));
+                    this.stage = Stage::Done;
+                    match request.decode(this.decode, outcome) {
+                        Ok(value) => {
+                            this.request = None;
+                            return Poll::Ready(Ok(value));
+                        }
+                        Err(error) => error,
+                    }
+                }
+                Stage::Pausing(pause) => {
+                    ready!(pause.as_mut().poll(cx));
+                    this.stage = Stage::New;
+                    continue;
+                }
+                Stage::Done => panic!("a finished call was polled again"),
+            };
+            let Some(pause) = request.again(&error) else {
+                let error = request.describe(error);
+                (this.request, this.stage) = (None, Stage::Done);
+                return Poll::Ready(Err(error));
+            };
+            this.stage = Stage::Pausing(Box::pin(tokio::time::sleep(pause)));
+        }
+    }
+}
+
+impl<T> Drop for Calling<T> {
+    fn drop(&mut self) {
+        if let (Stage::Waiting(ticket), Some(request)) = (&self.stage, &self.request) {
+            request.client.abandon(*ticket);
+        }
+    }
+}
+
+impl<T> fmt::Debug for Calling<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match self.stage {
+            Stage::New => "new",
+            Stage::Waiting(_) => "waiting",
+            Stage::Pausing(_) => "pausing",
+            Stage::Done => "done",
+        };
+        let target = self.request.as_ref().map(|request| request.target);
+        f.debug_struct("Calling")
+            .field("target", &target)
+            .field("stage", &stage)
+            .finish()
+    }
+}

@@ -1,0 +1,302 @@
+//! Making a connection, driving it, and making it again.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UdpSocket, UnixStream};
+
+use super::datagram::DatagramDriver;
+use super::link::{Link, Standing};
+use super::options::{Options, Reconnect};
+use super::resolve;
+use super::stream::{End, StreamDriver};
+use crate::endpoint::{Endpoint, Transport};
+use crate::error::{Cause, Error, Phase};
+use crate::socket;
+
+/// A byte stream of any kind.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for T {}
+
+/// How a client comes to its connection.
+pub(crate) enum Connector {
+    /// By an endpoint; without a port, rpcbind knows where this program's version is.
+    Endpoint {
+        endpoint: Endpoint,
+        program: u32,
+        version: u32,
+        /// A connection that was made before the driver began.
+        first: Mutex<Option<Made>>,
+    },
+    /// It was given one, and only that one.
+    Given(Mutex<Option<Box<dyn ByteStream>>>),
+    /// A UDP socket that is connected already.
+    Datagrams(Mutex<Option<UdpSocket>>, SocketAddr),
+}
+
+/// A connection that was made.
+pub(crate) enum Made {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Given(Box<dyn ByteStream>),
+    Datagrams(UdpSocket, SocketAddr),
+}
+
+impl Connector {
+    async fn connect(&self, link: &Link) -> Result<Made, Error> {
+        match self {
+            Self::Endpoint {
+                endpoint,
+                program,
+                version,
+                first,
+            } => {
+                let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+                match first {
+                    Some(made) => Ok(made),
+                    None => connect(endpoint, *program, *version, &link.options).await,
+                }
+            }
+            Self::Given(stream) => {
+                let given = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+                given
+                    .map(Made::Given)
+                    .ok_or_else(|| gone("the stream it was given has ended"))
+            }
+            Self::Datagrams(socket, server) => {
+                let given = socket.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let given = given.ok_or_else(|| gone("the socket it was given is closed"))?;
+                Ok(Made::Datagrams(given, *server))
+            }
+        }
+    }
+
+    /// Whether a connection can be made again.
+    fn is_repeatable(&self) -> bool {
+        matches!(self, Self::Endpoint { .. })
+    }
+}
+
+fn gone(why: &str) -> Error {
+    Error::new(Phase::Connect, Cause::Disconnected(why.into()))
+}
+
+/// Connects to an endpoint of a stream.
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    program: u32,
+    version: u32,
+    options: &Options,
+) -> Result<Made, Error> {
+    let failed = |error: io::Error| refused(&error, endpoint);
+    if let Endpoint::Unix(path) = endpoint {
+        return UnixStream::connect(path)
+            .await
+            .map(Made::Unix)
+            .map_err(failed);
+    }
+    let addresses = resolve::addresses(endpoint, program, version).await?;
+    let mut last = None;
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                socket::tune(&stream, &options.limits);
+                return Ok(Made::Tcp(stream));
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(failed(
+        last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()),
+    ))
+}
+
+fn refused(error: &io::Error, endpoint: &Endpoint) -> Error {
+    let said = Error::io(Phase::Connect, error).with_peer(endpoint);
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => said.hint("is the server running, and at this port?"),
+        io::ErrorKind::NotFound => said.hint("no socket there: is the server running?"),
+        _ => said,
+    }
+}
+
+/// A UDP socket connected to an endpoint.
+pub(crate) async fn connect_udp(
+    endpoint: &Endpoint,
+    program: u32,
+    version: u32,
+) -> Result<(UdpSocket, SocketAddr), Error> {
+    let failed = |error: io::Error| Error::io(Phase::Connect, &error).with_peer(endpoint);
+    let addresses = resolve::addresses(endpoint, program, version).await?;
+    let Some(server) = addresses.into_iter().next() else {
+        return Err(failed(io::ErrorKind::AddrNotAvailable.into()));
+    };
+    let any: SocketAddr = match server {
+        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+        SocketAddr::V6(_) => ([0_u16; 8], 0).into(),
+    };
+    let socket = UdpSocket::bind(any).await.map_err(failed)?;
+    socket.connect(server).await.map_err(failed)?;
+    Ok((socket, server))
+}
+
+/// The driver's task: connects, drives, and connects again as long as somebody wants it.
+pub(crate) async fn run(link: Arc<Link>, connector: Arc<Connector>) {
+    let mut watch = Watch {
+        link: Arc::clone(&link),
+        ended: false,
+    };
+    let mut pause = None;
+    loop {
+        match establish(&link, &connector).await {
+            Ok(made) => {
+                pause = None;
+                let end = drive(made, &link).await;
+                if !lost(&link, &connector, end) {
+                    break;
+                }
+            }
+            Err(error) => match next_pause(&link, pause) {
+                Some(next) => {
+                    tracing::debug!(%error, pause = ?next, "connecting failed");
+                    pause = Some(next);
+                    wait(&link, next).await;
+                }
+                None => {
+                    give_up(&link, &connector, &error);
+                    break;
+                }
+            },
+        }
+    }
+    watch.ended = true;
+}
+
+/// Makes a connection within its time; calls that give up meanwhile are told so.
+async fn establish(link: &Arc<Link>, connector: &Connector) -> Result<Made, Error> {
+    let limit = link.options.connect_timeout;
+    let connecting = tokio::time::timeout(limit, connector.connect(link));
+    match keeping_time(link, connecting).await {
+        Ok(made) => made,
+        Err(_) => Err(Error::new(Phase::Connect, Cause::Deadline(limit))
+            .hint("the host does not answer: is it up, and does a firewall let the port through?")),
+    }
+}
+
+/// Runs `future` and keeps the time-outs of calls meanwhile.
+async fn keeping_time<T>(link: &Link, future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    loop {
+        let next = link.lock().core.poll_timeout();
+        let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+        tokio::select! {
+            biased;
+            value = &mut future => return value,
+            () = tokio::time::sleep_until(next.into()) => {
+                link.settle(|state| state.core.handle_timeout(Instant::now()));
+            }
+        }
+    }
+}
+
+async fn wait(link: &Link, pause: Duration) {
+    keeping_time(link, tokio::time::sleep(pause)).await;
+}
+
+async fn drive(made: Made, link: &Arc<Link>) -> End {
+    let link = Arc::clone(link);
+    match made {
+        Made::Tcp(stream) => StreamDriver::new(stream, link).await,
+        Made::Unix(stream) => StreamDriver::new(stream, link).await,
+        Made::Given(stream) => StreamDriver::new(stream, link).await,
+        Made::Datagrams(socket, server) => DatagramDriver::new(socket, server, link).await,
+    }
+}
+
+/// The pause before the next attempt to connect, if there is to be one.
+fn next_pause(link: &Link, last: Option<Duration>) -> Option<Duration> {
+    let Reconnect::Persistent { first, longest } = link.options.reconnect else {
+        return None;
+    };
+    if link.lock().core.in_flight() == 0 {
+        return None;
+    }
+    Some(last.map_or(first, |last| (last * 2).min(longest)))
+}
+
+/// The connection ended: whoever sent a call on it is told. `true`: calls wait for another one.
+fn lost(link: &Link, connector: &Connector, end: End) -> bool {
+    if matches!(end, End::Deserted) {
+        link.settle(|state| state.standing = Standing::Down);
+        return false;
+    }
+    let why = describe(&end);
+    tracing::debug!(why, "connection ended");
+    let final_end = link.options.reconnect == Reconnect::Never || !connector.is_repeatable();
+    if final_end {
+        link.close(&Error::new(Phase::Call, Cause::Disconnected(why)));
+        return false;
+    }
+    link.settle(|state| {
+        state.core.lost();
+        let again = state.core.in_flight() > 0;
+        if !again {
+            state.standing = Standing::Down;
+        }
+        again
+    })
+}
+
+fn describe(end: &End) -> String {
+    match end {
+        End::Closed => "the server closed it".into(),
+        End::Io(error) => error.to_string(),
+        End::Record(error) => error.to_string(),
+        End::Stalled(limit) => format!("the server took nothing for {limit:?} (write_stall)"),
+        End::Deserted => "no longer needed".into(),
+    }
+}
+
+/// No connection can be made: whoever waits for one is told.
+fn give_up(link: &Link, connector: &Connector, error: &Error) {
+    if link.options.reconnect == Reconnect::Never || !connector.is_repeatable() {
+        link.close(error);
+        return;
+    }
+    link.settle(|state| {
+        state.standing = Standing::Down;
+        state.fail_all(error);
+    });
+}
+
+/// Notices that the driver's runtime went away under it.
+struct Watch {
+    link: Arc<Link>,
+    ended: bool,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let error = Error::new(
+            Phase::Call,
+            Cause::Disconnected("the runtime that drove it was shut down".into()),
+        );
+        self.link.settle(|state| {
+            state.core.lost();
+            state.standing = Standing::Down;
+            state.fail_all(&error);
+        });
+    }
+}
+
+/// The transport over which an endpoint is reached, for a message.
+pub(crate) fn is_datagram(endpoint: &Endpoint) -> bool {
+    endpoint.transport() == Transport::Udp
+}

@@ -1,0 +1,344 @@
+//! The client: a handle that is cheap to clone, a connection that any number of calls share.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), farcall::Error> {
+//! use farcall::stub::Target;
+//! let client = farcall::Client::connect("tcp://127.0.0.1:2049", 100_003, 3).await?;
+//! let null = Target { program: 100_003, version: 3, procedure: 0 };
+//! client.call_target(null, &(), |_| Ok(())).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! Generated clients wrap it and give each procedure a method.
+
+pub(crate) mod timer;
+pub(crate) mod options;
+pub(crate) mod link;
+pub(crate) mod stream;
+pub(crate) mod datagram;
+pub mod resolve;
+pub(crate) mod connect;
+pub(crate) mod calling;
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use farcall_onc::auth::AuthBlock;
+use farcall_onc::client::Client as Core;
+use farcall_onc::msg::Target;
+use farcall_onc::seed::Seed;
+use farcall_wire::Encode;
+use tokio::net::UnixStream;
+use tokio::runtime::Handle;
+
+use crate::endpoint::{Endpoint, IntoEndpoint};
+use crate::error::{Cause, Error, Phase};
+use crate::stub::Program;
+pub use calling::{Calling, Decoder};
+pub use connect::ByteStream;
+use connect::Connector;
+use link::{Link, Outcome, Ticket};
+pub use options::{Options, Reconnect, Retry};
+
+/// A connection to a server, shared by all its clones.
+///
+/// It takes `&self`, may be used from any task and thread, carries any number of calls in
+/// flight, and connects again by itself (see [`Reconnect`]).
+#[derive(Clone)]
+pub struct Client {
+    handle: Arc<ClientHandle>,
+    options: Arc<Options>,
+}
+
+/// What all clones share; with the last one the connection ends.
+struct ClientHandle {
+    link: Arc<Link>,
+    connector: Arc<Connector>,
+    /// The peer, for errors.
+    peer: String,
+}
+
+impl Client {
+    /// Connects to `endpoint` for calls to a version of a program. Without a port in the
+    /// endpoint, the host's rpcbind is asked where that version is.
+    ///
+    /// # Errors
+    /// The host, the program or the port cannot be found, or the connection is refused.
+    pub async fn connect(
+        endpoint: impl IntoEndpoint,
+        program: u32,
+        version: u32,
+    ) -> Result<Self, Error> {
+        Self::connect_with(endpoint, program, version, Options::default()).await
+    }
+
+    /// As [`connect`](Self::connect), with options.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(
+        endpoint: impl IntoEndpoint,
+        program: u32,
+        version: u32,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let endpoint = endpoint.into_endpoint()?;
+        let limit = options.connect_timeout;
+        if connect::is_datagram(&endpoint) {
+            let connecting = connect::connect_udp(&endpoint, program, version);
+            let (socket, server) = within(limit, &endpoint, connecting).await?;
+            let core = Core::datagram(Link::config(&options), server, &seed());
+            let connector = Connector::Datagrams(Some(socket).into(), server);
+            return Self::make(core, connector, format!("udp://{server}"), options).started();
+        }
+        let connecting = connect::connect(&endpoint, program, version, &options);
+        let first = Some(within(limit, &endpoint, connecting).await?).into();
+        let peer = endpoint.to_string();
+        let core = Core::stream(Link::config(&options), &seed());
+        let connector = Connector::Endpoint {
+            endpoint,
+            program,
+            version,
+            first,
+        };
+        Self::make(core, connector, peer, options).started()
+    }
+
+    /// A client that connects at its first call. For stream endpoints.
+    ///
+    /// # Errors
+    /// The endpoint is not understood, or is one of datagrams.
+    pub fn lazy(
+        endpoint: impl IntoEndpoint,
+        program: u32,
+        version: u32,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let endpoint = endpoint.into_endpoint()?;
+        if connect::is_datagram(&endpoint) {
+            return Err(
+                Error::local(Phase::Connect, "a datagram client is not made lazily")
+                    .hint("use connect"),
+            );
+        }
+        let peer = endpoint.to_string();
+        let core = Core::stream(Link::config(&options), &seed());
+        let connector = Connector::Endpoint {
+            endpoint,
+            program,
+            version,
+            first: None.into(),
+        };
+        Ok(Self::make(core, connector, peer, options))
+    }
+
+    /// A client of a server in this process, without a listening socket.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    pub fn in_process(server: &impl InProcess) -> Result<Self, Error> {
+        Ok(Self::over(
+            server.connect_in_process()?,
+            "in-process",
+            Options::default(),
+        ))
+    }
+
+    /// A client over a byte stream that is connected already, of whatever kind. It is not
+    /// connected again when it ends.
+    pub fn over(stream: impl ByteStream, peer: impl Into<String>, options: Options) -> Self {
+        let core = Core::stream(Link::config(&options), &seed());
+        let connector = Connector::Given(Some(Box::new(stream) as Box<dyn ByteStream>).into());
+        Self::make(core, connector, peer.into(), options)
+    }
+
+    fn make(core: Core<Ticket>, connector: Connector, peer: String, options: Options) -> Self {
+        let link = Link::new(core, options.clone());
+        let handle = ClientHandle {
+            link,
+            connector: Arc::new(connector),
+            peer,
+        };
+        Self {
+            handle: Arc::new(handle),
+            options: Arc::new(options),
+        }
+    }
+
+    /// The same client, its driver running.
+    fn started(self) -> Result<Self, Error> {
+        self.handle.link.lock().standing = link::Standing::Up;
+        self.handle.drive()?;
+        Ok(self)
+    }
+
+    /// The same connection, with calls made under other options. What concerns the connection
+    /// itself stays as it was made.
+    #[must_use]
+    pub fn with_options(&self, options: Options) -> Self {
+        Self {
+            handle: Arc::clone(&self.handle),
+            options: Arc::new(options),
+        }
+    }
+
+    /// The same connection, with calls made by another caller.
+    #[must_use]
+    pub fn with_auth(&self, auth: AuthBlock) -> Self {
+        self.with_options(Options {
+            auth,
+            ..(*self.options).clone()
+        })
+    }
+
+    /// The options under which calls are made.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The peer, as errors name it.
+    pub fn peer(&self) -> &str {
+        &self.handle.peer
+    }
+
+    /// Calls a procedure of a described program. This is what generated clients do.
+    #[inline]
+    pub fn call<A: Encode + ?Sized, T>(
+        &self,
+        program: &'static Program,
+        procedure: u32,
+        arguments: &A,
+        decode: Decoder<T>,
+    ) -> Calling<T> {
+        let target = Target {
+            program: program.number,
+            version: program.version,
+            procedure,
+        };
+        Calling::new(self.clone(), target, Some(program), arguments, decode)
+    }
+
+    /// Calls a procedure by its numbers.
+    pub fn call_target<A: Encode + ?Sized, T>(
+        &self,
+        target: Target,
+        arguments: &A,
+        decode: Decoder<T>,
+    ) -> Calling<T> {
+        Calling::new(self.clone(), target, None, arguments, decode)
+    }
+
+    /// Hands a call to the connection.
+    pub(crate) fn begin<A: Encode + ?Sized>(
+        &self,
+        now: Instant,
+        target: Target,
+        arguments: &A,
+        given: Duration,
+        waker: &Waker,
+    ) -> Result<Ticket, Error> {
+        let link = &self.handle.link;
+        let auth = &self.options.auth;
+        let (ticket, needs_driver) = link
+            .lock()
+            .call(now, target, auth, arguments, given, waker)?;
+        if needs_driver && let Err(error) = self.handle.drive() {
+            let mut state = link.lock();
+            state.standing = link::Standing::Down;
+            state.abandon(ticket);
+            return Err(error);
+        }
+        Ok(ticket)
+    }
+
+    pub(crate) fn collect(&self, ticket: Ticket, waker: &Waker) -> Option<Outcome> {
+        self.handle.link.lock().collect(ticket, waker)
+    }
+
+    pub(crate) fn abandon(&self, ticket: Ticket) {
+        self.handle.link.lock().abandon(ticket);
+    }
+
+    /// Adds to an error what this client knows.
+    pub(crate) fn describe(&self, error: Error, target: Target) -> Error {
+        let error = error.with_peer(self.peer());
+        match error.cause() {
+            Cause::ProgramMismatch { low, high } if low == high => {
+                let hint = format!("the server has version {low} of program {}", target.program);
+                error.hint(hint)
+            }
+            Cause::ProgramMismatch { low, high } => {
+                let hint = format!("call a version from {low} to {high}");
+                error.hint(hint)
+            }
+            Cause::Authentication(_) => error.hint("try AUTH_SYS: Options::auth_sys"),
+            _ => error,
+        }
+    }
+}
+
+impl ClientHandle {
+    /// Starts the driver on the current runtime.
+    fn drive(&self) -> Result<(), Error> {
+        let runtime = Handle::try_current().map_err(|_| {
+            Error::local(Phase::Connect, "there is no current tokio runtime")
+                .hint("use blocking::Client outside of a runtime")
+        })?;
+        runtime.spawn(connect::run(
+            Arc::clone(&self.link),
+            Arc::clone(&self.connector),
+        ));
+        Ok(())
+    }
+}
+
+impl Drop for ClientHandle {
+    fn drop(&mut self) {
+        self.link.desert();
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("peer", &self.peer())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A server that can be called from its own process.
+pub trait InProcess {
+    /// Connects without a name, an address or a listening socket.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    fn connect_in_process(&self) -> Result<UnixStream, Error>;
+}
+
+/// Runs `future`, which reaches for `endpoint`, for at most `limit`.
+async fn within<T>(
+    limit: Duration,
+    endpoint: &Endpoint,
+    future: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(limit, future).await {
+        Ok(result) => result.map_err(|error| error.with_peer(endpoint)),
+        Err(_) => Err(Error::new(Phase::Connect, Cause::Deadline(limit))
+            .with_peer(endpoint)
+            .hint("the host does not answer: is it up, and does a firewall let it through?")),
+    }
+}
+
+/// Randomness for the first transaction id.
+pub(crate) fn seed() -> Seed {
+    let mut bytes = [0; 32];
+    // Not a secret: it only keeps one run's numbers apart from another's.
+    let state = std::collections::hash_map::RandomState::new();
+    for (i, chunk) in bytes.chunks_exact_mut(8).enumerate() {
+        use std::hash::BuildHasher;
+        chunk.copy_from_slice(&state.hash_one((i, Instant::now())).to_ne_bytes());
+    }
+    Seed::new(bytes)
+}

@@ -1,0 +1,307 @@
+//! Where a program can be reached: `tcp://host[:port]`, `udp://host[:port]`, `unix:///path`.
+//!
+//! An endpoint without a port is not an address yet: a client asks the host's rpcbind for the
+//! port, a server lets the kernel choose one. `tcp6://` and `udp6://` are accepted for users of
+//! netids; the address itself decides between IPv4 and IPv6.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::error::{Error, Phase};
+
+/// How bytes travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// A TCP connection; messages are marked records.
+    Tcp,
+    /// UDP datagrams, one message each.
+    Udp,
+    /// A Unix stream socket; messages are marked records.
+    Unix,
+}
+
+impl Transport {
+    /// How messages are told apart on it.
+    pub(crate) fn framing(self) -> farcall_onc::msg::Framing {
+        match self {
+            Self::Tcp | Self::Unix => farcall_onc::msg::Framing::Stream,
+            Self::Udp => farcall_onc::msg::Framing::Datagram,
+        }
+    }
+
+    /// The transport's name as it stands in an endpoint.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Unix => "unix",
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.scheme())
+    }
+}
+
+/// Where a program can be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// A host, by name or address, and perhaps a port.
+    Host {
+        /// TCP or UDP.
+        transport: Transport,
+        /// A name, an IPv4 address, or an IPv6 address without brackets.
+        host: String,
+        /// The port, if it is known.
+        port: Option<u16>,
+    },
+    /// A Unix stream socket in the file system.
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// How bytes travel to it.
+    pub fn transport(&self) -> Transport {
+        match self {
+            Self::Host { transport, .. } => *transport,
+            Self::Unix(_) => Transport::Unix,
+        }
+    }
+
+    /// The port, if it has one and it is known.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Host { port, .. } => *port,
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The host, if it has one.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Host { host, .. } => Some(host),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The path, if it is a Unix socket.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Host { .. } => None,
+            Self::Unix(path) => Some(path),
+        }
+    }
+
+    /// The same place with `port` filled in.
+    #[must_use]
+    pub fn with_port(&self, port: u16) -> Self {
+        match self {
+            Self::Host {
+                transport, host, ..
+            } => Self::Host {
+                transport: *transport,
+                host: host.clone(),
+                port: Some(port),
+            },
+            Self::Unix(path) => Self::Unix(path.clone()),
+        }
+    }
+
+    /// The endpoint of a socket address.
+    pub fn of(transport: Transport, address: std::net::SocketAddr) -> Self {
+        Self::Host {
+            transport,
+            host: address.ip().to_string(),
+            port: Some(address.port()),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Host {
+                transport,
+                host,
+                port,
+            } => {
+                match host.contains(':') {
+                    true => write!(f, "{transport}://[{host}]")?,
+                    false => write!(f, "{transport}://{host}")?,
+                }
+                port.map_or(Ok(()), |port| write!(f, ":{port}"))
+            }
+        }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = Error;
+
+    /// Parses an endpoint as users write it.
+    ///
+    /// # Errors
+    /// Says what is missing or not understood, with an example.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| {
+            bad(text, "it has no scheme").hint(format!("write tcp://{text} or udp://{text}"))
+        })?;
+        match scheme {
+            "tcp" | "tcp4" | "tcp6" => parse_host(text, Transport::Tcp, rest),
+            "udp" | "udp4" | "udp6" => parse_host(text, Transport::Udp, rest),
+            "unix" | "local" => parse_unix(text, rest),
+            other => Err(bad(text, format!("scheme '{other}' is not known"))
+                .hint("schemes are tcp, udp and unix")),
+        }
+    }
+}
+
+impl TryFrom<&str> for Endpoint {
+    type Error = Error;
+    fn try_from(text: &str) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&Endpoint> for Endpoint {
+    type Error = Error;
+    fn try_from(endpoint: &Endpoint) -> Result<Self, Error> {
+        Ok(endpoint.clone())
+    }
+}
+
+/// Turns what a user wrote into an endpoint; what cannot fail converts into [`Error`] too.
+pub trait IntoEndpoint {
+    /// The endpoint.
+    ///
+    /// # Errors
+    /// As [`Endpoint::from_str`].
+    fn into_endpoint(self) -> Result<Endpoint, Error>;
+}
+
+impl<T> IntoEndpoint for T
+where
+    T: TryInto<Endpoint>,
+    T::Error: Into<Error>,
+{
+    fn into_endpoint(self) -> Result<Endpoint, Error> {
+        self.try_into().map_err(Into::into)
+    }
+}
+
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+fn bad(text: &str, why: impl fmt::Display) -> Error {
+    Error::local(
+        Phase::Resolve,
+        format!("'{text}' is not an endpoint: {why}"),
+    )
+}
+
+fn parse_unix(text: &str, path: &str) -> Result<Endpoint, Error> {
+    if !path.starts_with('/') {
+        return Err(bad(text, "its path is not absolute").hint("write unix:///run/name.sock"));
+    }
+    // The kernel's sockaddr_un holds 108 bytes with the final NUL.
+    if path.len() >= 108 {
+        return Err(bad(
+            text,
+            format!("its path has {} bytes, at most 107 fit", path.len()),
+        ));
+    }
+    Ok(Endpoint::Unix(PathBuf::from(path)))
+}
+
+fn parse_host(text: &str, transport: Transport, rest: &str) -> Result<Endpoint, Error> {
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = match rest.strip_prefix('[') {
+        Some(inner) => {
+            let (host, tail) = inner
+                .split_once(']')
+                .ok_or_else(|| bad(text, "']' is missing"))?;
+            (
+                host,
+                tail.strip_prefix(':')
+                    .map(Some)
+                    .unwrap_or((!tail.is_empty()).then_some(tail)),
+            )
+        }
+        None if rest.matches(':').count() > 1 => (rest, None),
+        None => match rest.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (rest, None),
+        },
+    };
+    if host.is_empty() {
+        return Err(bad(text, "the host is missing"));
+    }
+    let port = port.map(|port| parse_port(text, port)).transpose()?;
+    Ok(Endpoint::Host {
+        transport,
+        host: host.to_owned(),
+        port,
+    })
+}
+
+fn parse_port(text: &str, port: &str) -> Result<u16, Error> {
+    port.parse()
+        .map_err(|_| bad(text, format!("port '{port}' is not a number up to 65535")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_read_and_written_alike() {
+        for (text, shown) in [
+            ("tcp://host", "tcp://host"),
+            ("tcp://host:2049", "tcp://host:2049"),
+            ("tcp://host:2049/", "tcp://host:2049"),
+            ("udp://127.0.0.1:0", "udp://127.0.0.1:0"),
+            ("tcp://[::1]:111", "tcp://[::1]:111"),
+            ("tcp://::1", "tcp://[::1]"),
+            ("udp6://[fe80::1%eth0]:9", "udp://[fe80::1%eth0]:9"),
+            ("unix:///run/calc.sock", "unix:///run/calc.sock"),
+        ] {
+            let endpoint: Endpoint = text.parse().expect(text);
+            assert_eq!(endpoint.to_string(), shown);
+            assert_eq!(shown.parse::<Endpoint>().expect(shown), endpoint);
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_endpoint_says_why() {
+        for (text, why) in [
+            ("localhost:111", "no scheme"),
+            ("http://x", "not known"),
+            ("tcp://", "host is missing"),
+            ("tcp://:99", "host is missing"),
+            ("tcp://h:70000", "not a number"),
+            ("tcp://[::1", "']' is missing"),
+            ("unix://run/x", "not absolute"),
+        ] {
+            let error = text.parse::<Endpoint>().expect_err(text).to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        let long = format!("unix:///{}", "x".repeat(120));
+        assert!(long.parse::<Endpoint>().is_err());
+    }
+}

@@ -1,0 +1,73 @@
+//! What a server or client allows, in one struct, with safe defaults.
+
+use std::time::Duration;
+
+/// Bounds on what peers can cost. Every one applies from the first byte; an error that one of
+/// them caused names it.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Longest record received, in bytes, all fragments together. Default 4 MiB. It is checked
+    /// against the record mark, before memory is taken.
+    pub record: u32,
+    /// Most fragments of one record. Default 1024.
+    pub fragments: u32,
+    /// Longest datagram sent, in bytes. Default 8800, which deployed peers accept.
+    pub datagram: usize,
+    /// Calls in flight on one connection; beyond, the server stops reading. Default 1024.
+    pub calls: usize,
+    /// Bytes of replies (or calls) that may wait for a slow peer on one connection; beyond, the
+    /// server stops reading and running. Default 4 MiB.
+    pub write_queue: usize,
+    /// How long a peer may leave all of that unread before it is dropped. Default 30 s.
+    pub write_stall: Duration,
+    /// How long a connection may carry nothing. Default 6 min. Zero: for ever.
+    pub idle: Duration,
+    /// How long a record may take to arrive from its first byte to its last, if nothing of it
+    /// arrives in between. Default 10 s.
+    pub partial: Duration,
+    /// Connections of one server. Default 10 000.
+    pub connections: usize,
+    /// Connections of one server from one address. Default 1 000.
+    pub connections_per_source: usize,
+    /// Bytes of arguments and results that decoding may take. Default 64 MiB.
+    pub memory: usize,
+    /// Deepest nesting of recursive values. Default 64.
+    pub depth: u32,
+    /// Dead peers: TCP keep-alive begins after this silence. Default 60 s. Zero: off.
+    pub keep_alive: Duration,
+    /// Dead peers: sent bytes must be acknowledged within this time (`TCP_USER_TIMEOUT`).
+    /// Default 60 s. Zero: the system's own.
+    pub user_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            record: 4 << 20,
+            fragments: 1024,
+            datagram: 8800,
+            calls: 1024,
+            write_queue: 4 << 20,
+            write_stall: Duration::from_secs(30),
+            idle: Duration::from_secs(360),
+            partial: Duration::from_secs(10),
+            connections: 10_000,
+            connections_per_source: 1_000,
+            memory: 64 << 20,
+            depth: 64,
+            keep_alive: Duration::from_secs(60),
+            user_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Limits {
+    /// What decoding may cost under these limits.
+    pub fn wire(&self) -> farcall_wire::Limits {
+        farcall_wire::Limits {
+            depth: self.depth,
+            memory: self.memory,
+            ..Default::default()
+        }
+    }
+}

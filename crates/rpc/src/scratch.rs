@@ -1,0 +1,55 @@
+//! Memory that belongs to a thread and is lent to whichever connection works there.
+
+use std::cell::RefCell;
+
+use bytes::BytesMut;
+
+use crate::turn::Turn;
+
+/// Room for one read, in bytes.
+const ROOM: usize = 256 << 10;
+
+/// A new buffer is begun when less than this is left in the old one, in bytes.
+const LEAST: usize = 32 << 10;
+
+thread_local! {
+    static INPUT: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+    static TURNS: RefCell<[Option<Box<Turn>>; 2]> = const { RefCell::new([None, None]) };
+}
+
+/// Lends the thread's input buffer, with room to read into. It is empty, and the borrower leaves
+/// it empty: what it read it splits off.
+pub(crate) fn with_input<T>(f: impl FnOnce(&mut BytesMut) -> T) -> T {
+    INPUT.with_borrow_mut(|input| {
+        if input.capacity() < LEAST {
+            input.reserve(ROOM);
+        }
+        f(input)
+    })
+}
+
+/// As [`with_input`], with room for one datagram of `len` bytes.
+pub(crate) fn with_datagram<T>(len: usize, f: impl FnOnce(&mut BytesMut) -> T) -> T {
+    INPUT.with_borrow_mut(|input| {
+        if input.capacity() < len {
+            input.reserve(ROOM.max(len));
+        }
+        f(input)
+    })
+}
+
+/// An idle turn.
+pub(crate) fn take_turn() -> Box<Turn> {
+    TURNS
+        .with_borrow_mut(|turns| turns.iter_mut().find_map(Option::take))
+        .unwrap_or_default()
+}
+
+/// Gives an idle turn back.
+pub(crate) fn give_turn(turn: Box<Turn>) {
+    TURNS.with_borrow_mut(|turns| {
+        if let Some(place) = turns.iter_mut().find(|place| place.is_none()) {
+            *place = Some(turn);
+        }
+    });
+}

@@ -1,0 +1,263 @@
+//! Accepting connections: caps overall and per source, and errors that must not end it.
+//!
+//! One task accepts for a listening socket and hands connections to the cores in turn. When the
+//! process has no descriptor left, a reserve is given up for a moment, so that the connection
+//! can be taken and closed instead of being offered again and again.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::hub::{Hub, Origin, Stage};
+use super::stream::{End, StreamConnection};
+use crate::call::Peer;
+use crate::endpoint::Transport;
+use crate::limits::Limits;
+use crate::socket;
+
+/// Counts connections, overall and for each source.
+#[derive(Debug, Default)]
+pub(crate) struct Census {
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    sources: HashMap<IpAddr, usize>,
+}
+
+/// One counted connection; dropping it uncounts it.
+pub(crate) struct Counted {
+    census: Arc<Census>,
+    source: Option<IpAddr>,
+}
+
+impl Census {
+    /// Counts a connection from `source`.
+    ///
+    /// # Errors
+    /// The limit that stands against it, by name.
+    fn count(
+        self: &Arc<Self>,
+        source: Option<IpAddr>,
+        limits: &Limits,
+    ) -> Result<Counted, &'static str> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.all >= limits.connections {
+            return Err("connections");
+        }
+        if let Some(source) = source {
+            let from_there = counts.sources.entry(source).or_default();
+            if *from_there >= limits.connections_per_source {
+                return Err("connections_per_source");
+            }
+            *from_there += 1;
+        }
+        counts.all += 1;
+        Ok(Counted {
+            census: Arc::clone(self),
+            source,
+        })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut counts = self
+            .census
+            .counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        counts.all = counts.all.saturating_sub(1);
+        let Some(source) = self.source else { return };
+        if let Some(count) = counts.sources.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                counts.sources.remove(&source);
+            }
+        }
+    }
+}
+
+/// A listening stream socket.
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// An accepted connection.
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => listener
+                .accept()
+                .await
+                .map(|(s, from)| Accepted::Tcp(s, from)),
+            Self::Unix(listener) => listener.accept().await.map(|(s, _)| Accepted::Unix(s)),
+        }
+    }
+}
+
+impl Accepted {
+    fn source(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(_, from) => Some(from.ip().to_canonical()),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+/// What an acceptor needs to hand connections out.
+pub(crate) struct Acceptor {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) cores: Vec<Handle>,
+    pub(crate) census: Arc<Census>,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Acceptor {
+    /// Accepts until the server drains.
+    pub(crate) async fn run(self, listener: Listener) {
+        let mut stages = self.hub.stages();
+        let mut reserve = File::open("/dev/null").ok();
+        let mut next = 0_usize;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = stages.wait_for(|stage| *stage != Stage::Serving) => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok(accepted) => {
+                    self.hand_out(accepted, next);
+                    next = next.wrapping_add(1);
+                }
+                Err(error) => survive(&error, &listener, &mut reserve).await,
+            }
+        }
+    }
+
+    /// Gives a connection to a core, or closes it if a cap stands against it.
+    fn hand_out(&self, accepted: Accepted, turn: usize) {
+        let counted = match self.census.count(accepted.source(), &self.hub.limits) {
+            Ok(counted) => counted,
+            Err(limit) => {
+                tracing::warn!(limit, source = ?accepted.source(), "connection refused");
+                return;
+            }
+        };
+        let Some(core) = self.cores.get(turn % self.cores.len().max(1)) else {
+            return;
+        };
+        let (hub, token) = (Arc::clone(&self.hub), self.tasks.token());
+        core.spawn(async move {
+            if let Err(error) = serve(accepted, hub, counted, token).await {
+                tracing::debug!(%error, "connection could not be served");
+            }
+        });
+    }
+}
+
+/// Serves one connection on the core this runs on.
+async fn serve(
+    accepted: Accepted,
+    hub: Arc<Hub>,
+    _counted: Counted,
+    _token: TaskTrackerToken,
+) -> io::Result<()> {
+    match accepted {
+        Accepted::Tcp(stream, from) => {
+            let stream = TcpStream::from_std(stream.into_std()?)?;
+            socket::tune(&stream, &hub.limits);
+            let origin = Origin::new(Transport::Tcp, Peer::Inet(from), stream.local_addr().ok());
+            connection(stream, hub, origin).await;
+        }
+        Accepted::Unix(stream) => {
+            let stream = UnixStream::from_std(stream.into_std()?)?;
+            let who = stream.peer_cred()?;
+            let peer = Peer::Unix {
+                uid: who.uid(),
+                gid: who.gid(),
+                pid: who.pid(),
+            };
+            connection(stream, hub, Origin::new(Transport::Unix, peer, None)).await;
+        }
+    }
+    Ok(())
+}
+
+/// Drives one connection to its end.
+pub(crate) async fn connection<IO>(io: IO, hub: Arc<Hub>, mut origin: Origin)
+where
+    IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    origin.connection = hub.number_connection();
+    let peer = origin.peer;
+    let mut stages = hub.stages();
+    let mut connection = std::pin::pin!(StreamConnection::new(io, Arc::clone(&hub), origin));
+    // Waking the connection is all that a new stage has to do: it looks for itself.
+    let end = loop {
+        tokio::select! {
+            biased;
+            end = &mut connection => break end,
+            Ok(()) = stages.changed() => {}
+        }
+    };
+    log_end(peer, end);
+}
+
+fn log_end(peer: Peer, end: End) {
+    match end {
+        End::Done => tracing::trace!(%peer, "connection closed"),
+        End::Io(error) => tracing::debug!(%peer, %error, "connection lost"),
+        End::Record(error) => tracing::warn!(%peer, %error, "connection closed: no record stream"),
+        End::Violation(why) => tracing::warn!(%peer, why, "connection closed"),
+        End::Timeout(limit) => tracing::debug!(%peer, limit, "connection closed: time limit"),
+        End::Aborted => tracing::debug!(%peer, "connection aborted"),
+    }
+}
+
+/// Gets over an error of `accept`.
+async fn survive(error: &io::Error, listener: &Listener, reserve: &mut Option<File>) {
+    if is_about_the_connection(error) {
+        return;
+    }
+    tracing::warn!(%error, "accept failed");
+    if matches!(error.raw_os_error(), Some(libc_emfile) if libc_emfile == EMFILE || libc_emfile == ENFILE)
+        && reserve.take().is_some()
+    {
+        // One descriptor is free now: the connection that could not be taken is, and is closed.
+        let taken = tokio::time::timeout(Duration::from_millis(10), listener.accept()).await;
+        drop(taken);
+        *reserve = File::open("/dev/null").ok();
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+const EMFILE: i32 = nix::errno::Errno::EMFILE as i32;
+const ENFILE: i32 = nix::errno::Errno::ENFILE as i32;
+
+/// Errors of `accept` that only say that this one connection is gone already.
+fn is_about_the_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}

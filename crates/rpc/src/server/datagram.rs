@@ -1,0 +1,200 @@
+//! The server's side of a UDP socket.
+//!
+//! One future drives one socket: it takes what datagrams there are, admits each, polls
+//! procedures in place and sends each reply from the address its call was sent to. A datagram
+//! that cannot be understood is never answered.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use farcall_onc::record::Record;
+use tokio::net::UdpSocket;
+
+use super::hub::{Hub, Origin, Stage};
+use super::workers::Workers;
+use crate::call::Peer;
+use crate::endpoint::Transport;
+use crate::packet_info;
+use crate::scratch;
+use crate::turn::{Datagram, Turn};
+
+/// Datagrams taken before the replies are sent.
+const BATCH: usize = 32;
+
+/// Rounds in one poll before other sockets get their turn.
+const TURNS: usize = 8;
+
+/// Longest datagram there can be.
+const MAX_DATAGRAM: usize = 65_536;
+
+/// A UDP socket and its calls, as a future that ends when the server drains.
+pub(crate) struct DatagramServer {
+    socket: UdpSocket,
+    /// Bound to no address of its own: asks the kernel for each datagram's destination.
+    unbound: bool,
+    hub: Arc<Hub>,
+    origin: Origin,
+    workers: Workers,
+    turn: Option<Box<Turn>>,
+    generation: u64,
+    /// A reply that the socket would not take yet.
+    waiting: bool,
+}
+
+impl DatagramServer {
+    pub(crate) fn new(socket: UdpSocket, hub: Arc<Hub>) -> io::Result<Self> {
+        let local = socket.local_addr()?;
+        let unbound = local.ip().is_unspecified();
+        if unbound {
+            packet_info::enable(&socket)?;
+        }
+        let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        let origin = Origin::new(Transport::Udp, Peer::Inet(nowhere), Some(local));
+        Ok(Self {
+            socket,
+            unbound,
+            hub,
+            origin,
+            workers: Workers::default(),
+            turn: None,
+            generation: 0,
+            waiting: false,
+        })
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) -> Poll<()> {
+        let closing = match self.hub.stage() {
+            Stage::Serving => false,
+            Stage::Draining => true,
+            Stage::Aborting => return Poll::Ready(()),
+        };
+        for _ in 0..TURNS {
+            self.workers.run(cx, &self.hub, turn);
+            self.send(cx, turn);
+            if self.waiting {
+                return Poll::Pending;
+            }
+            if closing && turn.is_idle() && self.workers.is_empty() {
+                return Poll::Ready(());
+            }
+            if closing || !turn.calls.is_empty() {
+                return Poll::Pending;
+            }
+            ready!(self.receive(cx, turn));
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes what datagrams there are, up to a batch.
+    fn receive(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> Poll<()> {
+        let mut any = false;
+        for _ in 0..BATCH {
+            match self.receive_one(cx) {
+                Poll::Ready(Ok(datagram)) => {
+                    any = true;
+                    self.admit(datagram, turn);
+                }
+                // An error here is news about an earlier datagram (an ICMP message): pass over it.
+                Poll::Ready(Err(error)) => tracing::trace!(%error, "receive failed"),
+                Poll::Pending if any => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn receive_one(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        scratch::with_datagram(MAX_DATAGRAM, |input| {
+            let (from, to) = ready!(packet_info::poll_receive(
+                &self.socket,
+                cx,
+                input,
+                self.unbound
+            ))?;
+            self.origin.peer = Peer::Inet(from);
+            if let Some(to) = to {
+                self.origin.local = Some(to);
+            }
+            Poll::Ready(Ok(input.split().freeze()))
+        })
+    }
+
+    fn admit(&mut self, datagram: Bytes, turn: &mut Turn) {
+        self.origin.received = Instant::now();
+        self.generation = self.generation.wrapping_add(1);
+        let record = Record::Assembled(datagram);
+        // A datagram has no stream to close: whatever is wrong with it, it is passed over.
+        let _ = self
+            .hub
+            .admit(&mut self.origin, &record, &Bytes::new(), turn);
+    }
+
+    /// Sends replies until none is left or the socket takes no more.
+    fn send(&mut self, cx: &mut Context<'_>, turn: &mut Turn) {
+        self.waiting = false;
+        let mut sent = 0;
+        while let Some(datagram) = turn.datagrams.front().copied() {
+            let len = datagram.end.saturating_sub(sent);
+            if self.send_one(cx, turn, datagram, len).is_pending() {
+                self.waiting = true;
+                turn.datagrams
+                    .iter_mut()
+                    .for_each(|d| d.end = d.end.saturating_sub(sent));
+                return;
+            }
+            turn.datagrams.pop_front();
+            turn.out.advance(len);
+            sent = datagram.end;
+        }
+    }
+
+    fn send_one(
+        &self,
+        cx: &mut Context<'_>,
+        turn: &Turn,
+        datagram: Datagram,
+        len: usize,
+    ) -> Poll<()> {
+        let from = datagram.from.filter(|_| self.unbound);
+        let mut parts = turn.out.parts();
+        let sent = match parts.next() {
+            Some(head) if head.len() >= len => {
+                let head = head.get(..len).unwrap_or_default();
+                packet_info::poll_send(&self.socket, cx, head, datagram.to, from)
+            }
+            _ => {
+                let mut whole = turn.out.to_vec();
+                whole.truncate(len);
+                packet_info::poll_send(&self.socket, cx, &whole, datagram.to, from)
+            }
+        };
+        if let Err(error) = ready!(sent) {
+            tracing::debug!(%error, to = %datagram.to, "reply could not be sent");
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Future for DatagramServer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut turn = this.turn.take().unwrap_or_else(scratch::take_turn);
+        turn.write_queue = this.hub.limits.write_queue;
+        let polled = this.drive(cx, &mut turn);
+        if turn.is_idle() {
+            scratch::give_turn(turn);
+        } else {
+            this.turn = Some(turn);
+        }
+        polled
+    }
+}

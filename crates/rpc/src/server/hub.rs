@@ -1,0 +1,222 @@
+//! What all connections of a server share: the services, the limits, the stage of life, and the
+//! admission of messages.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use farcall_onc::auth::{AuthSys, SysRef};
+use farcall_onc::msg::{self, CallHeader, Framing};
+use farcall_onc::record::Record;
+use farcall_onc::server::{Admission, Admitted, Caller, Registry};
+use tokio::sync::watch;
+
+use crate::call::{Call, Credential, Peer};
+use crate::endpoint::Transport;
+use crate::limits::Limits;
+use crate::stub::{Plan, Registered, Slot};
+use crate::turn::{Arguments, Incoming, Turn};
+
+/// How far a server's life has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// It takes connections and calls.
+    Serving = 0,
+    /// It ends what it has begun.
+    Draining = 1,
+    /// It ends now.
+    Aborting = 2,
+}
+
+/// What all connections of a server share.
+pub(crate) struct Hub {
+    pub(crate) limits: Limits,
+    pub(crate) registry: Registry,
+    pub(crate) services: Vec<(Registered, Plan)>,
+    stage: AtomicU8,
+    /// Wakes whoever waits for the next stage.
+    stages: watch::Sender<Stage>,
+    connections: AtomicU64,
+}
+
+/// Where messages come from, for all messages of one read.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) transport: Transport,
+    pub(crate) peer: Peer,
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) connection: u64,
+    pub(crate) received: Instant,
+    /// The last AUTH_SYS credential and what it said: callers send the same again and again.
+    known: Option<(Vec<u8>, Arc<AuthSys>)>,
+}
+
+impl Origin {
+    pub(crate) fn new(transport: Transport, peer: Peer, local: Option<SocketAddr>) -> Self {
+        Self {
+            transport,
+            peer,
+            local,
+            connection: 0,
+            received: Instant::now(),
+            known: None,
+        }
+    }
+
+    /// The owned form of a credential; callers send the same again and again.
+    fn remember(&mut self, body: &[u8], sys: &SysRef<'_>) -> Arc<AuthSys> {
+        match &self.known {
+            Some((known, sys)) if known == body => Arc::clone(sys),
+            _ => {
+                let owned = Arc::new(sys.to_owned());
+                self.known = Some((body.to_vec(), Arc::clone(&owned)));
+                owned
+            }
+        }
+    }
+}
+
+/// What becomes of the stream after a message.
+pub(crate) enum Verdict {
+    /// The message was admitted, answered or passed over.
+    Taken,
+    /// The stream must be closed, for this reason.
+    Close(String),
+}
+
+impl Hub {
+    pub(crate) fn new(limits: Limits, registry: Registry, services: Vec<Registered>) -> Self {
+        let wire = limits.wire();
+        let services = services
+            .into_iter()
+            .enumerate()
+            .map(|(index, service)| {
+                let plan = service.plan(index, wire);
+                (service, plan)
+            })
+            .collect();
+        Self {
+            limits,
+            registry,
+            services,
+            stage: AtomicU8::new(0),
+            stages: watch::Sender::new(Stage::Serving),
+            connections: AtomicU64::new(1),
+        }
+    }
+
+    /// How far the server's life has come.
+    #[inline]
+    pub(crate) fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Serving,
+            1 => Stage::Draining,
+            _ => Stage::Aborting,
+        }
+    }
+
+    /// Goes on to a later stage; never back.
+    pub(crate) fn enter(&self, stage: Stage) {
+        self.stage.fetch_max(stage as u8, Ordering::AcqRel);
+        self.stages.send_if_modified(|now| {
+            let later = stage > *now;
+            *now = stage.max(*now);
+            later
+        });
+    }
+
+    /// Notices changes of the stage.
+    pub(crate) fn stages(&self) -> watch::Receiver<Stage> {
+        self.stages.subscribe()
+    }
+
+    /// A number for a connection, unique in this server.
+    pub(crate) fn number_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sets `slot` to work for a service.
+    #[inline]
+    pub(crate) fn begin(&self, service: usize, slot: &mut Slot) {
+        if let Some((service, plan)) = self.services.get(service) {
+            service.work(plan, slot);
+        }
+    }
+
+    /// Judges one message: it becomes a call of `turn`, a reply in it, or nothing.
+    pub(crate) fn admit(
+        &self,
+        origin: &mut Origin,
+        record: &Record,
+        batch: &Bytes,
+        turn: &mut Turn,
+    ) -> Verdict {
+        let message = match record {
+            Record::InBatch(range) => batch.get(range.clone()).unwrap_or_default(),
+            Record::Assembled(bytes) => bytes,
+        };
+        let framing = origin.transport.framing();
+        match self.registry.admit(message, framing, |_| None) {
+            Admission::Call(admitted) => self.take(origin, record, &admitted, turn),
+            Admission::Null { xid, .. } => {
+                // Nothing can be wrong with a result that has no bytes.
+                let _ = msg::encode_success(&mut turn.out, framing, xid, &());
+                self.answered(origin, turn);
+            }
+            Admission::Answer { xid, body } => {
+                tracing::debug!(peer = %origin.peer, xid, %body, "call refused");
+                turn.refuse(origin.transport, xid, body);
+                self.answered(origin, turn);
+            }
+            Admission::Silent(fault) => tracing::trace!(peer = %origin.peer, ?fault, "ignored"),
+            Admission::Close(fault) => return Verdict::Close(format!("{fault:?}")),
+        }
+        Verdict::Taken
+    }
+
+    /// Makes an admitted message a call of `turn`.
+    fn take(&self, origin: &mut Origin, record: &Record, admitted: &Admitted<'_>, turn: &mut Turn) {
+        let Some((service, _)) = self.services.get(admitted.service) else {
+            return;
+        };
+        let arguments = match record {
+            Record::InBatch(range) => Arguments::InBatch(range.start + admitted.args..range.end),
+            Record::Assembled(bytes) => Arguments::Own(bytes.slice(admitted.args..)),
+        };
+        let CallHeader {
+            xid,
+            procedure,
+            credential,
+            ..
+        } = admitted.header;
+        let call = Call {
+            xid,
+            procedure,
+            program: service.program(),
+            transport: origin.transport,
+            peer: origin.peer,
+            local: origin.local,
+            credential: match &admitted.caller {
+                Caller::Sys(sys) => Credential::Sys(origin.remember(credential.body, sys)),
+                Caller::Short(sys) => Credential::Sys(Arc::clone(sys)),
+                _ => Credential::None,
+            },
+            received: origin.received,
+            deadline: None,
+            connection: origin.connection,
+        };
+        turn.calls.push_back(Incoming {
+            service: admitted.service,
+            call,
+            arguments,
+        });
+    }
+
+    fn answered(&self, origin: &Origin, turn: &mut Turn) {
+        if origin.transport.framing() == Framing::Datagram {
+            turn.address(origin.peer, origin.local);
+        }
+    }
+}

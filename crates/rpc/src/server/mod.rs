@@ -1,0 +1,343 @@
+//! The server: services, endpoints, a life from `start` to `drain`.
+//!
+//! ```no_run
+//! # async fn example(service: farcall::stub::Registered) -> Result<(), farcall::Error> {
+//! let server = farcall::Server::builder()
+//!     .serve(service)
+//!     .listen("tcp://127.0.0.1:0")
+//!     .listen("udp://127.0.0.1:0")
+//!     .start()
+//!     .await?;
+//! println!("{:?}", server.endpoints());
+//! server.drain(std::time::Duration::from_secs(10)).await;
+//! # Ok(()) }
+//! ```
+
+pub(crate) mod hub;
+pub(crate) mod workers;
+pub(crate) mod stream;
+pub(crate) mod datagram;
+pub(crate) mod cores;
+pub(crate) mod accept;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use farcall_onc::server::Registry;
+use farcall_wire::Padding;
+use tokio::net::{TcpListener, UdpSocket, UnixListener, UnixStream};
+use tokio_util::task::TaskTracker;
+
+use crate::call::Peer;
+use crate::client::InProcess;
+use crate::endpoint::{Endpoint, IntoEndpoint, Transport};
+use crate::error::{Error, Phase};
+use crate::limits::Limits;
+use crate::registrar::{Registrar, Registration};
+use crate::socket;
+use crate::stub::Registered;
+use accept::{Acceptor, Census, Listener};
+use cores::Cores;
+pub use cores::Runtime;
+use datagram::DatagramServer;
+use hub::{Hub, Origin, Stage};
+
+/// What a server will be; see [`Server::builder`].
+#[derive(Debug, Default)]
+pub struct Builder {
+    services: Vec<Registered>,
+    endpoints: Vec<Result<Endpoint, Error>>,
+    limits: Limits,
+    runtime: Runtime,
+    padding: Padding,
+    registrar: Option<Registrar>,
+}
+
+impl Builder {
+    /// Serves a program and version: what a stub's `service()` returned. May repeat.
+    #[must_use]
+    pub fn serve(mut self, service: Registered) -> Self {
+        self.services.push(service);
+        self
+    }
+
+    /// Listens at an endpoint. May repeat. Port 0, or no port, lets the kernel choose.
+    #[must_use]
+    pub fn listen(mut self, endpoint: impl IntoEndpoint) -> Self {
+        self.endpoints.push(endpoint.into_endpoint());
+        self
+    }
+
+    /// What peers may cost. Default [`Limits::default`].
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Where it runs. Default [`Runtime::default`].
+    #[must_use]
+    pub fn runtime(mut self, runtime: Runtime) -> Self {
+        self.runtime = runtime;
+        self
+    }
+
+    /// Whether headers and credentials must be as the specification says, or may be as deployed
+    /// peers write them. Default [`Padding::Compatible`].
+    #[must_use]
+    pub fn strictness(mut self, padding: Padding) -> Self {
+        self.padding = padding;
+        self
+    }
+
+    /// Registers every service at every endpoint there, and unregisters on
+    /// [`drain`](Server::drain). Default: no registration.
+    #[must_use]
+    pub fn register_with(mut self, registrar: Registrar) -> Self {
+        self.registrar = Some(registrar);
+        self
+    }
+
+    /// Starts the server: it takes calls when this returns.
+    ///
+    /// # Errors
+    /// An endpoint that cannot be listened at, two services of the same program and version, a
+    /// registration that was refused. Nothing is left running then.
+    pub async fn start(self) -> Result<Server, Error> {
+        let registry = registry(&self.services, self.padding)?;
+        let programs = self.services.iter().map(Registered::program).collect();
+        let hub = Arc::new(Hub::new(self.limits, registry, self.services));
+        let mut server = Server {
+            running: Running {
+                hub: Arc::clone(&hub),
+                cores: Cores::start(self.runtime)?,
+                tasks: TaskTracker::new(),
+                census: Arc::default(),
+                paths: Vec::new(),
+            },
+            endpoints: Vec::new(),
+            registration: None,
+        };
+        for endpoint in self.endpoints {
+            let served = server.running.listen(endpoint?).await?;
+            server.endpoints.push(served);
+        }
+        if let Some(registrar) = self.registrar {
+            server.registration = Some(registrar.register(programs, &server.endpoints).await?);
+        }
+        Ok(server)
+    }
+}
+
+/// The programs of a server, by number and version.
+fn registry(services: &[Registered], padding: Padding) -> Result<Registry, Error> {
+    let mut registry = Registry::new(padding);
+    for (index, service) in services.iter().enumerate() {
+        let program = service.program();
+        registry
+            .insert(program.number, program.version, service.accepts(), index)
+            .map_err(|duplicate| Error::local(Phase::Serve, duplicate.to_string()))?;
+    }
+    Ok(registry)
+}
+
+/// A running server. Dropping it ends it at once; [`drain`](Server::drain) lets it finish.
+pub struct Server {
+    running: Running,
+    endpoints: Vec<Endpoint>,
+    registration: Option<Registration>,
+}
+
+struct Running {
+    hub: Arc<Hub>,
+    cores: Cores,
+    tasks: TaskTracker,
+    census: Arc<Census>,
+    /// Unix sockets to remove in the end.
+    paths: Vec<PathBuf>,
+}
+
+impl Server {
+    /// A server to be configured.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The endpoints it serves, ports filled in, in the order they were asked for.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// The first endpoint over `transport`.
+    pub fn endpoint(&self, transport: Transport) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|e| e.transport() == transport)
+    }
+
+    /// Ends the server in order: unregisters, takes no more connections and calls, lets what is
+    /// running finish for at most `grace`, then aborts what is left. It always ends.
+    pub async fn drain(mut self, grace: Duration) {
+        if let Some(registration) = self.registration.take() {
+            registration.remove(grace.min(Duration::from_secs(5))).await;
+        }
+        self.running.hub.enter(Stage::Draining);
+        self.running.tasks.close();
+        if tokio::time::timeout(grace, self.running.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(?grace, "draining took too long; what is left is aborted");
+        }
+    }
+}
+
+impl InProcess for Server {
+    fn connect_in_process(&self) -> Result<UnixStream, Error> {
+        let io = |e: io::Error| Error::io(Phase::Connect, &e);
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(io)?;
+        ours.set_nonblocking(true).map_err(io)?;
+        theirs.set_nonblocking(true).map_err(io)?;
+        let hub = Arc::clone(&self.running.hub);
+        let index = usize::try_from(hub.number_connection()).unwrap_or(0);
+        let token = self.running.tasks.token();
+        self.running.cores.spawn(index, async move {
+            let _token = token;
+            let Ok(stream) = UnixStream::from_std(ours) else {
+                return;
+            };
+            let origin = Origin::new(Transport::Unix, Peer::InProcess, None);
+            accept::connection(stream, hub, origin).await;
+        });
+        UnixStream::from_std(theirs).map_err(io)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.hub.enter(Stage::Aborting);
+        for path in &self.paths {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("endpoints", &self.endpoints)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    /// Listens at `endpoint` and returns it with its port.
+    async fn listen(&mut self, endpoint: Endpoint) -> Result<Endpoint, Error> {
+        let failed = |e: io::Error| Error::io(Phase::Serve, &e).with_peer(&endpoint);
+        match &endpoint {
+            Endpoint::Unix(path) => {
+                self.listen_unix(path).map_err(failed)?;
+                Ok(endpoint)
+            }
+            Endpoint::Host {
+                transport,
+                host,
+                port,
+            } => {
+                let addresses = tokio::net::lookup_host((host.as_str(), port.unwrap_or(0)));
+                let address =
+                    addresses.await.map_err(failed)?.next().ok_or_else(|| {
+                        Error::local(Phase::Serve, format!("{host} has no address"))
+                    })?;
+                let bound = match transport {
+                    Transport::Udp => self.listen_udp(address),
+                    _ => self.listen_tcp(address),
+                };
+                Ok(Endpoint::of(*transport, bound.map_err(failed)?))
+            }
+        }
+    }
+
+    fn listen_tcp(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+        let socket = socket::listen_tcp(address)?;
+        let bound = socket.local_addr()?;
+        let _in_core = self
+            .cores
+            .handles()
+            .first()
+            .map(tokio::runtime::Handle::enter);
+        self.accept(Listener::Tcp(TcpListener::from_std(socket)?));
+        Ok(bound)
+    }
+
+    fn listen_unix(&mut self, path: &Path) -> io::Result<()> {
+        remove_dead_socket(path)?;
+        let _in_core = self
+            .cores
+            .handles()
+            .first()
+            .map(tokio::runtime::Handle::enter);
+        let listener = UnixListener::bind(path)?;
+        drop(_in_core);
+        self.paths.push(path.to_owned());
+        self.accept(Listener::Unix(listener));
+        Ok(())
+    }
+
+    fn accept(&self, listener: Listener) {
+        let acceptor = Acceptor {
+            hub: Arc::clone(&self.hub),
+            cores: self.cores.handles().to_vec(),
+            census: Arc::clone(&self.census),
+            tasks: self.tasks.clone(),
+        };
+        let token = self.tasks.token();
+        self.cores.spawn(0, async move {
+            let _token = token;
+            acceptor.run(listener).await;
+        });
+    }
+
+    fn listen_udp(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+        let socket = socket::bind_udp(address)?;
+        let bound = socket.local_addr()?;
+        let core = self.cores.len().saturating_sub(1);
+        let _in_core = self
+            .cores
+            .handles()
+            .get(core)
+            .map(tokio::runtime::Handle::enter);
+        let server = DatagramServer::new(UdpSocket::from_std(socket)?, Arc::clone(&self.hub))?;
+        let (token, mut stages) = (self.tasks.token(), self.hub.stages());
+        self.cores.spawn(core, async move {
+            let _token = token;
+            let mut server = std::pin::pin!(server);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut server => return,
+                    Ok(()) = stages.changed() => {}
+                }
+            }
+        });
+        Ok(bound)
+    }
+}
+
+/// Removes a socket that a dead server left behind; one that answers is left alone.
+fn remove_dead_socket(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::FileTypeExt;
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => {
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                return Err(io::Error::new(
+                    io::ErrorKind::AddrInUse,
+                    "a server answers there",
+                ));
+            }
+            std::fs::remove_file(path)
+        }
+        _ => Ok(()),
+    }
+}

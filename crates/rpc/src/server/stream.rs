@@ -1,0 +1,316 @@
+//! The server's side of one byte stream: the hot path.
+//!
+//! One future drives one connection: it reads large, admits every complete record that arrived,
+//! polls procedures in place, and writes all replies at once. Only a procedure that is pending
+//! becomes a call in flight of its own. While it idles, a connection holds no buffers: they
+//! belong to the thread.
+//!
+//! What this file does not do: it does not parse ([`farcall_onc`] does), does not accept
+//! ([`accept`](super::accept)) and does not know what a procedure is ([`stub`](crate::stub)).
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut, Bytes};
+use farcall_onc::record::{Assembler, Record, RecordError, RecordLimits};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Sleep;
+use tokio_util::io::poll_read_buf;
+
+use super::hub::{Hub, Origin, Stage, Verdict};
+use super::workers::Workers;
+use crate::scratch;
+use crate::turn::Turn;
+
+/// Reads and writes in one poll before other connections get their turn.
+const TURNS: usize = 16;
+
+/// From how many missing bytes on a record is read into memory of its own.
+const LARGE: usize = 64 << 10;
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The peer closed it, or we did after draining, and everything was answered.
+    Done,
+    /// The transport failed.
+    Io(io::Error),
+    /// What came is no record stream.
+    Record(RecordError),
+    /// A message that is not answered but ends the stream.
+    Violation(String),
+    /// A limit of time was reached; it is named.
+    Timeout(&'static str),
+    /// The server was told to end at once.
+    Aborted,
+}
+
+/// One connection, as a future that ends when the connection does.
+pub(crate) struct StreamConnection<IO> {
+    io: IO,
+    hub: Arc<Hub>,
+    origin: Origin,
+    assembler: Assembler,
+    workers: Workers,
+    /// What is left over from the last turn, if anything is.
+    turn: Option<Box<Turn>>,
+    generation: u64,
+    /// No more calls will be read.
+    closing: bool,
+    clock: Clock,
+}
+
+/// When what last happened, and the one timer.
+struct Clock {
+    /// The last byte read, or the last reply finished.
+    active: Instant,
+    /// Since when replies have not moved.
+    stalled: Option<Instant>,
+    /// When the timer will fire.
+    armed: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
+    pub(crate) fn new(io: IO, hub: Arc<Hub>, origin: Origin) -> Self {
+        let limits = RecordLimits {
+            record: hub.limits.record,
+            fragments: hub.limits.fragments,
+        };
+        let now = Instant::now();
+        let armed = now + Duration::from_secs(3600);
+        Self {
+            io,
+            origin,
+            assembler: Assembler::new(limits),
+            workers: Workers::default(),
+            turn: None,
+            generation: 0,
+            closing: false,
+            clock: Clock {
+                active: now,
+                stalled: None,
+                armed,
+                timer: Box::pin(tokio::time::sleep_until(armed.into())),
+            },
+            hub,
+        }
+    }
+
+    /// Reads, runs and writes until there is nothing to do but wait.
+    fn drive(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) -> Poll<End> {
+        match self.hub.stage() {
+            Stage::Serving => {}
+            Stage::Draining => self.closing = true,
+            Stage::Aborting => return Poll::Ready(End::Aborted),
+        }
+        for _ in 0..TURNS {
+            self.workers.run(cx, &self.hub, turn);
+            if let Err(error) = self.flush(cx, turn) {
+                return Poll::Ready(End::Io(error));
+            }
+            if self.workers.can_run(&self.hub, turn) {
+                continue;
+            }
+            if self.closing
+                || !turn.calls.is_empty()
+                || turn.out.len() > self.hub.limits.write_queue
+            {
+                return self.rest(turn);
+            }
+            match self.read(cx, turn) {
+                Ok(Poll::Ready(true)) => {}
+                Ok(Poll::Ready(false)) => self.closing = true,
+                Ok(Poll::Pending) => return self.rest(turn),
+                Err(end) => return self.last_words(cx, turn, end),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether everything is done, or there is something to wait for.
+    fn rest(&self, turn: &Turn) -> Poll<End> {
+        let idle = turn.is_idle() && self.workers.is_empty();
+        if self.closing && idle {
+            Poll::Ready(End::Done)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Tries once to send what was answered before the stream went wrong.
+    fn last_words(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>, end: End) -> Poll<End> {
+        self.workers.run(cx, &self.hub, turn);
+        let _ = self.flush(cx, turn);
+        Poll::Ready(end)
+    }
+
+    /// Writes what waits, as far as the peer takes it.
+    fn flush(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) -> io::Result<()> {
+        while !turn.out.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 64];
+            let filled = turn.out.io_slices(&mut slices);
+            let slices = slices.get(..filled).unwrap_or_default();
+            match Pin::new(&mut self.io).poll_write_vectored(cx, slices) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(n)) => turn.out.advance(n),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {
+                    self.clock.stalled.get_or_insert_with(Instant::now);
+                    return Ok(());
+                }
+            }
+            self.clock.stalled = None;
+        }
+        Ok(())
+    }
+
+    /// Reads once and admits what arrived. `false`: the peer will send no more.
+    fn read(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) -> Result<Poll<bool>, End> {
+        let read = match self.assembler.pending() {
+            Some(missing) if missing > LARGE => self.read_large(cx, missing)?,
+            _ => self.read_batch(cx)?,
+        };
+        let Poll::Ready(read) = read else {
+            return Ok(Poll::Pending);
+        };
+        match read {
+            Read::End => return Ok(Poll::Ready(false)),
+            Read::Part => self.clock.active = Instant::now(),
+            Read::Batch(batch) => self.admit(batch, turn)?,
+            Read::Record(record) => {
+                self.clock.active = Instant::now();
+                self.admit_record(&record, &Bytes::new(), turn)?;
+            }
+        }
+        Ok(Poll::Ready(true))
+    }
+
+    /// Reads as much as there is into the thread's buffer.
+    fn read_batch(&mut self, cx: &mut Context<'_>) -> Result<Poll<Read>, End> {
+        scratch::with_input(
+            |input| match poll_read_buf(Pin::new(&mut self.io), cx, input) {
+                Poll::Ready(Ok(0)) => Ok(Poll::Ready(Read::End)),
+                Poll::Ready(Ok(_)) => Ok(Poll::Ready(Read::Batch(input.split().freeze()))),
+                Poll::Ready(Err(error)) => Err(End::Io(error)),
+                Poll::Pending => Ok(Poll::Pending),
+            },
+        )
+    }
+
+    /// Reads the rest of a large record straight into its own memory.
+    fn read_large(&mut self, cx: &mut Context<'_>, missing: usize) -> Result<Poll<Read>, End> {
+        let room = self.assembler.room();
+        let buffer = self.assembler.buffer();
+        buffer.reserve(room);
+        let mut buffer = buffer.limit(missing);
+        match poll_read_buf(Pin::new(&mut self.io), cx, &mut buffer) {
+            Poll::Ready(Ok(0)) => Ok(Poll::Ready(Read::End)),
+            Poll::Ready(Ok(_)) => match self.assembler.filled().map_err(End::Record)? {
+                Some(record) => Ok(Poll::Ready(Read::Record(record))),
+                None => Ok(Poll::Ready(Read::Part)),
+            },
+            Poll::Ready(Err(error)) => Err(End::Io(error)),
+            Poll::Pending => Ok(Poll::Pending),
+        }
+    }
+
+    /// Splits a batch into records and admits each.
+    fn admit(&mut self, batch: Bytes, turn: &mut Box<Turn>) -> Result<(), End> {
+        let now = Instant::now();
+        self.clock.active = now;
+        self.origin.received = now;
+        self.generation = self.generation.wrapping_add(1);
+        turn.generation = self.generation;
+        let mut at = 0;
+        while let Some(record) = self.assembler.next(&batch, &mut at).map_err(End::Record)? {
+            self.admit_record(&record, &batch, turn)?;
+        }
+        turn.batch = batch;
+        Ok(())
+    }
+
+    fn admit_record(
+        &mut self,
+        record: &Record,
+        batch: &Bytes,
+        turn: &mut Box<Turn>,
+    ) -> Result<(), End> {
+        match self.hub.admit(&mut self.origin, record, batch, turn) {
+            Verdict::Taken => Ok(()),
+            Verdict::Close(why) => Err(End::Violation(why)),
+        }
+    }
+
+    /// Watches the clock: half records, slow readers, idle peers.
+    fn watch(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            let (wanted, why) = self.deadline();
+            if wanted < self.clock.armed {
+                self.clock.armed = wanted;
+                self.clock.timer.as_mut().reset(wanted.into());
+            }
+            if self.clock.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if wanted <= Instant::now() {
+                return Poll::Ready(End::Timeout(why));
+            }
+            self.clock.armed = wanted;
+            self.clock.timer.as_mut().reset(wanted.into());
+        }
+    }
+
+    /// The next moment at which something will have taken too long, and what.
+    fn deadline(&self) -> (Instant, &'static str) {
+        let limits = &self.hub.limits;
+        let far = self.clock.active + Duration::from_secs(24 * 3600);
+        if let Some(since) = self.clock.stalled {
+            return (since + limits.write_stall, "write_stall");
+        }
+        if self.assembler.pending().is_some() {
+            return (self.clock.active + limits.partial, "partial");
+        }
+        if !self.workers.is_empty() || self.turn.is_some() || limits.idle.is_zero() {
+            return (far, "idle");
+        }
+        (self.clock.active + limits.idle, "idle")
+    }
+}
+
+/// What one read brought.
+enum Read {
+    /// The peer will send no more.
+    End,
+    /// Whole and partial records.
+    Batch(Bytes),
+    /// More of a large record.
+    Part,
+    /// The end of a large record.
+    Record(Record),
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Future for StreamConnection<IO> {
+    type Output = End;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
+        let this = &mut *self;
+        let mut turn = this.turn.take().unwrap_or_else(scratch::take_turn);
+        turn.write_queue = this.hub.limits.write_queue;
+        let polled = this.drive(cx, &mut turn);
+        if turn.is_idle() {
+            scratch::give_turn(turn);
+        } else {
+            this.turn = Some(turn);
+        }
+        match polled {
+            Poll::Ready(end) => Poll::Ready(end),
+            Poll::Pending => this.watch(cx),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The procedures of one connection: polled in place, kept only while they are pending.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::hub::Hub;
+use crate::stub::Slot;
+use crate::turn::{self, Turn};
+
+/// The workers of one connection.
+#[derive(Default)]
+pub(crate) struct Workers {
+    /// Pending procedures, one call each.
+    pending: FuturesUnordered<Pending>,
+    /// The memory of a worker that is done.
+    spare: Option<Slot>,
+}
+
+impl Workers {
+    /// Whether no procedure is pending.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Whether a call waits and may be begun now.
+    pub(crate) fn can_run(&self, hub: &Hub, turn: &Turn) -> bool {
+        !turn.calls.is_empty()
+            && turn.out.len() <= turn.write_queue
+            && self.pending.len() < hub.limits.calls
+    }
+
+    /// Goes on with pending procedures that were woken, then begins the calls that wait.
+    pub(crate) fn run(&mut self, cx: &mut Context<'_>, hub: &Hub, turn: &mut Box<Turn>) {
+        if self.pending.is_empty() && turn.calls.is_empty() {
+            return;
+        }
+        turn.enter(|| {
+            self.resume(cx);
+            while let Some(service) = self.next_service(hub) {
+                self.begin(cx, hub, service);
+            }
+        });
+        if turn.calls.is_empty() {
+            turn.batch.clear();
+        }
+    }
+
+    fn resume(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(slot)) = self.pending.poll_next_unpin(cx) {
+            self.spare = slot.or(self.spare.take());
+        }
+    }
+
+    /// The service of the next call, if it may be begun.
+    fn next_service(&self, hub: &Hub) -> Option<usize> {
+        if self.pending.len() >= hub.limits.calls {
+            return None;
+        }
+        turn::with(|turn| {
+            let next = turn.calls.front()?;
+            (turn.out.len() <= turn.write_queue).then_some(next.service)
+        })
+    }
+
+    fn begin(&mut self, cx: &mut Context<'_>, hub: &Hub, service: usize) {
+        let mut slot = self.spare.take().unwrap_or_else(|| Slot::new(async {}));
+        hub.begin(service, &mut slot);
+        match poll_caught(&mut slot, cx) {
+            Some(Poll::Ready(())) => self.spare = Some(slot),
+            Some(Poll::Pending) => {
+                let call = turn::with(Turn::detach);
+                self.pending.push(Pending {
+                    slot: Some(slot),
+                    call,
+                });
+            }
+            None => turn::with(Turn::panicked),
+        }
+    }
+}
+
+/// Polls a worker; `None` if its procedure panicked, which the process log has been told.
+fn poll_caught(slot: &mut Slot, cx: &mut Context<'_>) -> Option<Poll<()>> {
+    catch_unwind(AssertUnwindSafe(|| slot.poll(cx))).ok()
+}
+
+/// A pending procedure; it ends by giving its memory back.
+struct Pending {
+    slot: Option<Slot>,
+    call: Option<turn::Current>,
+}
+
+impl Future for Pending {
+    type Output = Option<Slot>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Slot>> {
+        let this = &mut *self;
+        let Some(slot) = &mut this.slot else {
+            return Poll::Ready(None);
+        };
+        turn::with(|turn| turn.attach(this.call.take()));
+        match poll_caught(slot, cx) {
+            Some(Poll::Pending) => {
+                this.call = turn::with(Turn::detach);
+                Poll::Pending
+            }
+            Some(Poll::Ready(())) => Poll::Ready(this.slot.take()),
+            None => {
+                turn::with(Turn::panicked);
+                Poll::Ready(None)
+            }
+        }
+    }
+}

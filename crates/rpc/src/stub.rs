@@ -1,0 +1,388 @@
+//! What generated code stands on: the description of a program, the service that a server runs,
+//! and the reply into which a result is packed.
+//!
+//! Application code meets [`Registered`] (what `service()` returns) and the constant
+//! [`Program`]s; the rest is for stubs. The asynchronous code of a service exists once, in
+//! [`work`]; a stub is a `match` over synchronous codecs.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use farcall_onc::msg::{self, Framing, ReplyBody};
+use farcall_wire::{Encode, Limits as WireLimits, Reader, Size, TransmitQueue};
+use tokio_util::sync::ReusableBoxFuture;
+
+pub use farcall_onc::msg::Target;
+pub use farcall_onc::server::Accepts;
+
+use crate::call::{Call, Refuse};
+use crate::endpoint::Transport;
+pub use crate::program::{Procedure, Program};
+use crate::turn::{self, Held};
+
+/// What generated code makes of a server trait: decode, run, encode.
+pub trait Service: Send + Sync + 'static {
+    /// The program and version it serves.
+    fn program(&self) -> &'static Program;
+
+    /// Decodes the arguments of `call`, runs its procedure and encodes the result into `reply`.
+    ///
+    /// # Errors
+    /// The refusal that the caller is told instead of a result.
+    fn call(
+        &self,
+        call: &Call,
+        arguments: &mut Reader<'_>,
+        reply: &mut Reply<'_>,
+    ) -> impl Future<Output = Result<(), Refuse>> + Send;
+}
+
+/// Where a result is packed: straight into the connection's buffer, behind its header.
+#[derive(Debug)]
+pub struct Reply<'a> {
+    sink: Sink<'a>,
+    written: bool,
+}
+
+#[derive(Debug)]
+enum Sink<'a> {
+    /// The turn of the connection that is being polled.
+    Turn(&'a Call, PhantomData<&'a mut ()>),
+    /// The result alone, for whoever carries it on.
+    Own(&'a mut TransmitQueue),
+}
+
+impl<'a> Reply<'a> {
+    fn in_turn(call: &'a Call) -> Self {
+        Self {
+            sink: Sink::Turn(call, PhantomData),
+            written: false,
+        }
+    }
+
+    /// A reply whose result, without any header, is put into `results`.
+    pub fn into_queue(results: &'a mut TransmitQueue) -> Self {
+        Self {
+            sink: Sink::Own(results),
+            written: false,
+        }
+    }
+
+    /// Packs the result. It is called once.
+    ///
+    /// # Errors
+    /// [`Refuse::SystemErr`] if the result breaks a bound of the interface or does not fit the
+    /// transport; nothing is packed then.
+    #[inline]
+    pub fn encode<T: Encode + ?Sized>(&mut self, result: &T) -> Result<(), Refuse> {
+        self.written = true;
+        match &mut self.sink {
+            Sink::Own(queue) => queue.append(result).map(drop).map_err(Refuse::from),
+            Sink::Turn(call, _) if call.transport == Transport::Udp => datagram(call, result),
+            Sink::Turn(call, _) => turn::with(|turn| {
+                msg::encode_success(&mut turn.out, Framing::Stream, call.xid, result)?;
+                Ok(())
+            }),
+        }
+    }
+}
+
+/// Length of the header of a successful reply, in bytes.
+const SUCCESS_HEADER: usize = 24;
+
+/// Longest UDP payload over IPv4.
+const MAX_DATAGRAM: usize = 65_507;
+
+fn datagram<T: Encode + ?Sized>(call: &Call, result: &T) -> Result<(), Refuse> {
+    let mut size = Size::new();
+    result.measure(&mut size)?;
+    let len = size.total() + SUCCESS_HEADER;
+    if len > MAX_DATAGRAM {
+        return Err(Refuse::SystemErr(format!(
+            "result of {len} bytes does not fit a datagram"
+        )));
+    }
+    turn::with(|turn| {
+        msg::encode_success(&mut turn.out, Framing::Datagram, call.xid, result)?;
+        turn.answered(call);
+        Ok(())
+    })
+}
+
+/// Ends a call: what `reply` lacks is said now.
+fn finish(call: &Call, written: bool, result: Result<(), Refuse>) {
+    let body = match result {
+        Ok(()) if written => return,
+        Ok(()) => {
+            tracing::error!(
+                procedure = call.procedure_name(),
+                "service returned no result"
+            );
+            ReplyBody::SystemErr
+        }
+        Err(Refuse::NoReply) => return,
+        Err(refuse) => refusal(call, refuse),
+    };
+    turn::with(|turn| {
+        turn.refuse(call.transport, call.xid, body);
+        turn.answered(call);
+    });
+}
+
+fn refusal(call: &Call, refuse: Refuse) -> ReplyBody {
+    match refuse {
+        Refuse::ProcUnavail => ReplyBody::ProcUnavail,
+        Refuse::GarbageArgs => ReplyBody::GarbageArgs,
+        Refuse::Auth(stat) => ReplyBody::AuthError(stat),
+        Refuse::SystemErr(why) => {
+            tracing::warn!(procedure = call.procedure_name(), peer = %call.peer, why, "call failed");
+            ReplyBody::SystemErr
+        }
+        Refuse::NoReply => unreachable!("handled by the caller"),
+    }
+}
+
+/// A worker of a service, at rest or in a procedure; its memory is used again.
+pub(crate) type Slot = ReusableBoxFuture<'static, ()>;
+
+/// A service as a server keeps it.
+trait Erased: Send + Sync {
+    /// Sets `slot` to work on the calls for `index` in the current turn.
+    fn work(self: Arc<Self>, plan: Plan, slot: &mut Slot);
+    /// Runs one call away from any turn and returns its result's bytes.
+    fn alone(
+        self: Arc<Self>,
+        call: Call,
+        arguments: bytes::Bytes,
+        limits: WireLimits,
+    ) -> futures_util::future::BoxFuture<'static, Result<TransmitQueue, Refuse>>;
+}
+
+struct Kept<S>(S);
+
+/// How a service's calls are run in one server.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// The service's place in the server's list.
+    pub(crate) index: usize,
+    /// What decoding may cost.
+    pub(crate) limits: WireLimits,
+    /// Procedures that run on the pool, by number; most services have none.
+    pub(crate) blocking: Option<Arc<[u32]>>,
+}
+
+impl Plan {
+    fn is_blocking(&self, procedure: u32) -> bool {
+        self.blocking
+            .as_ref()
+            .is_some_and(|list| list.contains(&procedure))
+    }
+}
+
+impl<S: Service> Erased for Kept<S> {
+    fn work(self: Arc<Self>, plan: Plan, slot: &mut Slot) {
+        slot.set(work(self, plan));
+    }
+
+    fn alone(
+        self: Arc<Self>,
+        call: Call,
+        arguments: bytes::Bytes,
+        limits: WireLimits,
+    ) -> futures_util::future::BoxFuture<'static, Result<TransmitQueue, Refuse>> {
+        Box::pin(async move { run_alone(&self.0, &call, &arguments, limits).await })
+    }
+}
+
+/// Runs the calls that the current turn holds for this service, until there is none left.
+async fn work<S: Service>(kept: Arc<Kept<S>>, plan: Plan) {
+    let mut held = Held::default();
+    while let Some((call, range)) = turn::next(plan.index, &mut held) {
+        if plan.is_blocking(call.procedure) {
+            elsewhere(&kept, call, held.bytes.slice(range), plan.limits).await;
+            continue;
+        }
+        let (written, result) = {
+            let part = held.bytes.get(range).unwrap_or_default();
+            let mut arguments = Reader::shared(&held.bytes, part, plan.limits);
+            let mut reply = Reply::in_turn(&call);
+            let result = kept.0.call(&call, &mut arguments, &mut reply).await;
+            (reply.written, result)
+        };
+        finish(&call, written, result);
+    }
+}
+
+/// Runs one call to its end with its own reply.
+async fn run_alone<S: Service>(
+    service: &S,
+    call: &Call,
+    arguments: &bytes::Bytes,
+    limits: WireLimits,
+) -> Result<TransmitQueue, Refuse> {
+    let mut queue = TransmitQueue::new();
+    let mut reader = Reader::shared(arguments, arguments, limits);
+    let mut reply = Reply::into_queue(&mut queue);
+    service.call(call, &mut reader, &mut reply).await?;
+    Ok(queue)
+}
+
+/// Runs one call on the pool for blocking work and answers it when it is done.
+async fn elsewhere<S: Service>(
+    kept: &Arc<Kept<S>>,
+    call: Call,
+    arguments: bytes::Bytes,
+    limits: WireLimits,
+) {
+    let (kept, theirs) = (Arc::clone(kept), call.clone());
+    let runtime = tokio::runtime::Handle::current();
+    let running = tokio::task::spawn_blocking(move || {
+        runtime.block_on(run_alone(&kept.0, &theirs, &arguments, limits))
+    });
+    let result = running
+        .await
+        .unwrap_or_else(|_| Err(Refuse::SystemErr("it panicked".into())));
+    answer(&call, result);
+}
+
+/// Puts a result that was made elsewhere into the current turn.
+fn answer(call: &Call, result: Result<TransmitQueue, Refuse>) {
+    match result {
+        Err(refuse) => finish(call, false, Err(refuse)),
+        Ok(results) if call.transport == Transport::Udp => {
+            let sent = datagram(call, &Raw(&results.to_vec()));
+            finish(call, sent.is_ok(), sent);
+        }
+        Ok(mut results) => turn::with(|turn| {
+            let len = results.len();
+            turn.out.put_slice(&msg::success_record(call.xid, len));
+            turn.out.append_queue(&mut results);
+        }),
+    }
+}
+
+/// Bytes that are XDR already.
+#[derive(Debug)]
+pub struct Raw<'a>(pub &'a [u8]);
+
+impl Encode for Raw<'_> {
+    fn measure(&self, size: &mut Size) -> Result<(), farcall_wire::EncodeError> {
+        size.add(self.0.len());
+        Ok(())
+    }
+    fn encode(&self, w: &mut farcall_wire::Writer<'_>) {
+        w.slice(self.0);
+    }
+}
+
+/// A service ready to be put into a server: what a stub's `service()` returns.
+#[derive(Clone)]
+pub struct Registered {
+    service: Arc<dyn Erased>,
+    program: &'static Program,
+    idempotent: Vec<u32>,
+    blocking: Vec<u32>,
+    accepts: Accepts,
+}
+
+impl Registered {
+    /// Wraps a stub's service, with the procedure properties that the interface file declares.
+    pub fn new<S: Service>(service: S) -> Self {
+        let program = service.program();
+        let numbers = |of: fn(&Procedure) -> bool| {
+            program
+                .procedures
+                .iter()
+                .filter(|p| of(p))
+                .map(|p| p.number)
+                .collect::<Vec<_>>()
+        };
+        Self {
+            service: Arc::new(Kept(service)),
+            program,
+            idempotent: numbers(|p| p.idempotent),
+            blocking: numbers(|p| p.blocking),
+            accepts: Accepts::ANY,
+        }
+    }
+
+    /// Runs these procedures on the pool for blocking work, besides those that the interface
+    /// file declares blocking.
+    #[must_use]
+    pub fn blocking(mut self, procedures: &[u32]) -> Self {
+        self.blocking.extend_from_slice(procedures);
+        self
+    }
+
+    /// The program and version it serves.
+    pub fn program(&self) -> &'static Program {
+        self.program
+    }
+
+    /// Declares procedures idempotent besides those that the interface file declares so: the
+    /// duplicate request cache leaves them alone.
+    #[must_use]
+    pub fn idempotent(mut self, procedures: &[u32]) -> Self {
+        self.idempotent.extend_from_slice(procedures);
+        self
+    }
+
+    /// Which callers are taken; others get `AUTH_ERROR` with `AUTH_TOOWEAK`. Default: any.
+    /// Procedure 0 answers everybody.
+    #[must_use]
+    pub fn accept(mut self, accepts: Accepts) -> Self {
+        self.accepts = accepts;
+        self
+    }
+
+    pub(crate) fn accepts(&self) -> Accepts {
+        self.accepts
+    }
+
+    /// Whether running this procedure twice is as good as running it once.
+    pub fn is_idempotent(&self, procedure: u32) -> bool {
+        procedure == 0 || self.idempotent.contains(&procedure)
+    }
+
+    /// How this service, at `index` in a server's list, runs its calls.
+    pub(crate) fn plan(&self, index: usize, limits: WireLimits) -> Plan {
+        let blocking = (!self.blocking.is_empty()).then(|| Arc::from(&self.blocking[..]));
+        Plan {
+            index,
+            limits,
+            blocking,
+        }
+    }
+
+    /// Sets `slot` to work on the current turn's calls.
+    pub(crate) fn work(&self, plan: &Plan, slot: &mut Slot) {
+        Arc::clone(&self.service).work(plan.clone(), slot);
+    }
+
+    /// Runs one call away from any connection and returns the bytes of its result.
+    ///
+    /// # Errors
+    /// What the procedure refused with.
+    pub async fn run(
+        &self,
+        call: Call,
+        arguments: bytes::Bytes,
+        limits: WireLimits,
+    ) -> Result<TransmitQueue, Refuse> {
+        Arc::clone(&self.service)
+            .alone(call, arguments, limits)
+            .await
+    }
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Registered({} {})",
+            self.program.name, self.program.version
+        )
+    }
+}
