@@ -294,6 +294,9 @@ pub fn encode_call<A: Encode + ?Sized>(
     auth: &AuthBlock,
     args: &A,
 ) -> Result<usize, EncodeError> {
+    if auth.is_none() {
+        return encode_bare_call(queue, framing, xid, target, args);
+    }
     append(
         queue,
         framing,
@@ -304,6 +307,46 @@ pub fn encode_call<A: Encode + ?Sized>(
             args,
         },
     )
+}
+
+/// A call with `AUTH_NONE`: its whole header is one block of fixed length.
+#[inline]
+fn encode_bare_call<A: Encode + ?Sized>(
+    queue: &mut TransmitQueue,
+    framing: Framing,
+    xid: u32,
+    target: Target,
+    args: &A,
+) -> Result<usize, EncodeError> {
+    let Target {
+        program,
+        version,
+        procedure,
+    } = target;
+    let header = [
+        xid,
+        MessageType::CALL.0,
+        RPC_VERSION,
+        program,
+        version,
+        procedure,
+        0,
+        0,
+        0,
+        0,
+    ];
+    let args = match framing {
+        Framing::Datagram => queue.append_after(args, |_| bytes::<10, 40>(header))?,
+        Framing::Stream => queue.append_after(args, |len| {
+            let mut record = [0; 44];
+            if let Some((place, rest)) = record.split_first_chunk_mut::<4>() {
+                *place = mark(len.saturating_add(40));
+                rest.copy_from_slice(&bytes::<10, 40>(header));
+            }
+            record
+        })?,
+    };
+    Ok(args.saturating_add(40))
 }
 
 /// A whole call.
@@ -336,10 +379,7 @@ impl<A: Encode + ?Sized> Encode for CallMessage<'_, A> {
             version,
             procedure,
         ]));
-        match <&[u8; 16]>::try_from(self.auth.as_bytes()) {
-            Ok(block) => w.array(*block),
-            Err(_) => w.slice(self.auth.as_bytes()),
-        }
+        w.slice(self.auth.as_bytes());
         self.args.encode(w);
     }
 }

@@ -151,6 +151,13 @@ impl AuthBlock {
         )
     }
 
+    /// Whether it is `AUTH_NONE` for both.
+    #[inline]
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.0 == [0; 16]
+    }
+
     /// The encoded bytes.
     #[inline]
     #[must_use]
