@@ -131,6 +131,18 @@ impl Export {
         })
     }
 
+    /// The networks this export is for.
+    pub fn networks(&self) -> &[Network] {
+        &self.spec.networks
+    }
+
+    /// Whether every address may use this export.
+    pub fn is_for_all(&self) -> bool {
+        Network::ANY
+            .iter()
+            .all(|all| self.spec.networks.contains(all))
+    }
+
     /// On whose behalf a call with this credential is done.
     pub fn caller(&self, credential: Option<User>) -> Caller {
         self.spec.policy.caller(credential)

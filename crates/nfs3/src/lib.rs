@@ -37,3 +37,7 @@ pub mod fs;
 pub mod exports;
 
 pub mod mounts;
+
+pub mod server;
+
+pub use server::{BuildError, Builder, Nfs3};
