@@ -167,6 +167,7 @@ impl Export {
         }
     }
 
+    // req: nfs3-1813-2.6-stale
     /// Finds the file a handle names.
     pub(crate) fn find(&self, id: FileId) -> Result<Node, Status> {
         let ident = self.ident(id);
@@ -223,6 +224,7 @@ impl Export {
         (first, (a != b).then(|| lock(&self.locks[a.max(b)])))
     }
 
+    // req: nfs3-1813-2.6-rofs
     /// Refuses changes to a read-only export.
     pub(crate) fn expect_writable(&self) -> Result<(), Status> {
         if self.spec.read_only {

@@ -45,6 +45,7 @@ impl Exports {
         Ok((export, file))
     }
 
+    // req: nfs3-1813-i-mnt
     /// The handle for a path: an export's name, or that with the way to a directory below it.
     ///
     /// The caller must be able to search each directory on the way: a handle would otherwise be a way around them.

@@ -79,6 +79,7 @@ impl FileId {
         handle
     }
 
+    // req: nfs3-1813-2.5-handle
     /// What a handle from the network names.
     ///
     /// # Errors

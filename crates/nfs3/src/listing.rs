@@ -70,6 +70,7 @@ impl Listing {
         Ok(listing)
     }
 
+    // req: nfs3-1813-3.3.16-cookie
     /// The entries after a cookie, in their order.
     pub fn after(&self, cookie: u64) -> impl Iterator<Item = Entry<'_>> {
         let from = self.entries.partition_point(|entry| entry.0 <= cookie);

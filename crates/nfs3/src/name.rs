@@ -13,6 +13,7 @@ pub const LONGEST: usize = 255;
 pub struct Name<'a>(&'a [u8]);
 
 impl<'a> Name<'a> {
+    // req: nfs3-1813-names
     /// Checks a name as it came from the network.
     ///
     /// # Errors

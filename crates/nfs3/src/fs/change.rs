@@ -19,6 +19,7 @@ use crate::status::Status;
 const SET_GROUP: u32 = 0o2000;
 
 impl Export {
+    // req: nfs3-1813-3.3.2-guard
     /// Procedure 2: changes attributes; with `guard` only if the file's ctime is still that.
     ///
     /// # Errors

@@ -57,6 +57,7 @@ pub struct Written {
 }
 
 impl Export {
+    // req: nfs3-1813-3.3.6-read
     /// Procedure 6: bytes of a file; at most [`TRANSFER`] of them.
     ///
     /// # Errors
@@ -80,6 +81,7 @@ impl Export {
         Ok(Read { attr, data, eof })
     }
 
+    // req: nfs3-1813-3.3.7-verifier
     /// Procedure 7: writes to a file, all of `data` or an error.
     ///
     /// # Errors
@@ -115,6 +117,7 @@ impl Export {
         })
     }
 
+    // req: nfs3-1813-3.3.21-commit
     /// Procedure 21: waits until all that was written to a file is on the disk. The range is not looked at: more is flushed
     /// than asked for, never less.
     ///

@@ -37,6 +37,7 @@ pub struct Page<E> {
 pub type PlusEntry = Option<(FileId, Attr)>;
 
 impl Export {
+    // req: nfs3-1813-3.3.16-count
     /// Procedure 16: names after `cookie`, in a reply of at most `count` bytes.
     ///
     /// # Errors

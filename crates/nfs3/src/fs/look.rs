@@ -32,6 +32,7 @@ impl Export {
         Ok(self.find(file)?.attr)
     }
 
+    // req: nfs3-1813-3.3.3-lookup
     /// Procedure 3: a name in a directory; also says what the directory's attributes are.
     ///
     /// # Errors
@@ -67,6 +68,7 @@ impl Export {
         Ok((self.id_of(&attr), attr))
     }
 
+    // req: nfs3-1813-3.3.4-access
     /// Procedure 4: which of the `wanted` accesses the caller has.
     ///
     /// # Errors

@@ -63,6 +63,7 @@ pub struct Made {
 }
 
 impl Export {
+    // req: nfs3-1813-3.3.8-create
     /// Procedure 8: makes a regular file.
     ///
     /// # Errors

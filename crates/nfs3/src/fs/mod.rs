@@ -67,6 +67,7 @@ fn with<T, A>(result: Result<T, Status>, attrs: A) -> Outcome<T, A> {
 }
 
 impl Export {
+    // req: nfs3-1813-2.6-wcc
     /// Does something to a directory with its attributes before and after, and nobody of ours in between.
     fn in_directory<T>(
         &self,
