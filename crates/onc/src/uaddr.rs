@@ -254,11 +254,18 @@ impl Uaddr {
                 ]
                 .concat()
             }
-            Self::Local(path) => {
-                let mut bytes = [&AF_UNIX.to_ne_bytes()[..], path].concat();
-                bytes.resize(MAX_PATH.saturating_add(3), 0);
-                bytes
-            }
+            Self::Local(path) => [&AF_UNIX.to_ne_bytes()[..], path].concat(),
+        }
+    }
+
+    /// How large a `sockaddr` of its family is, in bytes: the `maxlen` that goes with
+    /// [`to_taddr`](Self::to_taddr).
+    #[must_use]
+    pub fn taddr_len(&self) -> u32 {
+        match self {
+            Self::Inet(SocketAddr::V4(_)) => 16,
+            Self::Inet(SocketAddr::V6(_)) => 28,
+            Self::Local(_) => 110,
         }
     }
 
@@ -431,13 +438,18 @@ mod tests {
                 [2, 0, 0, 0x6f, 0x7f, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
             );
         }
-        for (uaddr, len) in [
-            (uaddr, 16),
-            (Uaddr::parse(Netid::Udp6, b"2001:db8::1.8.1").unwrap(), 28),
-            (Uaddr::parse(Netid::Local, b"/run/x.sock").unwrap(), 110),
+        for (uaddr, len, maxlen) in [
+            (uaddr, 16, 16),
+            (
+                Uaddr::parse(Netid::Udp6, b"2001:db8::1.8.1").unwrap(),
+                28,
+                28,
+            ),
+            (Uaddr::parse(Netid::Local, b"/run/x").unwrap(), 8, 110),
         ] {
             let taddr = uaddr.to_taddr();
-            assert_eq!((Uaddr::from_taddr(&taddr), taddr.len()), (Some(uaddr), len));
+            assert_eq!((taddr.len(), uaddr.taddr_len()), (len, maxlen));
+            assert_eq!(Uaddr::from_taddr(&taddr), Some(uaddr));
         }
         for cut in 0..8 {
             assert_eq!(Uaddr::from_taddr(taddr.get(..cut).unwrap()), None);
