@@ -14,6 +14,7 @@ int main(int count, char **arguments)
     int sum = 0;
     node second = {-2, NULL}, first = {1, &second};
     char data[5] = {0, 1, 2, 3, 4};
+    tree leaf = {NULL, NULL, 20}, root = {&leaf, &leaf, 2};
     blob in, out;
     rpcvers_t bad = 9;
 
@@ -42,6 +43,8 @@ int main(int count, char **arguments)
            out.d, out.s.c == RED ? out.s.shape_u.r : -1);
     for (node *n = out.list; n; n = n->next)
         printf(" %d", n->v);
+    status = sum_1(root, &sum, client);
+    printf("\nsum: %s %d", clnt_sperrno(status), sum);
     status = clnt_call(client, 77, nothing, 0, nothing, 0, limit);
     printf("\nunknown procedure: %s\n", clnt_sperrno(status));
     clnt_control(client, CLSET_VERS, (char *)&bad);

@@ -39,6 +39,17 @@ bool_t blob_1_svc(blob in, blob *result, struct svc_req *call)
     return TRUE;
 }
 
+static int sum(tree *t)
+{
+    return t ? sum(t->left) + sum(t->right) + t->v : 0;
+}
+
+bool_t sum_1_svc(tree in, int *result, struct svc_req *call)
+{
+    *result = sum(&in);
+    return TRUE;
+}
+
 bool_t echo2_2_svc(str text, str *result, struct svc_req *call)
 {
     *result = strdup(text);

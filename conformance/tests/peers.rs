@@ -8,11 +8,12 @@ use farcall_conformance::probe::{Answer, Call, Heard, Stream};
 use nix::sys::signal::Signal;
 
 /// What the libtirpc client prints when all is well.
-const GOOD: [&str; 5] = [
+const GOOD: [&str; 6] = [
     "null: RPC: Success",
     "echo: RPC: Success hello",
     "add: RPC: Success 42",
     "blob: RPC: Success 5 1099511627777 -1 42 1 -2",
+    "sum: RPC: Success 42",
     "unknown procedure: RPC: Procedure unavailable",
 ];
 
@@ -28,7 +29,7 @@ network_test! {
             for (host, netid) in [("127.0.0.1", "tcp"), ("127.0.0.1", "udp"), ("::1", "tcp")] {
                 let printed = pair.client(host, netid, true).expect("run the client");
                 let lines: Vec<&str> = printed.lines().collect();
-                assert_eq!(lines[..5], GOOD, "{mode:?} {host} {netid}: {printed}");
+                assert_eq!(lines[..6], GOOD, "{mode:?} {host} {netid}: {printed}");
             }
             let status = server.stop(Signal::SIGTERM).expect("stop the server");
             assert!(!status.success(), "a server that was told to end: {status}");

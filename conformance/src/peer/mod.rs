@@ -5,10 +5,12 @@
 
 pub mod process;
 pub mod scratch;
+pub mod ours;
 pub mod rpcbind;
 pub mod tirpc;
 pub mod tshark;
 
+pub use ours::Ours;
 pub use process::Process;
 pub use scratch::Scratch;
 
