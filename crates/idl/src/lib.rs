@@ -1,16 +1,34 @@
 //! Compilers of interface files (.x) to one model, and from it to Rust.
 //!
+//! ```
+//! let source = "program P { version V { int DOUBLE(int) = 1; } = 1; } = 0x20000001;";
+//! let (model, warnings) = farcall_idl::parse_str("p.x", source, &Default::default())?;
+//! assert_eq!(model.programs()[0].versions[0].procedures[0].name, "DOUBLE");
+//! assert!(warnings.is_empty());
+//! # Ok::<(), farcall_idl::Diagnostics>(())
+//! ```
+//!
 //! Modules, from the ground up:
 //!
 //! - [`diag`]: places in source files and what is said about them;
-//! - [`model`]: the resolved interface, which knows no language.
+//! - [`model`]: the resolved interface, which knows no language;
+//! - [`preprocess`]: `#` lines;
+//! - [`rpcl`]: the language of `.x` files.
 
 #[cfg(feature = "model")]
 pub mod diag;
 #[cfg(feature = "model")]
 pub mod model;
+#[cfg(feature = "model")]
+pub mod preprocess;
+#[cfg(feature = "model")]
+pub mod rpcl;
 
 #[cfg(feature = "model")]
 pub use diag::{Diagnostic, Diagnostics, FileId, Severity, SourceMap, Span};
 #[cfg(feature = "model")]
 pub use model::{ItemId, ItemKind, Model, Type};
+#[cfg(feature = "model")]
+pub use preprocess::{Files, Options};
+#[cfg(feature = "model")]
+pub use rpcl::{parse_file, parse_str};

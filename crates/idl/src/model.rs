@@ -105,6 +105,8 @@ pub struct EnumValue {
 pub struct Enum {
     /// The values, in source order.
     pub values: Vec<EnumValue>,
+    /// Further names of values that are in `values` under another name.
+    pub aliases: Vec<EnumValue>,
 }
 
 /// A struct.
@@ -351,6 +353,11 @@ impl Model {
         &self.sources
     }
 
+    /// The files alone, when the model is not wanted after all.
+    pub(crate) fn into_sources(self) -> SourceMap {
+        self.sources
+    }
+
     /// The type behind a chain of typedefs: never [`Type::Named`] of a typedef.
     pub fn resolve<'a>(&'a self, ty: &'a Type) -> &'a Type {
         let mut ty = ty;
@@ -424,20 +431,7 @@ impl Model {
 
     /// The types that the item's definition is made of, in wire order.
     fn types_of(&self, id: ItemId) -> Vec<&Type> {
-        match &self.item(id).kind {
-            ItemKind::Const(_) | ItemKind::Enum(_) => Vec::new(),
-            ItemKind::Typedef(ty) => vec![ty],
-            ItemKind::Struct(it) => it.fields.iter().map(|field| &field.ty).collect(),
-            ItemKind::Union(it) => {
-                let arms = it.arms.iter().chain(&it.default);
-                let carried = arms
-                    .filter_map(|arm| arm.field.as_ref())
-                    .map(|field| &field.ty);
-                std::iter::once(&it.discriminant.ty)
-                    .chain(carried)
-                    .collect()
-            }
-        }
+        types_of(&self.item(id).kind)
     }
 
     /// The items in an order in which what one directly contains comes before it.
@@ -451,8 +445,8 @@ impl Model {
                     order.push(id);
                 } else if !std::mem::replace(&mut seen[id.index()], true) {
                     stack.push((id, true));
-                    let inner = self.types_of(id).into_iter().filter_map(contained);
-                    stack.extend(inner.map(|id| (id, false)));
+                    let inner = directly_contained(&self.item(id).kind);
+                    stack.extend(inner.into_iter().map(|id| (id, false)));
                 }
             }
         }
@@ -544,6 +538,29 @@ impl Extent {
             fixed,
         }
     }
+}
+
+/// The types that a definition is made of, in wire order.
+fn types_of(kind: &ItemKind) -> Vec<&Type> {
+    match kind {
+        ItemKind::Const(_) | ItemKind::Enum(_) => Vec::new(),
+        ItemKind::Typedef(ty) => vec![ty],
+        ItemKind::Struct(it) => it.fields.iter().map(|field| &field.ty).collect(),
+        ItemKind::Union(it) => {
+            let arms = it.arms.iter().chain(&it.default);
+            let carried = arms
+                .filter_map(|arm| arm.field.as_ref())
+                .map(|field| &field.ty);
+            std::iter::once(&it.discriminant.ty)
+                .chain(carried)
+                .collect()
+        }
+    }
+}
+
+/// The items whose values lie directly inside values of a definition.
+pub(crate) fn directly_contained(kind: &ItemKind) -> Vec<ItemId> {
+    types_of(kind).into_iter().filter_map(contained).collect()
 }
 
 /// The item whose values lie directly inside values of the type.
