@@ -77,11 +77,6 @@ impl Node {
     pub(crate) fn now(&self) -> Option<Attr> {
         Attr::of(&self.file).ok()
     }
-
-    /// Whether this is the export's root.
-    pub(crate) fn is_root(&self) -> bool {
-        self.path.is_empty()
-    }
 }
 
 impl Export {
@@ -251,7 +246,9 @@ impl Export {
     fn at(&self, path: Vec<u8>, id: FileId) -> Result<Option<Node>, Status> {
         let file = match self.beneath.open(&path) {
             Ok(file) => file,
-            Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => return Err(Status::Jukebox),
+            Err(error @ (Errno::ACCESS | Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => {
+                return Err(error.into());
+            }
             Err(_) => return Ok(None),
         };
         let node = Node::new(file, path)?;

@@ -77,7 +77,8 @@ fn read(path: &Path) -> io::Result<Key> {
 /// Writes a new key beside the place and links it in, so that of two servers starting at once one wins and both agree.
 fn make(directory: &Path) -> io::Result<Key> {
     let place = directory.join(FILE);
-    let draft = directory.join(format!("{FILE}.{}", std::process::id()));
+    let draft = u64::from_be_bytes(random()?);
+    let draft = directory.join(format!("{FILE}.{draft:016x}"));
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)

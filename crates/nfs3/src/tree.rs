@@ -7,7 +7,8 @@
 //! and is followed by a pause four times as long as itself; who asks within a long pause is told to come again. A directory
 //! that the server may enter but not read hides its files from a search.
 //!
-//! The memory taken is bounded too: above [`HINTS`] entries the hints of files are dropped, those of directories stay.
+//! The memory taken is bounded too: at [`HINTS`] entries the hints of files are dropped; those of directories stay unless they are
+//! too many themselves.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem::MaybeUninit;
@@ -21,7 +22,7 @@ use crate::attr::Attr;
 use crate::confine::{Beneath, reopen};
 
 /// How many inodes are remembered before those of files are dropped.
-pub const HINTS: usize = 1 << 21;
+pub const HINTS: usize = 1 << 20;
 /// How many entries one search looks at before it gives up.
 pub const SEARCHED: usize = 1 << 22;
 /// How many names a path may have; the system's own limit on a path's length is met at about half of it.
@@ -194,6 +195,9 @@ impl Tree {
         let mut hints = lock(&self.hints);
         if hints.len() >= HINTS {
             hints.retain(|_, hint| hint.directory);
+            if hints.len() >= HINTS / 2 {
+                hints.clear();
+            }
         }
         hints.insert(
             file,

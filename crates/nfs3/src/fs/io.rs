@@ -125,7 +125,11 @@ impl Export {
     /// As [`Export::write`].
     pub fn commit(&self, caller: &Caller, file: FileId) -> Outcome<(Wcc, [u8; 8]), Wcc> {
         self.expect_writable()?;
-        let (open, before) = self.contents(caller, file, true).map_err(bare)?;
+        // Who may no longer write may still wait for what was written.
+        let open = self.contents(caller, file, true);
+        let (open, before) = open
+            .or_else(|_| self.contents(caller, file, false))
+            .map_err(bare)?;
         let flushed = self.flush(&open, Stable::File);
         let wcc = Wcc {
             before: Some(before.before()),

@@ -127,7 +127,7 @@ impl Export {
         let listing = self
             .listings
             .page(id, file, &directory.attr, cookie, &self.key)?;
-        let dots = self.dots(directory)?;
+        let dots = self.dots(directory);
         let dots = dots.into_iter().filter(|dot| dot.cookie > cookie);
         let mut used = Used {
             total: FRAME,
@@ -154,25 +154,17 @@ impl Export {
         Ok((entries, true))
     }
 
-    fn dots(&self, directory: &Node) -> Result<[Entry<'static>; 2], Status> {
+    fn dots(&self, directory: &Node) -> [Entry<'static>; 2] {
         let inode = directory.attr.inode;
-        let above = if directory.is_root() {
-            inode
-        } else {
-            self.parent(directory)?.attr.inode
+        let above = self
+            .parent(directory)
+            .map_or(inode, |above| above.attr.inode);
+        let entry = |cookie, inode, name| Entry {
+            cookie,
+            inode,
+            name,
         };
-        Ok([
-            Entry {
-                cookie: 1,
-                inode,
-                name: b".",
-            },
-            Entry {
-                cookie: 2,
-                inode: above,
-                name: b"..",
-            },
-        ])
+        [entry(1, inode, b"."), entry(2, above, b"..")]
     }
 
     fn plus(&self, directory: &Node, name: &[u8]) -> PlusEntry {

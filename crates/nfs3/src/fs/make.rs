@@ -333,6 +333,9 @@ fn given(caller: &Caller, directory: &Open, set: &SetAttr) -> SetAttr {
         (None, None)
     };
     let inherits = directory.attr.mode & 0o2000 != 0;
+    if inherits && user.uid != 0 && !user.in_group(directory.attr.gid) {
+        set.mode = set.mode.map(|mode| mode & !0o2000);
+    }
     set.uid = uid.filter(|uid| *uid != u32::MAX).or(Some(user.uid));
     set.gid = gid
         .filter(|gid| *gid != u32::MAX)
