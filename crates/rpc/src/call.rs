@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use farcall_onc::auth::{AuthStat, AuthSys, Flavor};
+use farcall_onc::msg::ReplyBody;
 use farcall_wire::{DecodeError, EncodeError};
 
 use crate::endpoint::Transport;
@@ -175,6 +176,19 @@ pub enum Refuse {
     Auth(AuthStat),
     /// No reply at all, as a one-way or batched procedure wants it.
     NoReply,
+}
+
+impl Refuse {
+    /// What the caller is told. [`NoReply`](Self::NoReply) is for the transport to honour; as a
+    /// reply it would be `SYSTEM_ERR`.
+    pub(crate) fn body(&self) -> ReplyBody {
+        match self {
+            Self::ProcUnavail => ReplyBody::ProcUnavail,
+            Self::GarbageArgs => ReplyBody::GarbageArgs,
+            Self::SystemErr(_) | Self::NoReply => ReplyBody::SystemErr,
+            Self::Auth(stat) => ReplyBody::AuthError(*stat),
+        }
+    }
 }
 
 impl fmt::Display for Refuse {

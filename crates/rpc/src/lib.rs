@@ -23,4 +23,4 @@ pub use endpoint::{Endpoint, IntoEndpoint, Transport};
 pub use error::{Cause, Error, Phase};
 pub use limits::Limits;
 pub use registrar::Registrar;
-pub use server::{Runtime, Server};
+pub use server::{DuplicateRequests, Runtime, Server};

@@ -95,11 +95,16 @@ const SUCCESS_HEADER: usize = 24;
 /// Longest UDP payload over IPv4.
 const MAX_DATAGRAM: usize = 65_507;
 
+/// Whether a successful reply with `results` bytes of results fits a datagram.
+pub(crate) fn fits_datagram(results: usize) -> bool {
+    results <= MAX_DATAGRAM - SUCCESS_HEADER
+}
+
 fn datagram<T: Encode + ?Sized>(call: &Call, result: &T) -> Result<(), Refuse> {
     let mut size = Size::new();
     result.measure(&mut size)?;
-    let len = size.total() + SUCCESS_HEADER;
-    if len > MAX_DATAGRAM {
+    let len = size.total();
+    if !fits_datagram(len) {
         return Err(Refuse::SystemErr(format!(
             "result of {len} bytes does not fit a datagram"
         )));
@@ -123,7 +128,10 @@ fn finish(call: &Call, written: bool, result: Result<(), Refuse>) {
             ReplyBody::SystemErr
         }
         Err(Refuse::NoReply) => return,
-        Err(refuse) => refusal(call, refuse),
+        Err(refuse) => {
+            note(call, &refuse);
+            refuse.body()
+        }
     };
     turn::with(|turn| {
         turn.refuse(call.transport, call.xid, body);
@@ -131,16 +139,11 @@ fn finish(call: &Call, written: bool, result: Result<(), Refuse>) {
     });
 }
 
-fn refusal(call: &Call, refuse: Refuse) -> ReplyBody {
-    match refuse {
-        Refuse::ProcUnavail => ReplyBody::ProcUnavail,
-        Refuse::GarbageArgs => ReplyBody::GarbageArgs,
-        Refuse::Auth(stat) => ReplyBody::AuthError(stat),
-        Refuse::SystemErr(why) => {
-            tracing::warn!(procedure = call.procedure_name(), peer = %call.peer, why, "call failed");
-            ReplyBody::SystemErr
-        }
-        Refuse::NoReply => unreachable!("handled by the caller"),
+/// Tells the log what the caller is not told.
+fn note(call: &Call, refuse: &Refuse) {
+    if let Refuse::SystemErr(why) = refuse {
+        let procedure = call.procedure_name();
+        tracing::warn!(procedure, peer = %call.peer, why, "call failed");
     }
 }
 
@@ -174,7 +177,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    fn is_blocking(&self, procedure: u32) -> bool {
+    pub(crate) fn is_blocking(&self, procedure: u32) -> bool {
         self.blocking
             .as_ref()
             .is_some_and(|list| list.contains(&procedure))

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use farcall_wire::TransmitQueue;
 
 use farcall_onc::msg::{self, ReplyBody};
+use farcall_onc::record;
 
 use crate::call::{Call, Peer};
 use crate::endpoint::Transport;
@@ -126,6 +127,23 @@ impl Turn {
                 from,
                 end: self.out.len(),
             });
+        }
+    }
+
+    /// Puts a whole message into `out`, in the transport's framing.
+    pub(crate) fn put_message(
+        &mut self,
+        transport: Transport,
+        peer: Peer,
+        from: Option<SocketAddr>,
+        message: &Bytes,
+    ) {
+        if transport == Transport::Udp {
+            self.out.put_bytes(message);
+            self.address(peer, from);
+        } else {
+            self.out.put_slice(&record::mark(message.len()));
+            self.out.put_bytes(message);
         }
     }
 

@@ -68,15 +68,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamDriver<IO> {
         }
     }
 
+    /// Reads before it writes: a connection that the server has closed is noticed before calls
+    /// are put on it, and they go to the next one instead.
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         for _ in 0..TURNS {
+            let read = match self.read(cx) {
+                Ok(read) => read,
+                Err(end) => return Poll::Ready(end),
+            };
             if let Err(end) = self.transmit(cx) {
                 return Poll::Ready(end);
             }
-            match self.read(cx) {
-                Ok(Poll::Ready(())) => {}
-                Ok(Poll::Pending) => return self.rest(cx),
-                Err(end) => return Poll::Ready(end),
+            if read.is_pending() {
+                return self.rest(cx);
             }
         }
         cx.waker().wake_by_ref();

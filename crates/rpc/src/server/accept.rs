@@ -16,7 +16,8 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::hub::{Hub, Origin, Stage};
+use super::hub::{Hub, Stage};
+use super::origin::Origin;
 use super::stream::{End, StreamConnection};
 use crate::call::Peer;
 use crate::endpoint::Transport;

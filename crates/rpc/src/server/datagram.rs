@@ -16,7 +16,8 @@ use bytes::Bytes;
 use farcall_onc::record::Record;
 use tokio::net::UdpSocket;
 
-use super::hub::{Hub, Origin, Stage};
+use super::hub::{Hub, Stage};
+use super::origin::Origin;
 use super::workers::Workers;
 use crate::call::Peer;
 use crate::endpoint::Transport;
@@ -55,13 +56,13 @@ impl DatagramServer {
             packet_info::enable(&socket)?;
         }
         let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-        let origin = Origin::new(Transport::Udp, Peer::Inet(nowhere), Some(local));
+        let mut origin = Origin::new(Transport::Udp, Peer::Inet(nowhere), Some(local));
         Ok(Self {
             socket,
             unbound,
+            workers: Workers::new(hub.inbox(&mut origin)),
             hub,
             origin,
-            workers: Workers::default(),
             turn: None,
             generation: 0,
             waiting: false,
@@ -75,7 +76,7 @@ impl DatagramServer {
             Stage::Aborting => return Poll::Ready(()),
         };
         for _ in 0..TURNS {
-            self.workers.run(cx, &self.hub, turn);
+            self.workers.run(cx, &self.hub, self.origin.transport, turn);
             self.send(cx, turn);
             if self.waiting {
                 return Poll::Pending;
@@ -83,7 +84,7 @@ impl DatagramServer {
             if closing && turn.is_idle() && self.workers.is_empty() {
                 return Poll::Ready(());
             }
-            if closing || !turn.calls.is_empty() {
+            if closing || !turn.calls.is_empty() || self.workers.is_full(&self.hub) {
                 return Poll::Pending;
             }
             ready!(self.receive(cx, turn));

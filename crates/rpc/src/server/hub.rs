@@ -1,20 +1,19 @@
 //! What all connections of a server share: the services, the limits, the stage of life, and the
 //! admission of messages.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::time::Instant;
 
 use bytes::Bytes;
-use farcall_onc::auth::{AuthSys, SysRef};
 use farcall_onc::msg::{self, CallHeader, Framing};
 use farcall_onc::record::Record;
 use farcall_onc::server::{Admission, Admitted, Caller, Registry};
 use tokio::sync::watch;
 
-use crate::call::{Call, Credential, Peer};
-use crate::endpoint::Transport;
+use super::mailbox::Inbox;
+use super::once::{Cache, DuplicateRequests, Run};
+use super::origin::Origin;
+use crate::call::{Call, Credential};
 use crate::limits::Limits;
 use crate::stub::{Plan, Registered, Slot};
 use crate::turn::{Arguments, Incoming, Turn};
@@ -35,47 +34,11 @@ pub(crate) struct Hub {
     pub(crate) limits: Limits,
     pub(crate) registry: Registry,
     pub(crate) services: Vec<(Registered, Plan)>,
+    cache: Option<Arc<Cache>>,
     stage: AtomicU8,
     /// Wakes whoever waits for the next stage.
     stages: watch::Sender<Stage>,
     connections: AtomicU64,
-}
-
-/// Where messages come from, for all messages of one read.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    pub(crate) transport: Transport,
-    pub(crate) peer: Peer,
-    pub(crate) local: Option<SocketAddr>,
-    pub(crate) connection: u64,
-    pub(crate) received: Instant,
-    /// The last AUTH_SYS credential and what it said: callers send the same again and again.
-    known: Option<(Vec<u8>, Arc<AuthSys>)>,
-}
-
-impl Origin {
-    pub(crate) fn new(transport: Transport, peer: Peer, local: Option<SocketAddr>) -> Self {
-        Self {
-            transport,
-            peer,
-            local,
-            connection: 0,
-            received: Instant::now(),
-            known: None,
-        }
-    }
-
-    /// The owned form of a credential; callers send the same again and again.
-    fn remember(&mut self, body: &[u8], sys: &SysRef<'_>) -> Arc<AuthSys> {
-        match &self.known {
-            Some((known, sys)) if known == body => Arc::clone(sys),
-            _ => {
-                let owned = Arc::new(sys.to_owned());
-                self.known = Some((body.to_vec(), Arc::clone(&owned)));
-                owned
-            }
-        }
-    }
 }
 
 /// What becomes of the stream after a message.
@@ -87,7 +50,12 @@ pub(crate) enum Verdict {
 }
 
 impl Hub {
-    pub(crate) fn new(limits: Limits, registry: Registry, services: Vec<Registered>) -> Self {
+    pub(crate) fn new(
+        limits: Limits,
+        registry: Registry,
+        services: Vec<Registered>,
+        duplicates: DuplicateRequests,
+    ) -> Self {
         let wire = limits.wire();
         let services = services
             .into_iter()
@@ -101,6 +69,7 @@ impl Hub {
             limits,
             registry,
             services,
+            cache: Cache::new(duplicates),
             stage: AtomicU8::new(0),
             stages: watch::Sender::new(Stage::Serving),
             connections: AtomicU64::new(1),
@@ -137,6 +106,18 @@ impl Hub {
         self.connections.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// A mailbox for a connection, if calls over this transport can be run elsewhere.
+    pub(crate) fn inbox(&self, origin: &mut Origin) -> Option<Inbox> {
+        let framing = origin.transport.framing();
+        let covered = self
+            .cache
+            .as_ref()
+            .is_some_and(|cache| cache.covers(framing));
+        let (mailbox, inbox) = covered.then(Inbox::new)?;
+        origin.mailbox = Some(mailbox);
+        Some(inbox)
+    }
+
     /// Sets `slot` to work for a service.
     #[inline]
     pub(crate) fn begin(&self, service: usize, slot: &mut Slot) {
@@ -159,7 +140,7 @@ impl Hub {
         };
         let framing = origin.transport.framing();
         match self.registry.admit(message, framing, |_| None) {
-            Admission::Call(admitted) => self.take(origin, record, &admitted, turn),
+            Admission::Call(admitted) => self.take(origin, record, batch, &admitted, turn),
             Admission::Null { xid, .. } => {
                 // Nothing can be wrong with a result that has no bytes.
                 let _ = msg::encode_success(&mut turn.out, framing, xid, &());
@@ -177,8 +158,15 @@ impl Hub {
     }
 
     /// Makes an admitted message a call of `turn`.
-    fn take(&self, origin: &mut Origin, record: &Record, admitted: &Admitted<'_>, turn: &mut Turn) {
-        let Some((service, _)) = self.services.get(admitted.service) else {
+    fn take(
+        &self,
+        origin: &mut Origin,
+        record: &Record,
+        batch: &Bytes,
+        admitted: &Admitted<'_>,
+        turn: &mut Turn,
+    ) {
+        let Some((service, plan)) = self.services.get(admitted.service) else {
             return;
         };
         let arguments = match record {
@@ -207,11 +195,36 @@ impl Hub {
             deadline: None,
             connection: origin.connection,
         };
-        turn.calls.push_back(Incoming {
-            service: admitted.service,
-            call,
-            arguments,
-        });
+        let index = admitted.service;
+        match self.remembering(origin, service, procedure) {
+            None => turn.calls.push_back(Incoming {
+                service: index,
+                call,
+                arguments,
+            }),
+            Some(cache) => {
+                let arguments = record.bytes(batch).slice(admitted.args..);
+                let run = Run {
+                    service: service.clone(),
+                    plan: plan.clone(),
+                    call,
+                    arguments,
+                };
+                cache.once(origin, admitted, run, turn);
+            }
+        }
+    }
+
+    /// The duplicate request cache, if calls of this procedure over this transport are for it.
+    fn remembering(
+        &self,
+        origin: &Origin,
+        service: &Registered,
+        procedure: u32,
+    ) -> Option<&Arc<Cache>> {
+        let cache = self.cache.as_ref()?;
+        let covered = cache.covers(origin.transport.framing());
+        (covered && !service.is_idempotent(procedure)).then_some(cache)
     }
 
     fn answered(&self, origin: &Origin, turn: &mut Turn) {

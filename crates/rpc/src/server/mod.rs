@@ -13,6 +13,9 @@
 //! # Ok(()) }
 //! ```
 
+pub(crate) mod mailbox;
+pub(crate) mod origin;
+pub(crate) mod once;
 pub(crate) mod hub;
 pub(crate) mod workers;
 pub(crate) mod stream;
@@ -43,7 +46,9 @@ use accept::{Acceptor, Census, Listener};
 use cores::Cores;
 pub use cores::Runtime;
 use datagram::DatagramServer;
-use hub::{Hub, Origin, Stage};
+use hub::{Hub, Stage};
+pub use once::DuplicateRequests;
+use origin::Origin;
 
 /// What a server will be; see [`Server::builder`].
 #[derive(Debug, Default)]
@@ -53,6 +58,7 @@ pub struct Builder {
     limits: Limits,
     runtime: Runtime,
     padding: Padding,
+    duplicates: DuplicateRequests,
     registrar: Option<Registrar>,
 }
 
@@ -93,6 +99,14 @@ impl Builder {
         self
     }
 
+    /// Over which transports repeated calls are answered instead of being run again. Default
+    /// [`DuplicateRequests::default`].
+    #[must_use]
+    pub fn duplicate_requests(mut self, which: DuplicateRequests) -> Self {
+        self.duplicates = which;
+        self
+    }
+
     /// Registers every service at every endpoint there, and unregisters on
     /// [`drain`](Server::drain). Default: no registration.
     #[must_use]
@@ -109,7 +123,12 @@ impl Builder {
     pub async fn start(self) -> Result<Server, Error> {
         let registry = registry(&self.services, self.padding)?;
         let programs = self.services.iter().map(Registered::program).collect();
-        let hub = Arc::new(Hub::new(self.limits, registry, self.services));
+        let hub = Arc::new(Hub::new(
+            self.limits,
+            registry,
+            self.services,
+            self.duplicates,
+        ));
         let mut server = Server {
             running: Running {
                 hub: Arc::clone(&hub),

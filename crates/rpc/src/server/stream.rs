@@ -21,7 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
 
-use super::hub::{Hub, Origin, Stage, Verdict};
+use super::hub::{Hub, Stage, Verdict};
+use super::origin::Origin;
 use super::workers::Workers;
 use crate::scratch;
 use crate::turn::Turn;
@@ -76,7 +77,7 @@ struct Clock {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
-    pub(crate) fn new(io: IO, hub: Arc<Hub>, origin: Origin) -> Self {
+    pub(crate) fn new(io: IO, hub: Arc<Hub>, mut origin: Origin) -> Self {
         let limits = RecordLimits {
             record: hub.limits.record,
             fragments: hub.limits.fragments,
@@ -85,9 +86,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
         let armed = now + Duration::from_secs(3600);
         Self {
             io,
-            origin,
             assembler: Assembler::new(limits),
-            workers: Workers::default(),
+            workers: Workers::new(hub.inbox(&mut origin)),
+            origin,
             turn: None,
             generation: 0,
             closing: false,
@@ -109,7 +110,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
             Stage::Aborting => return Poll::Ready(End::Aborted),
         }
         for _ in 0..TURNS {
-            self.workers.run(cx, &self.hub, turn);
+            self.workers.run(cx, &self.hub, self.origin.transport, turn);
             if let Err(error) = self.flush(cx, turn) {
                 return Poll::Ready(End::Io(error));
             }
@@ -145,7 +146,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
 
     /// Tries once to send what was answered before the stream went wrong.
     fn last_words(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>, end: End) -> Poll<End> {
-        self.workers.run(cx, &self.hub, turn);
+        self.workers.run(cx, &self.hub, self.origin.transport, turn);
         let _ = self.flush(cx, turn);
         Poll::Ready(end)
     }

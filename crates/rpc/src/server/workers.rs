@@ -9,6 +9,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::hub::Hub;
+use super::mailbox::Inbox;
+use crate::endpoint::Transport;
 use crate::stub::Slot;
 use crate::turn::{self, Turn};
 
@@ -19,23 +21,60 @@ pub(crate) struct Workers {
     pending: FuturesUnordered<Pending>,
     /// The memory of a worker that is done.
     spare: Option<Slot>,
+    /// Replies of calls that run elsewhere.
+    inbox: Option<Inbox>,
 }
 
 impl Workers {
+    /// Workers whose calls may run elsewhere, if there is an inbox.
+    pub(crate) fn new(inbox: Option<Inbox>) -> Self {
+        Self {
+            inbox,
+            ..Self::default()
+        }
+    }
+
     /// Whether no procedure is pending.
     pub(crate) fn is_empty(&self) -> bool {
-        self.pending.is_empty()
+        self.len() == 0
+    }
+
+    /// Procedures that are pending, here and elsewhere.
+    fn len(&self) -> usize {
+        self.pending.len() + self.inbox.as_ref().map_or(0, Inbox::running)
+    }
+
+    /// Whether the cap on calls in flight is reached: nothing more is read then.
+    pub(crate) fn is_full(&self, hub: &Hub) -> bool {
+        self.len() >= hub.limits.calls
+    }
+
+    /// Takes in replies that were made elsewhere.
+    fn collect(&mut self, cx: &mut Context<'_>, transport: Transport, turn: &mut Turn) {
+        let Some(inbox) = &mut self.inbox else { return };
+        while turn.out.len() <= turn.write_queue
+            && let Poll::Ready(Some(delivery)) = inbox.receiver.poll_recv(cx)
+        {
+            if let Some(message) = delivery.message {
+                turn.put_message(transport, delivery.peer, delivery.local, &message);
+            }
+        }
     }
 
     /// Whether a call waits and may be begun now.
     pub(crate) fn can_run(&self, hub: &Hub, turn: &Turn) -> bool {
-        !turn.calls.is_empty()
-            && turn.out.len() <= turn.write_queue
-            && self.pending.len() < hub.limits.calls
+        !turn.calls.is_empty() && turn.out.len() <= turn.write_queue && !self.is_full(hub)
     }
 
     /// Goes on with pending procedures that were woken, then begins the calls that wait.
-    pub(crate) fn run(&mut self, cx: &mut Context<'_>, hub: &Hub, turn: &mut Box<Turn>) {
+    pub(crate) fn run(
+        &mut self,
+        cx: &mut Context<'_>,
+        hub: &Hub,
+        transport: Transport,
+        turn: &mut Box<Turn>,
+    ) {
+        self.collect(cx, transport, turn);
         if self.pending.is_empty() && turn.calls.is_empty() {
             return;
         }
@@ -58,7 +97,7 @@ impl Workers {
 
     /// The service of the next call, if it may be begun.
     fn next_service(&self, hub: &Hub) -> Option<usize> {
-        if self.pending.len() >= hub.limits.calls {
+        if self.is_full(hub) {
             return None;
         }
         turn::with(|turn| {

@@ -1,11 +1,9 @@
 //! Calls end to end: a server and clients of ours over every transport.
 
-mod common;
-
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::{Test, add, bare, bulk, echo, service};
+use crate::common::{Test, add, bare, bulk, echo, service};
 use farcall::{Cause, Client, Endpoint, Limits, Server, Transport};
 
 async fn start(test: &Test) -> Server {
@@ -27,7 +25,10 @@ async fn start_with(test: &Test, limits: Limits) -> Server {
 }
 
 async fn connect(endpoint: &Endpoint) -> Client {
-    let (program, version) = (common::PROGRAM.number, common::PROGRAM.version);
+    let (program, version) = (
+        crate::common::PROGRAM.number,
+        crate::common::PROGRAM.version,
+    );
     Client::connect(endpoint, program, version)
         .await
         .expect("connects")
@@ -60,7 +61,9 @@ async fn every_transport_carries_calls() {
         );
         assert_eq!(add(&client, 40, 2).await.expect(&name), 42, "{name}");
         bare(&client, 0).await.expect(&name);
-        let slow = client.call(&common::PROGRAM, 7, &(), |r| r.u32()).await;
+        let slow = client
+            .call(&crate::common::PROGRAM, 7, &(), |r| r.u32())
+            .await;
         assert_eq!(slow.expect(&name), 7, "{name}: runs on the pool");
     }
 }
@@ -70,7 +73,9 @@ async fn many_calls_are_in_flight_on_one_connection() {
     let test = Test::default();
     let server = start(&test).await;
     for (name, client) in clients(&server).await {
-        let calls = (0..500).map(|i| {
+        // More datagrams at once than a socket holds would only test retransmission.
+        let many = if name.starts_with("udp") { 100 } else { 500 };
+        let calls = (0..many).map(|i| {
             let client = client.clone();
             tokio::spawn(async move { add(&client, i, i).await })
         });
@@ -115,7 +120,7 @@ async fn refusals_say_what_the_protocol_says() {
         version,
         procedure,
     };
-    let number = common::PROGRAM.number;
+    let number = crate::common::PROGRAM.number;
     let call = async |target| {
         client
             .call_target(target, &(), |_| Ok(()))
@@ -261,8 +266,10 @@ async fn a_client_reconnects_by_itself() {
     server.drain(Duration::from_secs(5)).await;
     let again = Server::builder().serve(service(&test)).listen(&endpoint);
     let _again = again.start().await.expect("starts again");
-    let retried = add(&client, 2, 2).retry(farcall::Retry::Safe(5)).await;
-    assert_eq!(retried.expect("second"), 4);
+    // SLOW is declared idempotent: it is called again even if the old connection swallowed it.
+    let call = client.call(&crate::common::PROGRAM, 7, &(), |r| r.u32());
+    assert_eq!(call.retry(farcall::Retry::Safe(5)).await.expect("again"), 7);
+    assert_eq!(add(&client, 2, 2).await.expect("second"), 4);
 }
 
 #[tokio::test]
@@ -278,7 +285,7 @@ async fn credentials_and_peers_are_seen() {
     for (name, client) in clients(&server).await {
         let who = client
             .with_auth(auth.clone())
-            .call(&common::PROGRAM, 8, &(), |r| {
+            .call(&crate::common::PROGRAM, 8, &(), |r| {
                 Ok((r.u32()?, farcall_wire::xdr::string_var(r, 100)?.to_string()))
             });
         let (uid, peer) = who.await.expect(&name);
@@ -300,22 +307,22 @@ fn the_blocking_client_needs_no_runtime() {
     let server = runtime.expect("runtime").block_on(start(&test));
     for endpoint in server.endpoints() {
         let endpoint = endpoint.to_string().replace("0.0.0.0", "127.0.0.1");
-        let number = common::PROGRAM.number;
+        let number = crate::common::PROGRAM.number;
         let client = farcall::blocking::Client::connect(endpoint.as_str(), number, 1);
         let client = client.expect(&endpoint);
         for i in 0..100 {
-            let sum = client.call(&common::PROGRAM, 2, &(i, 1), |r| r.i32());
+            let sum = client.call(&crate::common::PROGRAM, 2, &(i, 1), |r| r.i32());
             assert_eq!(sum.expect(&endpoint), i + 1);
         }
         let error = client
-            .call(&common::PROGRAM, 99, &(), |_| Ok(()))
+            .call(&crate::common::PROGRAM, 99, &(), |_| Ok(()))
             .expect_err("no such");
         assert!(
             matches!(error.cause(), Cause::ProcedureUnavailable),
             "{error}"
         );
         if !endpoint.starts_with("udp") {
-            let data = client.call(&common::PROGRAM, 6, &3_000_000_u32, |r| {
+            let data = client.call(&crate::common::PROGRAM, 6, &3_000_000_u32, |r| {
                 r.bytes_var(u32::MAX)
             });
             assert_eq!(data.expect(&endpoint).len(), 3_000_000);
@@ -327,14 +334,14 @@ fn the_blocking_client_needs_no_runtime() {
         };
         let hasty = client.with_options(options).expect(&endpoint);
         let error = hasty
-            .call(&common::PROGRAM, 3, &(), |_| Ok(()))
+            .call(&crate::common::PROGRAM, 3, &(), |_| Ok(()))
             .expect_err("too late");
         assert!(
             matches!(error.cause(), Cause::Deadline(_)),
             "{endpoint}: {error}"
         );
         test.gate.notify_one();
-        let sum = hasty.call(&common::PROGRAM, 2, &(5, 6), |r| r.i32());
+        let sum = hasty.call(&crate::common::PROGRAM, 2, &(5, 6), |r| r.i32());
         assert_eq!(
             sum.expect("the late reply is passed over"),
             11,

@@ -1,0 +1,52 @@
+//! Where replies that are made away from their connection come back to it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::call::Peer;
+
+/// A reply made away from its connection's turn.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    /// The message without framing; `None` only says that a call is over.
+    pub(crate) message: Option<Bytes>,
+    pub(crate) peer: Peer,
+    pub(crate) local: Option<std::net::SocketAddr>,
+}
+
+/// Where replies that are made elsewhere come back to a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Mailbox {
+    pub(super) sender: mpsc::UnboundedSender<Delivery>,
+    pub(super) running: Arc<AtomicUsize>,
+}
+
+/// The connection's end of its mailbox.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) receiver: mpsc::UnboundedReceiver<Delivery>,
+    running: Arc<AtomicUsize>,
+}
+
+impl Inbox {
+    /// A mailbox and its end. What lies in it is bounded by the calls that may run.
+    pub(crate) fn new() -> (Mailbox, Self) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let running = Arc::<AtomicUsize>::default();
+        (
+            Mailbox {
+                sender,
+                running: Arc::clone(&running),
+            },
+            Self { receiver, running },
+        )
+    }
+
+    /// Calls that run elsewhere for this connection.
+    pub(crate) fn running(&self) -> usize {
+        self.running.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,246 @@
+//! Running a procedure once though its call comes twice: the duplicate request cache at work.
+//!
+//! A call that must not run twice runs as a task of its own, so that it ends even if its
+//! connection does not live that long; its reply goes wherever its latest duplicate came from.
+//! Which calls those are: procedures that are not idempotent, over the transports that
+//! [`DuplicateRequests`] names. All others take the hot path and never come here.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use farcall_onc::auth::OpaqueAuth;
+use farcall_onc::drc::{Begin, Drc, DrcConfig, Layer, Origin as Source, Principal, Ticket};
+use farcall_onc::msg::{self, Framing, ReplyBody, ReplyHeader};
+use farcall_onc::server::Admitted;
+use farcall_wire::TransmitQueue;
+
+use super::mailbox::{Delivery, Mailbox};
+use super::origin::Origin;
+use crate::call::{Call, Peer, Refuse};
+use crate::client::seed;
+use crate::stub::{Plan, Raw, Registered, fits_datagram};
+use crate::turn::Turn;
+
+/// Over which transports the server remembers replies, so that a repeated call is answered and
+/// not run again. Procedures declared idempotent are never remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DuplicateRequests {
+    /// Over none.
+    Off,
+    /// Over UDP, where repetition is part of every lossy network. The default.
+    Datagrams(DrcConfig),
+    /// Over every transport: also clients that repeat their calls on a new connection get the
+    /// old reply.
+    All(DrcConfig),
+}
+
+impl Default for DuplicateRequests {
+    fn default() -> Self {
+        Self::Datagrams(DrcConfig::default())
+    }
+}
+
+/// Where the reply to a call goes.
+#[derive(Clone, Debug)]
+struct Target {
+    mailbox: Mailbox,
+    peer: Peer,
+    local: Option<std::net::SocketAddr>,
+}
+
+impl Target {
+    fn deliver(&self, message: Option<Bytes>) {
+        let (peer, local) = (self.peer, self.local);
+        // A connection that is gone wants no reply.
+        let _ = self.mailbox.sender.send(Delivery {
+            message,
+            peer,
+            local,
+        });
+    }
+}
+
+/// The duplicate request cache of a server.
+pub(crate) struct Cache {
+    drc: Mutex<Drc<Target>>,
+    streams: bool,
+}
+
+impl Cache {
+    pub(crate) fn new(which: DuplicateRequests) -> Option<Arc<Self>> {
+        let (config, streams) = match which {
+            DuplicateRequests::Off => return None,
+            DuplicateRequests::Datagrams(config) => (config, false),
+            DuplicateRequests::All(config) => (config, true),
+        };
+        Some(Arc::new(Self {
+            drc: Mutex::new(Drc::new(config, seed())),
+            streams,
+        }))
+    }
+
+    /// Whether calls over this framing are remembered.
+    pub(crate) fn covers(&self, framing: Framing) -> bool {
+        self.streams || framing == Framing::Datagram
+    }
+
+    /// Runs a call unless it has been run, or is running.
+    pub(crate) fn once(
+        self: &Arc<Self>,
+        origin: &Origin,
+        admitted: &Admitted<'_>,
+        run: Run,
+        turn: &mut Turn,
+    ) {
+        let Some(mailbox) = origin.mailbox.clone() else {
+            return;
+        };
+        let (peer, local) = (origin.peer, origin.local);
+        let target = Target {
+            mailbox,
+            peer,
+            local,
+        };
+        let framing = origin.transport.framing();
+        let xid = admitted.header.xid;
+        match self.begin(origin, admitted, &run.arguments, target.clone()) {
+            Begin::New(ticket) => self.spawn(ticket, run, target),
+            Begin::InProgress | Begin::Silent => {}
+            Begin::Replay(message) => turn.put_message(origin.transport, peer, local, &message),
+            Begin::Full if framing == Framing::Datagram => {}
+            Begin::NotKept | Begin::Full => {
+                turn.refuse(origin.transport, xid, ReplyBody::SystemErr);
+                if framing == Framing::Datagram {
+                    turn.address(peer, local);
+                }
+            }
+        }
+    }
+
+    fn begin(
+        &self,
+        origin: &Origin,
+        admitted: &Admitted<'_>,
+        arguments: &[u8],
+        target: Target,
+    ) -> Begin {
+        let source = match origin.peer {
+            Peer::Inet(address) => Source::Inet(address),
+            Peer::Unix { uid, .. } => Source::Local(uid.into()),
+            Peer::InProcess => Source::Local(u64::MAX ^ origin.connection),
+        };
+        let framing = origin.transport.framing();
+        let principal = Principal::from(&admitted.caller);
+        let mut drc = self.drc.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = drc.key(
+            source,
+            framing,
+            Layer::PLAIN,
+            principal,
+            &admitted.header,
+            arguments,
+        );
+        drc.begin(origin.received, key, target)
+    }
+
+    fn spawn(self: &Arc<Self>, ticket: Ticket, run: Run, target: Target) {
+        target.mailbox.running.fetch_add(1, Ordering::AcqRel);
+        let begun = Begun {
+            cache: Arc::clone(self),
+            ticket: Some(ticket),
+            first: target,
+        };
+        tokio::spawn(async move {
+            let framing = run.call.transport.framing();
+            let (xid, result) = run.run().await;
+            begun.finish(message(xid, framing, result));
+        });
+    }
+}
+
+/// A call that runs; it is finished, or forgotten when it is dropped.
+struct Begun {
+    cache: Arc<Cache>,
+    ticket: Option<Ticket>,
+    /// Where it came from first.
+    first: Target,
+}
+
+impl Begun {
+    fn finish(mut self, message: Option<Bytes>) {
+        let Some(ticket) = self.ticket.take() else {
+            return;
+        };
+        let latest = self.lock().finish(Instant::now(), ticket, message.clone());
+        if let Some(latest) = latest {
+            latest.deliver(message);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Drc<Target>> {
+        self.cache
+            .drc
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.lock().abort(ticket);
+        }
+        self.first.mailbox.running.fetch_sub(1, Ordering::AcqRel);
+        self.first.deliver(None);
+    }
+}
+
+/// A call and what it takes to run it.
+pub(crate) struct Run {
+    pub(crate) service: Registered,
+    pub(crate) plan: Plan,
+    pub(crate) call: Call,
+    pub(crate) arguments: Bytes,
+}
+
+impl Run {
+    async fn run(self) -> (u32, Result<TransmitQueue, Refuse>) {
+        let (xid, limits) = (self.call.xid, self.plan.limits);
+        let runtime = tokio::runtime::Handle::current();
+        let blocking = self.plan.is_blocking(self.call.procedure);
+        let running = async move { self.service.run(self.call, self.arguments, limits).await };
+        let task = match blocking {
+            true => tokio::task::spawn_blocking({
+                let pool = runtime.clone();
+                move || pool.block_on(running)
+            }),
+            false => runtime.spawn(running),
+        };
+        let panicked = || Err(Refuse::SystemErr("it panicked".into()));
+        (xid, task.await.unwrap_or_else(|_| panicked()))
+    }
+}
+
+/// The reply as a message without its mark; `None` if there is to be none.
+fn message(xid: u32, framing: Framing, result: Result<TransmitQueue, Refuse>) -> Option<Bytes> {
+    let (body, results) = match result {
+        Ok(results) if framing == Framing::Datagram && !fits_datagram(results.len()) => {
+            tracing::warn!(len = results.len(), "result does not fit a datagram");
+            (ReplyBody::SystemErr, Vec::new())
+        }
+        Ok(results) => (ReplyBody::Success, results.to_vec()),
+        Err(Refuse::NoReply) => return None,
+        Err(refuse) => (refuse.body(), Vec::new()),
+    };
+    let mut queue = TransmitQueue::new();
+    let header = ReplyHeader {
+        xid,
+        verifier: OpaqueAuth::NONE,
+        body,
+    };
+    msg::encode_reply(&mut queue, Framing::Datagram, &header, &Raw(&results)).ok()?;
+    Some(queue.to_vec().into())
+}

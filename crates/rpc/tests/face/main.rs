@@ -1,0 +1,6 @@
+//! The face, end to end: servers and clients of ours over real sockets.
+
+mod common;
+
+mod calls;
+mod once;
