@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use farcall_onc::auth::{AuthStat, AuthSys, Flavor};
 use farcall_onc::msg::ReplyBody;
-use farcall_wire::{DecodeError, EncodeError};
+use farcall_wire::{DecodeError, EncodeError, Reader};
 
 use crate::endpoint::Transport;
 use crate::program::Program;
@@ -150,6 +150,16 @@ impl Call {
     /// [`Calling::within`](crate::Calling::within) inherit it.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// The stub has taken all arguments out of `arguments`: nothing may be left of them, and the
+    /// procedure begins.
+    ///
+    /// # Errors
+    /// Bytes are left over.
+    #[inline]
+    pub fn unpacked(&self, arguments: &Reader<'_>) -> Result<(), DecodeError> {
+        arguments.finish()
     }
 
     /// The connection the call came on, numbered within this process; 0 for datagrams.
