@@ -1,29 +1,346 @@
 //! Registering services with an rpcbind, and taking them away again.
-use crate::endpoint::Endpoint;
-use crate::error::Error;
-use crate::stub::Program;
+//!
+//! Read first: [RFC 1833] sections 2 and 3. A registration is a program, a version, a netid and a
+//! universal address. rpcbind takes it only from its own machine. Versions 4 and 3 say the same;
+//! a binder that has neither is told by version 2, which knows numbers and IPv4 only.
+//!
+//! A program that is registered already is left alone while it answers a null call; what a dead
+//! server left behind is replaced.
+//!
+//! [RFC 1833]: https://www.rfc-editor.org/rfc/rfc1833
+
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// Who registers: a client of an rpcbind.
+use farcall_onc::msg::Target;
+use farcall_onc::uaddr::{Netid, Uaddr};
+use farcall_wire::{DecodeError, Reader, Str};
+
+use crate::client::{Client, Options, resolve};
+use crate::endpoint::{Endpoint, IntoEndpoint, Transport};
+use crate::error::{Cause, Error, Phase};
+use crate::program::Program;
+
+/// Where rpcbind's Unix socket is.
+const LOCAL_SOCKET: &str = "/run/rpcbind.sock";
+
+const SET: u32 = 1;
+const UNSET: u32 = 2;
+const DUMP: u32 = 4;
+
+/// A client of an rpcbind that registers a server's programs.
 #[derive(Clone, Debug)]
 pub struct Registrar {
-    binder: Endpoint,
+    /// The binder, by the ways to reach it, best first.
+    ways: Vec<Endpoint>,
 }
-
-/// What was registered.
-#[derive(Debug)]
-pub(crate) struct Registration {}
 
 impl Registrar {
-    pub(crate) async fn register(
+    /// The rpcbind of this machine: by its Unix socket, so that it knows who registers, and if
+    /// there is none by TCP and UDP on port 111.
+    pub fn local() -> Self {
+        let inet = |transport| Endpoint::Host {
+            transport,
+            host: "127.0.0.1".to_owned(),
+            port: Some(resolve::RPCBIND_PORT),
+        };
+        let socket = Endpoint::Unix(LOCAL_SOCKET.into());
+        Self {
+            ways: vec![socket, inet(Transport::Tcp), inet(Transport::Udp)],
+        }
+    }
+
+    /// The binder at `endpoint`.
+    ///
+    /// # Errors
+    /// The endpoint is not understood.
+    pub fn at(endpoint: impl IntoEndpoint) -> Result<Self, Error> {
+        Ok(Self {
+            ways: vec![endpoint.into_endpoint()?],
+        })
+    }
+
+    /// Registers each of `programs` at each of `endpoints`.
+    ///
+    /// # Errors
+    /// No binder answers, or it refuses; what was registered before that is taken back.
+    pub async fn register(
         &self,
-        _: Vec<&'static Program>,
-        _: &[Endpoint],
+        programs: Vec<&'static Program>,
+        endpoints: &[Endpoint],
     ) -> Result<Registration, Error> {
-        let _ = &self.binder;
-        Ok(Registration {})
+        let client = self.connect().await?;
+        let mut registration = Registration {
+            client,
+            entries: Vec::new(),
+        };
+        for program in programs {
+            for entry in endpoints
+                .iter()
+                .flat_map(|endpoint| entries(program, endpoint))
+            {
+                if let Err(error) = registration.add(entry).await {
+                    registration.remove(Duration::from_secs(2)).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(registration)
+    }
+
+    async fn connect(&self) -> Result<Client, Error> {
+        let options = Options {
+            timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(2),
+            ..Options::default()
+        };
+        let mut first = None;
+        for way in &self.ways {
+            match Client::connect_with(way, resolve::RPCBIND, 4, options.clone()).await {
+                Ok(client) => return Ok(client),
+                Err(error) => {
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        let error = first.unwrap_or_else(|| Error::local(Phase::Register, "no binder is named"));
+        let peer = error.peer().unwrap_or("rpcbind").to_owned();
+        Err(Error::new(Phase::Register, error.cause().clone())
+            .with_peer(peer)
+            .hint("is rpcbind running? `farcall binder` is one; without it, register with none"))
     }
 }
+
+/// One program's version at one address.
+#[derive(Clone, Debug)]
+struct Entry {
+    program: u32,
+    version: u32,
+    netid: Netid,
+    address: Uaddr,
+}
+
+/// What an endpoint is called in rpcbind; a dual-stack socket has two names.
+fn entries(program: &Program, endpoint: &Endpoint) -> Vec<Entry> {
+    let (program, version) = (program.number, program.version);
+    let entry = |netid, address| Entry {
+        program,
+        version,
+        netid,
+        address,
+    };
+    let Endpoint::Host {
+        transport,
+        host,
+        port,
+    } = endpoint
+    else {
+        let path = endpoint
+            .path()
+            .map(|path| path.as_os_str().as_encoded_bytes().to_vec());
+        return path
+            .map(|path| entry(Netid::Local, Uaddr::Local(path)))
+            .into_iter()
+            .collect();
+    };
+    let Ok(ip) = host.parse::<IpAddr>() else {
+        return Vec::new();
+    };
+    let named = |ip: IpAddr| {
+        let address = SocketAddr::new(ip, port.unwrap_or(0));
+        entry(
+            Netid::of(address, *transport == Transport::Udp),
+            Uaddr::Inet(address),
+        )
+    };
+    match ip {
+        IpAddr::V6(v6) if v6.is_unspecified() => {
+            vec![named(ip), named(IpAddr::from([0, 0, 0, 0]))]
+        }
+        _ => vec![named(ip)],
+    }
+}
+
+/// What was registered; [`remove`](Self::remove) takes it away again.
+#[derive(Debug)]
+pub struct Registration {
+    client: Client,
+    entries: Vec<Entry>,
+}
+
 impl Registration {
-    pub(crate) async fn remove(self, _: Duration) {}
+    async fn add(&mut self, entry: Entry) -> Result<(), Error> {
+        if !self.set(&entry).await? {
+            self.replace_dead(&entry).await?;
+        }
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    /// Takes every registration away, for at most `limit`.
+    pub async fn remove(self, limit: Duration) {
+        let removing = async {
+            for entry in &self.entries {
+                if let Err(error) = self.change(UNSET, entry).await {
+                    tracing::warn!(%error, ?entry, "could not be unregistered");
+                }
+            }
+        };
+        let _ = tokio::time::timeout(limit, removing).await;
+    }
+
+    async fn set(&self, entry: &Entry) -> Result<bool, Error> {
+        self.change(SET, entry).await
+    }
+
+    /// Replaces what a dead server left behind.
+    async fn replace_dead(&self, entry: &Entry) -> Result<(), Error> {
+        let Entry {
+            program,
+            version,
+            netid,
+            ..
+        } = entry;
+        let what = format!("program {program} version {version} for {}", netid.name());
+        for there in self.registered(entry).await? {
+            if there != entry.address && answers(entry, &there).await {
+                let text = format!("{what} is registered already, and answers at {there}");
+                return Err(Error::local(Phase::Register, text)
+                    .hint("stop that server, or register with none"));
+            }
+        }
+        self.change(UNSET, entry).await?;
+        if self.set(entry).await? {
+            return Ok(());
+        }
+        Err(Error::local(Phase::Register, format!("rpcbind refused {what}"))
+            .with_peer(self.client.peer())
+            .hint("an old registration may belong to another user, who can remove it (rpcinfo -d)"))
+    }
+
+    /// `SET` or `UNSET` in the highest version that the binder has.
+    async fn change(&self, procedure: u32, entry: &Entry) -> Result<bool, Error> {
+        let owner = Str::default();
+        let netid = Str::from(entry.netid.name());
+        let address = Str::from(entry.address.to_bytes());
+        let by_address = (entry.program, entry.version, netid, address, owner);
+        for version in [4, 3] {
+            let target = Target {
+                program: resolve::RPCBIND,
+                version,
+                procedure,
+            };
+            match self
+                .client
+                .call_target(target, &by_address, |r| r.bool())
+                .await
+            {
+                Err(error) if matches!(error.cause(), Cause::ProgramMismatch { .. }) => {}
+                answer => return answer.map_err(registering),
+            }
+        }
+        let Some(by_number) = by_number(entry) else {
+            return Err(Error::local(
+                Phase::Register,
+                format!(
+                    "the binder has only version 2, which cannot say {}",
+                    entry.netid.name()
+                ),
+            ));
+        };
+        let target = Target {
+            program: resolve::RPCBIND,
+            version: 2,
+            procedure,
+        };
+        self.client
+            .call_target(target, &by_number, |r| r.bool())
+            .await
+            .map_err(registering)
+    }
+
+    /// The addresses that are registered instead.
+    async fn registered(&self, entry: &Entry) -> Result<Vec<Uaddr>, Error> {
+        let target = Target {
+            program: resolve::RPCBIND,
+            version: 4,
+            procedure: DUMP,
+        };
+        let all = self
+            .client
+            .call_target(target, &(), dump)
+            .await
+            .map_err(registering)?;
+        let same = |row: &Row| {
+            (row.0, row.1) == (entry.program, entry.version)
+                && Netid::parse(&row.2) == Some(entry.netid)
+        };
+        let rows = all.iter().filter(|row| same(row));
+        Ok(rows
+            .filter_map(|row| Uaddr::parse(entry.netid, &row.3).ok())
+            .collect())
+    }
+}
+
+/// Program, version, netid, universal address.
+type Row = (u32, u32, Str, Str);
+
+/// The result of `RPCBPROC_DUMP`: a linked list of `rpcb`.
+fn dump(r: &mut Reader<'_>) -> Result<Vec<Row>, DecodeError> {
+    let mut rows = Vec::new();
+    while r.bool()? {
+        r.charge(size_of::<Row>())?;
+        let (program, version) = (r.u32()?, r.u32()?);
+        let (netid, address) = (r.opaque_vec(1024)?.into(), r.opaque_vec(1024)?.into());
+        r.opaque_var(1024)?;
+        rows.push((program, version, netid, address));
+    }
+    Ok(rows)
+}
+
+fn registering(error: Error) -> Error {
+    let peer = error.peer().unwrap_or("rpcbind").to_owned();
+    Error::new(Phase::Register, error.cause().clone()).with_peer(peer)
+}
+
+/// `pmap`: program, version, protocol and port.
+fn by_number(entry: &Entry) -> Option<(u32, u32, u32, u32)> {
+    let protocol = entry.netid.protocol()?;
+    Some((
+        entry.program,
+        entry.version,
+        protocol,
+        entry.address.port().into(),
+    ))
+}
+
+/// Whether a server answers null calls for `entry` at `address`.
+async fn answers(entry: &Entry, address: &Uaddr) -> bool {
+    let endpoint = match address {
+        Uaddr::Inet(address) => {
+            let datagrams = matches!(entry.netid, Netid::Udp | Netid::Udp6);
+            let transport = if datagrams {
+                Transport::Udp
+            } else {
+                Transport::Tcp
+            };
+            Endpoint::of(transport, *address)
+        }
+        Uaddr::Local(path) => Endpoint::Unix(String::from_utf8_lossy(path).as_ref().into()),
+    };
+    let limit = Duration::from_secs(2);
+    let options = Options {
+        timeout: limit,
+        connect_timeout: limit,
+        ..Options::default()
+    };
+    let target = Target {
+        program: entry.program,
+        version: entry.version,
+        procedure: 0,
+    };
+    match Client::connect_with(&endpoint, entry.program, entry.version, options).await {
+        Ok(client) => client.call_target(target, &(), |_| Ok(())).await.is_ok(),
+        Err(_) => false,
+    }
 }
