@@ -1,3 +1,27 @@
-//! The command `farcall`.
+//! The command `farcall`: what a person does with the library, without writing code.
+//!
+//! Modules, from the ground up: what is printed and how a run ends ([`output`]), names of programs
+//! ([`programs`]), measured times ([`latency`]), how a peer is reached ([`peer`]), the commands
+//! ([`cmd`], one file or folder each with its own options), and the command line ([`args`]).
+//! Adding a command is a file in `cmd/`, a `mod` line in `cmd/mod.rs` and a variant in `args.rs`.
 
-fn main() {}
+#![allow(dead_code)] // Until the commands that use all of it are here.
+
+mod output;
+mod programs;
+mod latency;
+mod peer;
+mod cmd;
+mod args;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let out = args.output();
+    output::init_log(args.verbose());
+    let result = output::runtime().and_then(|runtime| runtime.block_on(args.run(&out)));
+    out.conclude(result)
+}

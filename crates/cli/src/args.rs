@@ -1,0 +1,68 @@
+//! The command line: what was typed, and which command it goes to.
+//!
+//! The options of a command stand in its own file; here are those that every command takes.
+
+use clap::{Parser, Subcommand};
+
+use crate::cmd;
+use crate::output::{Choice, Done, Output};
+
+/// Remote procedure calls that speak the standards.
+#[derive(Debug, Parser)]
+#[command(
+    name = "farcall",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Args {
+    /// Print JSON, for programs to read
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Use colour: only on terminals, always, or never
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: Choice,
+
+    /// Log more to standard error; repeat for more (-vv, -vvv)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Ping(cmd::ping::Args),
+}
+
+impl Args {
+    /// How often `-v` was given.
+    pub(crate) fn verbose(&self) -> u8 {
+        self.verbose
+    }
+
+    /// Where results and messages go.
+    pub(crate) fn output(&self) -> Output {
+        Output::new(self.json, self.color)
+    }
+
+    /// Runs the command.
+    pub(crate) async fn run(self, out: &Output) -> anyhow::Result<Done> {
+        match self.command {
+            Command::Ping(args) => cmd::ping::run(args, out).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,146 @@
+//! Reaching for a peer: the options that every calling command takes, and null calls.
+
+use std::time::Duration;
+
+use farcall::stub::Target;
+use farcall::{Cause, Client, Endpoint, Options};
+
+use crate::output::Failure;
+
+/// Version 2 of rpcbind: the one that everybody speaks.
+pub(crate) const PORTMAP: (u32, u32) = (100_000, 2);
+
+/// rpcbind's port.
+pub(crate) const RPCBIND_PORT: u16 = 111;
+
+/// A version that nobody has: asking for it tells which ones there are.
+const NO_VERSION: u32 = 0xffff_fffe;
+
+/// How a peer is reached.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Reach {
+    /// Longest time for connecting and for each call, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+
+    /// Who calls: nobody, or this user by AUTH_SYS (which proves nothing)
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) auth: Auth,
+}
+
+/// Which credential calls carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Auth {
+    /// AUTH_NONE.
+    #[default]
+    None,
+    /// AUTH_SYS: this machine, user and groups.
+    Sys,
+}
+
+impl Reach {
+    /// As options of a client.
+    pub(crate) fn options(&self) -> anyhow::Result<Options> {
+        let options = Options {
+            timeout: self.timeout,
+            connect_timeout: self.timeout,
+            ..Options::default()
+        };
+        match self.auth {
+            Auth::None => Ok(options),
+            Auth::Sys => Ok(options.auth_sys(&myself())?),
+        }
+    }
+}
+
+/// A null call of a program's version.
+pub(crate) fn null(client: &Client, program: u32, version: u32) -> farcall::Calling<()> {
+    let target = Target {
+        program,
+        version,
+        procedure: 0,
+    };
+    client.call_target(target, &(), |_| Ok(()))
+}
+
+/// Lowest and highest version of a program that a peer has; `None` if it has none of it.
+pub(crate) async fn versions(
+    client: &Client,
+    program: u32,
+) -> Result<Option<(u32, u32)>, farcall::Error> {
+    match null(client, program, NO_VERSION).await {
+        Ok(()) => Ok(Some((NO_VERSION, NO_VERSION))),
+        Err(error) => match error.cause() {
+            Cause::ProgramMismatch { low, high } => Ok(Some((*low, *high))),
+            Cause::ProgramUnavailable => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+/// An endpoint as a user writes it, for the command line's parser: its errors have no room for
+/// hints, so they stand in the message.
+pub(crate) fn endpoint(text: &str) -> Result<Endpoint, Failure> {
+    text.parse().map_err(|error: farcall::Error| {
+        let mut message = error.cause().to_string();
+        for hint in error.hints() {
+            message.push_str(&format!("\nhint: {hint}"));
+        }
+        Failure::new(message)
+    })
+}
+
+/// A time in seconds, fractions allowed.
+pub(crate) fn seconds(text: &str) -> Result<Duration, Failure> {
+    let parsed = text.parse().ok().map(Duration::try_from_secs_f64);
+    match parsed {
+        Some(Ok(time)) => Ok(time),
+        _ => Err(Failure::new(
+            "expected a number of seconds, such as 2 or 0.5",
+        )),
+    }
+}
+
+/// This process as AUTH_SYS names it.
+fn myself() -> farcall_onc::auth::AuthSys {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let numbers = |key: &str| -> Vec<u32> {
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        let words = line.unwrap_or_default().split_whitespace();
+        words.filter_map(|word| word.parse().ok()).collect()
+    };
+    // Real, effective, saved, file system: what counts is the effective one.
+    let effective = |key| numbers(key).get(1).copied().unwrap_or(65_534);
+    let mut gids = numbers("Groups:");
+    gids.truncate(16);
+    farcall_onc::auth::AuthSys {
+        stamp: 0,
+        machine: machine.trim().into(),
+        uid: effective("Uid:"),
+        gid: effective("Gid:"),
+        gids,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_may_have_fractions_and_no_sign() {
+        assert_eq!(seconds("0.5").unwrap(), Duration::from_millis(500));
+        for bad in ["", "-1", "x", "1e99", "NaN"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn this_process_has_a_credential() {
+        let reach = Reach {
+            timeout: Duration::from_secs(1),
+            auth: Auth::Sys,
+        };
+        assert!(reach.options().is_ok());
+    }
+}
