@@ -13,7 +13,10 @@
 //! - [`diag`]: places in source files and what is said about them;
 //! - [`model`]: the resolved interface, which knows no language;
 //! - [`preprocess`]: `#` lines;
-//! - [`rpcl`]: the language of `.x` files.
+//! - [`rpcl`]: the language of `.x` files;
+//! - [`config`]: what the caller wants of generated code;
+//! - `emit`: from the model to Rust, see [`generate`];
+//! - [`compile`]: from files to files, for build scripts.
 
 #[cfg(feature = "model")]
 pub mod diag;
@@ -32,3 +35,17 @@ pub use model::{ItemId, ItemKind, Model, Type};
 pub use preprocess::{Files, Options};
 #[cfg(feature = "model")]
 pub use rpcl::{parse_file, parse_str};
+
+#[cfg(feature = "emit")]
+pub mod config;
+#[cfg(feature = "emit")]
+mod emit;
+#[cfg(feature = "emit")]
+pub mod compile;
+
+#[cfg(feature = "emit")]
+pub use compile::Error;
+#[cfg(feature = "emit")]
+pub use config::Config;
+#[cfg(feature = "emit")]
+pub use emit::generate;

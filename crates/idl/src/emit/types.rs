@@ -1,0 +1,421 @@
+//! Definitions: constants, and the Rust type for each type of the interface.
+//!
+//! How a type is named and held is decided in [`plan`](super::plan); how it travels is written by
+//! [`codec`](super::codec).
+
+use proc_macro2::{Literal, TokenStream};
+use quote::quote;
+
+use crate::model::{Enum, Field, Item, ItemId, ItemKind, Struct, Type, Union};
+
+use super::plan::{Choice, Form, Holder, Plan, Variant};
+use super::text::{Docs, ident, int, tokens};
+
+/// Where generated code stands, and in which form.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site {
+    /// Whether values own or borrow.
+    pub(crate) form: Form,
+    /// How many modules deep below the types.
+    pub(crate) depth: usize,
+}
+
+impl Site {
+    /// Beside the types, owning.
+    pub(crate) const TYPES: Self = Self {
+        form: Form::Owned,
+        depth: 0,
+    };
+    /// Beside the types, borrowing.
+    pub(crate) const TWINS: Self = Self {
+        form: Form::Borrowed,
+        depth: 0,
+    };
+}
+
+impl<'m> Plan<'m> {
+    /// The name of an item's type, without lifetime, as it is called from `site`.
+    pub(crate) fn path(&self, id: ItemId, site: Site) -> TokenStream {
+        if let Some(path) = self.extern_path(id) {
+            return tokens(path);
+        }
+        let name = match (site.form, self.twin(id)) {
+            (Form::Borrowed, Some(twin)) => ident(twin),
+            _ => ident(self.name(id)),
+        };
+        let up = (0..site.depth).map(|_| quote!(super::));
+        quote!(#(#up)* #name)
+    }
+
+    /// An item's type, as it is called from `site`.
+    fn named(&self, id: ItemId, site: Site) -> TokenStream {
+        let path = self.path(id, site);
+        match site.form {
+            Form::Borrowed if self.twin(id).is_some() => quote!(#path<'a>),
+            _ => path,
+        }
+    }
+
+    /// The Rust type of `ty` at `place`.
+    pub(crate) fn rust_type(&self, ty: &Type, place: &str, site: Site) -> TokenStream {
+        match ty {
+            Type::Void => quote!(()),
+            Type::Int => quote!(i32),
+            Type::UInt => quote!(u32),
+            Type::Hyper => quote!(i64),
+            Type::UHyper => quote!(u64),
+            Type::Float => quote!(f32),
+            Type::Double => quote!(f64),
+            Type::Quadruple => quote!(::farcall_wire::Quadruple),
+            Type::Bool => quote!(bool),
+            Type::Small { bits, signed } => small(*bits, *signed),
+            Type::OpaqueFixed(n) => array(quote!(u8), *n),
+            Type::OpaqueVar(_) | Type::String(_) => held(self.holder(ty, place, site.form)),
+            Type::Named(id) => self.named(*id, site),
+            Type::Array(inner, n) => array(self.rust_type(inner, place, site), *n),
+            Type::Vec(inner, _) => {
+                let inner = self.rust_type(inner, place, site);
+                quote!(Vec<#inner>)
+            }
+            Type::Optional(inner) => {
+                let boxed = self.is_boxed(inner);
+                let inner = self.rust_type(inner, place, site);
+                match boxed {
+                    true => quote!(Option<Box<#inner>>),
+                    false => quote!(Option<#inner>),
+                }
+            }
+            Type::List(id) | Type::Chain(id) => {
+                let node = self.named(*id, site);
+                quote!(Vec<#node>)
+            }
+        }
+    }
+
+    /// The type in which a client takes an argument: by value if it is `Copy`.
+    pub(crate) fn borrowed_type(&self, ty: &Type, place: &str, site: Site) -> TokenStream {
+        let whole = self.rust_type(ty, place, site);
+        if self.copies(ty) {
+            return whole;
+        }
+        let (behind, place) = self.behind(ty, place);
+        match behind {
+            Type::OpaqueVar(_) | Type::String(_) => match self.holder(behind, place, Form::Owned) {
+                Holder::Vec => quote!(&[u8]),
+                Holder::String => quote!(&str),
+                _ => quote!(&#whole),
+            },
+            Type::Vec(inner, _) => {
+                let inner = self.rust_type(inner, place, site);
+                quote!(&[#inner])
+            }
+            Type::List(id) | Type::Chain(id) => {
+                let node = self.named(*id, site);
+                quote!(&[#node])
+            }
+            _ => quote!(&#whole),
+        }
+    }
+
+    /// The definition of an item, its twin included.
+    pub(crate) fn define(&self, id: ItemId) -> TokenStream {
+        let item = self.model.item(id);
+        if self.extern_path(id).is_some() {
+            return TokenStream::new();
+        }
+        match &item.kind {
+            ItemKind::Const(value) => self.constant(id, item, *value),
+            ItemKind::Enum(it) if self.is_open(id) => self.open_enum(id, item, it),
+            ItemKind::Enum(it) => self.closed_enum(id, item, it),
+            ItemKind::Struct(it) => self.both(id, |site| self.structure(id, item, it, site)),
+            ItemKind::Union(it) => self.both(id, |site| self.union(id, item, it, site)),
+            ItemKind::Typedef(ty) => self.both(id, |site| self.alias(id, item, ty, site)),
+        }
+    }
+
+    fn both(&self, id: ItemId, one: impl Fn(Site) -> TokenStream) -> TokenStream {
+        let owned = one(Site::TYPES);
+        match self.twin(id) {
+            Some(_) => {
+                let twin = one(Site::TWINS);
+                quote!(#owned #twin)
+            }
+            None => owned,
+        }
+    }
+
+    /// The documentation of an item in the form that `site` asks for.
+    fn item_docs(&self, id: ItemId, item: &Item, site: Site) -> Docs {
+        let docs = Docs::of(&item.docs).renamed(&item.name, self.name(id));
+        match site.form {
+            Form::Owned => docs,
+            Form::Borrowed => docs.line(format!(
+                "Borrows from the message; [`{}`] owns.",
+                self.name(id)
+            )),
+        }
+    }
+
+    fn constant(&self, id: ItemId, item: &Item, value: i128) -> TokenStream {
+        let docs = self.item_docs(id, item, Site::TYPES).or_allow();
+        let name = ident(self.name(id));
+        let ty = match value {
+            0..=0xffff_ffff => quote!(u32),
+            -0x8000_0000..=-1 => quote!(i32),
+            _ if value > i128::from(i64::MAX) => quote!(u64),
+            _ => quote!(i64),
+        };
+        let value = int(value);
+        quote!(#docs pub const #name: #ty = #value;)
+    }
+
+    fn alias(&self, id: ItemId, item: &Item, ty: &Type, site: Site) -> TokenStream {
+        let docs = self.item_docs(id, item, site).limited(ty).or_allow();
+        let name = self.named(id, site);
+        let ty = self.rust_type(ty, &item.name, site);
+        quote!(#docs pub type #name = #ty;)
+    }
+
+    /// The derived traits and the attributes that the configuration adds.
+    fn attributes(&self, item: &Item, derived: &[&str]) -> TokenStream {
+        let extra = self.config.derives.iter();
+        let extra = extra.filter(|(paths, _)| paths.contains(&item.name));
+        let derives = derived
+            .iter()
+            .copied()
+            .chain(extra.map(|(_, path)| path.as_str()))
+            .map(tokens);
+        let attributes = self.config.attributes.iter();
+        let attributes = attributes
+            .filter(|(paths, _)| paths.contains(&item.name))
+            .map(|(_, attribute)| tokens(attribute));
+        quote!(#[derive(#(#derives),*)] #(#attributes)*)
+    }
+
+    fn derived(&self, id: ItemId) -> Vec<&'static str> {
+        let mut derived = vec!["Clone", "Debug", "PartialEq"];
+        if self.is_copy(id) {
+            derived.insert(1, "Copy");
+        }
+        if self.is_total(id) {
+            derived.extend(["Eq", "Hash"]);
+        }
+        derived
+    }
+
+    fn structure(&self, id: ItemId, item: &Item, it: &Struct, site: Site) -> TokenStream {
+        let mut docs = self.item_docs(id, item, site);
+        if let Some(link) = &it.link {
+            docs = docs.line(format!(
+                "One of a list: its link `{link}` is the next element of the `Vec` it stands in."
+            ));
+        }
+        let fields: Vec<_> = it
+            .fields
+            .iter()
+            .zip(self.members(id))
+            .map(|(field, name)| self.member(item, field, name, site))
+            .collect();
+        let allow = missing(it.fields.iter().map(|field| field.docs.as_str()));
+        let docs = docs.or_allow();
+        let attributes = self.attributes(item, &self.derived(id));
+        let name = self.named(id, site);
+        quote! {
+            #docs
+            #attributes
+            #allow
+            pub struct #name { #(#fields)* }
+        }
+    }
+
+    fn member(&self, item: &Item, field: &Field, name: &str, site: Site) -> TokenStream {
+        let docs = Docs::of(&field.docs)
+            .renamed(&field.name, name)
+            .limited(&field.ty);
+        let ident = ident(name);
+        let place = format!("{}.{}", item.name, field.name);
+        let ty = self.rust_type(&field.ty, &place, site);
+        quote!(#docs pub #ident: #ty,)
+    }
+
+    fn closed_enum(&self, id: ItemId, item: &Item, it: &Enum) -> TokenStream {
+        let docs = self.item_docs(id, item, Site::TYPES).or_allow();
+        let allow = missing(it.values.iter().map(|value| value.docs.as_str()));
+        let derived = [
+            "Clone",
+            "Copy",
+            "Debug",
+            "PartialEq",
+            "Eq",
+            "PartialOrd",
+            "Ord",
+            "Hash",
+        ];
+        let attributes = self.attributes(item, &derived);
+        let name = ident(self.name(id));
+        let values = it
+            .values
+            .iter()
+            .zip(self.members(id))
+            .map(|(value, member)| {
+                let docs = Docs::of(&value.docs).renamed(&value.name, member);
+                let member = ident(member);
+                let number = int(value.value.into());
+                quote!(#docs #member = #number,)
+            });
+        quote! {
+            #docs
+            #attributes
+            #allow
+            #[allow(clippy::enum_variant_names)]
+            #[repr(i32)]
+            pub enum #name { #(#values)* }
+        }
+    }
+
+    fn open_enum(&self, id: ItemId, item: &Item, it: &Enum) -> TokenStream {
+        let docs = self.item_docs(id, item, Site::TYPES);
+        let docs = docs.line("Numbers that are not listed are kept.".to_owned());
+        let derived = ["Clone", "Copy", "PartialEq", "Eq", "PartialOrd", "Ord"];
+        let attributes = self.attributes(item, &[&derived[..], &["Hash"]].concat());
+        let name = ident(self.name(id));
+        let values = it
+            .values
+            .iter()
+            .zip(self.members(id))
+            .map(|(value, member)| {
+                let docs = Docs::of(&value.docs)
+                    .renamed(&value.name, member)
+                    .or_allow();
+                let member = ident(member);
+                let number = int(value.value.into());
+                quote!(#docs pub const #member: Self = Self(#number);)
+            });
+        let printed = self.printed(id, it);
+        quote! {
+            #docs
+            #attributes
+            pub struct #name(
+                /// The number on the wire.
+                pub i32,
+            );
+
+            impl #name { #(#values)* }
+
+            #printed
+        }
+    }
+
+    /// `Debug` of an open enum: the name of a listed value, else the number.
+    fn printed(&self, id: ItemId, it: &Enum) -> TokenStream {
+        let name = ident(self.name(id));
+        let text = self.name(id);
+        let values = it
+            .values
+            .iter()
+            .zip(self.members(id))
+            .map(|(value, member)| {
+                let (member, original) = (ident(member), &value.name);
+                quote!(Self::#member => f.write_str(#original),)
+            });
+        quote! {
+            impl ::core::fmt::Debug for #name {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    match *self {
+                        #(#values)*
+                        Self(other) => f.debug_tuple(#text).field(&other).finish(),
+                    }
+                }
+            }
+        }
+    }
+
+    fn union(&self, id: ItemId, item: &Item, it: &'m Union, site: Site) -> TokenStream {
+        let variants = self.variants(it);
+        let docs = self.item_docs(id, item, site).or_allow();
+        let bodies: Vec<_> = variants
+            .iter()
+            .map(|variant| self.variant(item, it, variant, site))
+            .collect();
+        let attributes = self.attributes(item, &self.derived(id));
+        let name = self.named(id, site);
+        quote! {
+            #docs
+            #attributes
+            #[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
+            pub enum #name { #(#bodies)* }
+        }
+    }
+
+    fn variant(&self, item: &Item, it: &Union, variant: &Variant<'_>, site: Site) -> TokenStream {
+        let docs = Docs::of(variant.docs);
+        let docs = match variant.choice {
+            Choice::Default => docs.line(format!("Any other `{}`.", it.discriminant.name)),
+            Choice::Case("", value) => docs.line(format!("`{}` is {value}.", it.discriminant.name)),
+            Choice::Case(case, _) => docs.line(format!("`{}` is `{case}`.", it.discriminant.name)),
+        };
+        let raw = matches!(variant.choice, Choice::Default)
+            .then(|| self.discriminant(it).rust_type(self, site));
+        let carried = variant.field.map(|field| {
+            let place = format!("{}.{}", item.name, field.name);
+            self.rust_type(&field.ty, &place, site)
+        });
+        let parts: Vec<_> = raw.into_iter().chain(carried).collect();
+        let docs = match variant.field {
+            Some(field) => docs.extended(&field.docs).limited(&field.ty),
+            None => docs,
+        };
+        let name = ident(&variant.name);
+        match parts.is_empty() {
+            true => quote!(#docs #name,),
+            false => quote!(#docs #name(#(#parts),*),),
+        }
+    }
+}
+
+/// Lets members without a word of their own pass where documentation is asked for.
+fn missing<'a>(mut docs: impl Iterator<Item = &'a str>) -> TokenStream {
+    match docs.any(|docs| docs.trim().is_empty()) {
+        true => quote!(#[allow(missing_docs)]),
+        false => TokenStream::new(),
+    }
+}
+
+/// The type of rpcgen's `char` and `short`.
+pub(crate) fn small(bits: u8, signed: bool) -> TokenStream {
+    match (bits, signed) {
+        (8, true) => quote!(i8),
+        (8, false) => quote!(u8),
+        (_, true) => quote!(i16),
+        (_, false) => quote!(u16),
+    }
+}
+
+fn array(element: TokenStream, n: u32) -> TokenStream {
+    let n = Literal::u32_unsuffixed(n);
+    quote!([#element; #n])
+}
+
+fn held(holder: Holder) -> TokenStream {
+    match holder {
+        Holder::Vec => quote!(Vec<u8>),
+        Holder::Str => quote!(::farcall_wire::Str),
+        Holder::Bytes => quote!(::farcall_wire::Bytes),
+        Holder::String => quote!(String),
+        Holder::Slice => quote!(&'a [u8]),
+    }
+}
+
+impl Docs {
+    /// Adds the declared bound of the type, if it has one.
+    pub(crate) fn limited(self, ty: &Type) -> Self {
+        match ty {
+            Type::OpaqueVar(Some(max)) | Type::String(Some(max)) => {
+                self.note(format!("at most {max} bytes"))
+            }
+            Type::Vec(_, Some(max)) => self.note(format!("at most {max} elements")),
+            Type::Chain(_) => self.note("at least one".to_owned()),
+            _ => self,
+        }
+    }
+}
