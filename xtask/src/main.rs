@@ -27,7 +27,7 @@ cargo xtask format             rustfmt's check
 cargo xtask clippy             clippy, warnings as errors
 cargo xtask layers             the four laws of ARCHITECTURE.md
 cargo xtask requirements       the ledger of requirements against code and tests
-cargo xtask gen                is the checked-in generated code current?
+cargo xtask gen [--write]      is the checked-in generated code current? write it
 cargo xtask docs               rustdoc, warnings as errors
 cargo xtask fuzz [SECONDS] [TARGET…]
 cargo xtask deny               bans, licences and sources of what we depend on";
@@ -64,7 +64,10 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         "clippy" => Box::new(ci::clippy),
         "layers" => Box::new(layers::check),
         "requirements" => Box::new(requirements::check),
-        "gen" => Box::new(r#gen::check),
+        "gen" => {
+            let rest = rest.to_vec();
+            Box::new(move || r#gen::run(&rest))
+        }
         "docs" => Box::new(ci::docs),
         "fuzz" => fuzzing(rest)?,
         "deny" => Box::new(deny::check),

@@ -16,6 +16,7 @@ pub mod client;
 pub mod blocking;
 pub mod registrar;
 pub mod server;
+pub mod generated;
 
 pub use call::{Call, Credential, Peer, Refuse};
 pub use client::{Calling, Client, Options, Reconnect, Retry};
