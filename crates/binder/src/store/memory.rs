@@ -1,0 +1,162 @@
+//! Registrations in memory: gone with the process.
+
+use super::{Insert, Removed, Store, StoreError, Which};
+use crate::mapping::{Mapping, Owner};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Registrations in memory.
+#[derive(Debug)]
+pub struct Memory {
+    capacity: usize,
+    /// Replaced as a whole, so that a reader's snapshot stays as it is.
+    mappings: Mutex<Arc<Vec<Mapping>>>,
+}
+
+impl Memory {
+    /// Room for 4096 mappings.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_capacity(4096)
+    }
+
+    /// Room for `capacity` mappings.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self {
+            capacity,
+            mappings: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Vec<Mapping>>> {
+        // Nothing panics while it is held, and a snapshot is never half changed.
+        self.mappings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn insert_now(&self, mapping: Mapping) -> Result<Insert, StoreError> {
+        let mut mappings = self.lock();
+        if let Some(there) = mappings.iter().find(|there| there.slot == mapping.slot) {
+            return Ok(if there.address == mapping.address {
+                Insert::Same
+            } else {
+                Insert::Taken
+            });
+        }
+        if mappings.len() >= self.capacity {
+            return Err(StoreError::Full {
+                limit: self.capacity,
+            });
+        }
+        Arc::make_mut(&mut mappings).push(mapping);
+        Ok(Insert::Inserted)
+    }
+
+    fn remove_now(&self, which: Which<'_>, by: Owner) -> Removed {
+        let mut found = Removed::default();
+        let mut mappings = self.lock();
+        if mappings.iter().any(|there| which.holds(there.slot)) {
+            Arc::make_mut(&mut mappings).retain(|there| {
+                let meant = which.holds(there.slot);
+                let goes = meant && by.may_remove(there.owner);
+                found.removed += usize::from(goes);
+                found.kept += usize::from(meant && !goes);
+                !goes
+            });
+        }
+        found
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store for Memory {
+    fn mappings(&self) -> Arc<Vec<Mapping>> {
+        Arc::clone(&self.lock())
+    }
+
+    async fn insert(&self, mapping: Mapping) -> Result<Insert, StoreError> {
+        self.insert_now(mapping)
+    }
+
+    async fn remove(&self, which: Which<'_>, by: Owner) -> Result<Removed, StoreError> {
+        Ok(self.remove_now(which, by))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping::Slot;
+    use farcall_onc::uaddr::{Netid, Uaddr};
+
+    fn mapping(version: u32, netid: Netid, port: u16, owner: Owner) -> Mapping {
+        let slot = Slot {
+            program: 7,
+            version,
+            netid,
+        };
+        Mapping {
+            slot,
+            address: Uaddr::Inet(([0, 0, 0, 0], port).into()),
+            owner,
+        }
+    }
+
+    #[test]
+    fn a_slot_holds_one_address() {
+        let memory = Memory::with_capacity(2);
+        let insert =
+            |version, port| memory.insert_now(mapping(version, Netid::Tcp, port, Owner::Unknown));
+        assert_eq!(insert(1, 10), Ok(Insert::Inserted));
+        assert_eq!(insert(1, 10), Ok(Insert::Same));
+        assert_eq!(insert(1, 11), Ok(Insert::Taken));
+        assert_eq!(insert(2, 10), Ok(Insert::Inserted));
+        assert_eq!(insert(3, 10), Err(StoreError::Full { limit: 2 }));
+        assert_eq!(memory.mappings().len(), 2);
+    }
+
+    #[test]
+    fn only_the_owner_and_the_superuser_remove() {
+        let memory = Memory::new();
+        let (alice, bob) = (Owner::User(1), Owner::User(2));
+        for (netid, owner) in [
+            (Netid::Tcp, alice),
+            (Netid::Udp, bob),
+            (Netid::Tcp6, Owner::Superuser),
+        ] {
+            memory
+                .insert_now(mapping(1, netid, 5, owner))
+                .expect("there is room");
+        }
+        let snapshot = memory.mappings();
+        let all = Which {
+            program: 7,
+            version: 1,
+            netids: &Netid::ALL,
+        };
+        let other = Which { version: 2, ..all };
+        assert_eq!(
+            memory.remove_now(other, Owner::Superuser),
+            Removed::default()
+        );
+        assert_eq!(
+            memory.remove_now(all, alice),
+            Removed {
+                removed: 1,
+                kept: 2
+            }
+        );
+        assert_eq!(
+            memory.remove_now(all, Owner::Superuser),
+            Removed {
+                removed: 2,
+                kept: 0
+            }
+        );
+        assert_eq!((memory.mappings().len(), snapshot.len()), (0, 3));
+    }
+}
