@@ -215,6 +215,17 @@ impl fmt::Display for Refuse {
 
 impl std::error::Error for Refuse {}
 
+/// What middleware says: a refusal that passed through it is kept, anything else of its own is
+/// `SYSTEM_ERR`.
+impl From<Box<dyn std::error::Error + Send + Sync>> for Refuse {
+    fn from(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        match error.downcast::<Self>() {
+            Ok(refuse) => *refuse,
+            Err(error) => Self::SystemErr(error.to_string()),
+        }
+    }
+}
+
 impl From<DecodeError> for Refuse {
     #[cold]
     fn from(error: DecodeError) -> Self {

@@ -14,6 +14,7 @@ mod socket;
 mod packet_info;
 pub mod client;
 pub mod blocking;
+pub mod middleware;
 pub mod registrar;
 pub mod server;
 pub mod generated;

@@ -319,6 +319,14 @@ impl Registered {
         self
     }
 
+    /// Another service in place of this one, with the same properties.
+    pub(crate) fn with_service<S: Service>(self, service: S) -> Self {
+        Self {
+            service: Arc::new(Kept(service)),
+            ..self
+        }
+    }
+
     /// The program and version it serves.
     pub fn program(&self) -> &'static Program {
         self.program

@@ -35,7 +35,7 @@ use tokio::net::{TcpListener, UdpSocket, UnixListener, UnixStream};
 use tokio_util::task::TaskTracker;
 
 use crate::call::Peer;
-use crate::client::InProcess;
+use crate::client::{ByteStream, InProcess};
 use crate::endpoint::{Endpoint, IntoEndpoint, Transport};
 use crate::error::{Error, Phase};
 use crate::limits::Limits;
@@ -193,6 +193,24 @@ impl Server {
     /// The first endpoint over `transport`.
     pub fn endpoint(&self, transport: Transport) -> Option<&Endpoint> {
         self.endpoints.iter().find(|e| e.transport() == transport)
+    }
+
+    /// Serves calls that come over a byte stream of whatever kind, as if it had been accepted.
+    ///
+    /// Call it inside a tokio runtime if the stream belongs to one; the connection is driven
+    /// there.
+    ///
+    /// # Errors
+    /// There is no current runtime.
+    pub fn serve_stream(&self, stream: impl ByteStream, peer: Peer) -> Result<(), Error> {
+        let runtime = tokio::runtime::Handle::try_current()
+            .map_err(|_| Error::local(Phase::Serve, "there is no current tokio runtime"))?;
+        let (hub, token) = (Arc::clone(&self.running.hub), self.running.tasks.token());
+        runtime.spawn(async move {
+            let _token = token;
+            accept::connection(stream, hub, Origin::new(Transport::Unix, peer, None)).await;
+        });
+        Ok(())
     }
 
     /// Ends the server in order: unregisters, takes no more connections and calls, lets what is

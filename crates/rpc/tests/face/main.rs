@@ -3,4 +3,6 @@
 mod common;
 
 mod calls;
+mod limits;
 mod once;
+mod seams;
