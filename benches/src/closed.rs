@@ -74,12 +74,12 @@ impl<P: Peer> Task<P> {
         }
     }
 
-    async fn single(mut self, pace: &Pace) -> Result<Vec<u32>> {
+    async fn single(mut self, pace: Arc<Pace>) -> Result<Vec<u32>> {
         let mut latencies = Vec::new();
         let mut last = Instant::now();
         loop {
             self.call(pace.warming()).await?;
-            if !stamp(pace, &mut last, &mut latencies)? {
+            if !stamp(&pace, &mut last, &mut latencies)? {
                 return Ok(latencies);
             }
         }
@@ -92,7 +92,7 @@ pub(crate) async fn run<P: Peer>(peer: P, work: Work, options: &Options) -> Resu
     let pace = Arc::new(Pace::new(options.timing()?, work, flight));
     let peer = Arc::new(peer);
     if flight == 1 {
-        let latencies = Task::new(peer, work, 0).single(&pace).await?;
+        let latencies = tokio::spawn(Task::new(peer, work, 0).single(pace.clone())).await??;
         return pace.report(latencies);
     }
     let mut tasks = JoinSet::new();

@@ -16,6 +16,7 @@ use crate::shape::{Transport, Work, call_template, reply_template};
 
 const SERVERS: &[(Peer, &str)] = &[
     (plan::RAW_EPOLL, "idle"),
+    (plan::OURS_LOAD, "idle"),
     (plan::LIBTIRPC_LOAD, "idle"),
     (plan::TARPC, "idle-tarpc"),
     (plan::TONIC, "idle-tonic"),

@@ -21,6 +21,7 @@ mod codec;
 mod closed;
 mod grpc;
 mod tarpc_peer;
+mod ours;
 mod goals;
 mod report;
 
@@ -149,6 +150,7 @@ fn role(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         ("server", "raw") => return raw::blocking(&options),
         ("server", "raw-epoll") => return raw::epoll(&options),
         ("server", "raw-tokio") => return raw_tokio::server(&options),
+        ("server", "farcall") => return ours::server(&options),
         ("server", "tarpc") => return tarpc_peer::server(&options),
         ("server", "tonic") => return grpc::server(&options),
         ("codec", codec) => return codec::run(codec, &options),
@@ -157,6 +159,8 @@ fn role(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         ("client", "idle-tonic") => return grpc::idle(&options),
         ("client", "load") => load::run(&options)?,
         ("client", "raw-tokio") => raw_tokio::client(&options)?,
+        ("client", "farcall") => ours::client(&options)?,
+        ("client", "farcall-blocking") => ours::blocking(&options)?,
         ("client", "tarpc") => tarpc_peer::client(&options)?,
         ("client", "tonic") => grpc::client(&options)?,
         _ => bail!("no role {kind} {name}"),

@@ -35,6 +35,10 @@ pub(crate) const LIBTIRPC_LOAD: Peer = peer("libtirpc+load", "libtirpc", "load")
 pub(crate) const TARPC: Peer = peer("tarpc", "tarpc", "tarpc");
 pub(crate) const TONIC: Peer = peer("tonic", "tonic", "tonic");
 
+pub(crate) const OURS: Peer = peer("farcall", "farcall", "farcall");
+pub(crate) const OURS_BLOCKING: Peer = peer("farcall-blocking", "farcall", "farcall-blocking");
+pub(crate) const OURS_LOAD: Peer = peer("farcall+load", "farcall", "load");
+
 /// One row of the plan.
 pub(crate) struct Shape {
     pub(crate) name: &'static str,
@@ -67,51 +71,75 @@ pub(crate) const SHAPES: &[Shape] = &[
         Work::Null,
         1,
         Tcp,
-        &[RAW, RAW_EPOLL, RAW_TOKIO, LIBTIRPC, TARPC, TONIC],
+        &[
+            RAW,
+            OURS_BLOCKING,
+            OURS,
+            OURS_LOAD,
+            RAW_EPOLL,
+            RAW_TOKIO,
+            LIBTIRPC,
+            TARPC,
+            TONIC,
+        ],
     ),
     shape(
         "echo32-1",
         Work::Echo(32),
         1,
         Tcp,
-        &[RAW, LIBTIRPC, TARPC, TONIC],
+        &[RAW, OURS_BLOCKING, OURS, LIBTIRPC, TARPC, TONIC],
     ),
     shape(
         "echo1k-1",
         Work::Echo(1024),
         1,
         Tcp,
-        &[RAW, RAW_TOKIO, LIBTIRPC, TARPC, TONIC],
+        &[RAW, OURS_BLOCKING, OURS, RAW_TOKIO, LIBTIRPC, TARPC, TONIC],
     ),
     shape(
         "echo32-64",
         Work::Echo(32),
         64,
         Tcp,
-        &[RAW, RAW_TOKIO_LOAD, LIBTIRPC_LOAD, TARPC, TONIC],
+        &[
+            RAW,
+            OURS_LOAD,
+            OURS,
+            RAW_TOKIO_LOAD,
+            LIBTIRPC_LOAD,
+            TARPC,
+            TONIC,
+        ],
     ),
     shape(
         "read1m-1",
         Work::Read(MEBIBYTE),
         1,
         Tcp,
-        &[RAW, LIBTIRPC, TARPC, TONIC],
+        &[RAW, OURS_LOAD, OURS_BLOCKING, OURS, LIBTIRPC, TARPC, TONIC],
     ),
     shape(
         "read1m-8",
         Work::Read(MEBIBYTE),
         8,
         Tcp,
-        &[RAW, LIBTIRPC_LOAD, TARPC, TONIC],
+        &[RAW, OURS_LOAD, OURS, LIBTIRPC_LOAD, TARPC, TONIC],
     ),
     shape(
         "udp-null-1",
         Work::Null,
         1,
         Udp,
-        &[RAW, LIBTIRPC, LIBTIRPC_LOAD],
+        &[RAW, OURS_LOAD, OURS_BLOCKING, OURS, LIBTIRPC, LIBTIRPC_LOAD],
     ),
-    shape("udp-null-64", Work::Null, 64, Udp, &[RAW, LIBTIRPC_LOAD]),
+    shape(
+        "udp-null-64",
+        Work::Null,
+        64,
+        Udp,
+        &[RAW, OURS_LOAD, OURS, LIBTIRPC_LOAD],
+    ),
 ];
 
 /// How long and how often.

@@ -20,10 +20,12 @@ enum End {
 
 const SERVERS: &[(Peer, usize)] = &[
     (plan::RAW, 1),
+    (plan::OURS_LOAD, 1),
     (plan::LIBTIRPC_LOAD, 1),
     (plan::TARPC, 1),
     (plan::TONIC, 1),
     (plan::RAW, 64),
+    (plan::OURS_LOAD, 64),
     (plan::LIBTIRPC_LOAD, 64),
     (plan::TARPC, 64),
     (plan::TONIC, 64),
@@ -31,9 +33,12 @@ const SERVERS: &[(Peer, usize)] = &[
 
 const CLIENTS: &[(Peer, usize)] = &[
     (plan::RAW, 1),
+    (plan::OURS_BLOCKING, 1),
+    (plan::OURS, 1),
     (plan::TARPC, 1),
     (plan::TONIC, 1),
     (plan::RAW, 64),
+    (plan::OURS, 64),
     (plan::TARPC, 64),
     (plan::TONIC, 64),
 ];

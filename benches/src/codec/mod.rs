@@ -3,6 +3,8 @@
 //! Each codec is a process of its own that prints one line for each shape and direction; the
 //! bytes' hash lets the orchestrator see that libtirpc's and ours are the same bytes.
 
+pub(crate) mod hand;
+mod farcall;
 mod prost;
 
 use std::hint::black_box;
@@ -20,7 +22,7 @@ pub(crate) const ENTRIES: u32 = 500;
 pub(crate) const NUMBERS: u32 = 100_000;
 pub(crate) const SAMPLES: u32 = 10_000;
 
-const CODECS: &[&str] = &["libtirpc", "prost"];
+const CODECS: &[&str] = &["libtirpc", "farcall", "prost"];
 
 /// One timed direction of one shape; what `c/codec.c` prints too.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +39,16 @@ struct Line {
 pub(crate) fn run(name: &str, options: &Options) -> Result<()> {
     let measure = Duration::from_millis(options.required("measure")?);
     match name {
+        "farcall" => farcall::run(
+            &Clock {
+                codec: "farcall",
+                measure,
+            },
+            &Clock {
+                codec: "farcall borrowed",
+                measure,
+            },
+        ),
         "prost" => prost::run(&Clock {
             codec: "prost",
             measure,

@@ -1,0 +1,129 @@
+//! Farcall itself: the server, the async client and the blocking client, through stubs that are
+//! generated from `idl/bench.x` as any user's are.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use farcall::{Call, Endpoint, Limits, Refuse, Server};
+use farcall_wire::Bytes;
+
+use crate::closed::{self, Peer};
+use crate::codec::hand::v1;
+use crate::load::stamp;
+use crate::options::Options;
+use crate::pace::{Pace, Report};
+use crate::process::announce;
+use crate::raw_tokio::runtime;
+use crate::shape::{MEBIBYTE, Transport, Work, check_read, pattern};
+
+/// The three procedures; the pattern is built once.
+struct Bench(Bytes);
+
+impl v1::Server for Bench {
+    async fn bench_echo(&self, _: &Call, data: Bytes) -> Result<Bytes, Refuse> {
+        Ok(data)
+    }
+
+    async fn bench_read(&self, _: &Call, length: u32) -> Result<Bytes, Refuse> {
+        let length = length as usize;
+        if length > self.0.len() {
+            return Err(Refuse::GarbageArgs);
+        }
+        Ok(self.0.slice(..length))
+    }
+}
+
+/// `server farcall`: the default server, but for how many connections one address may have.
+pub(crate) fn server(options: &Options) -> Result<()> {
+    let transport: Transport = options.required("transport")?;
+    let limits = Limits {
+        connections_per_source: 10_000,
+        ..Limits::default()
+    };
+    runtime()?.block_on(async {
+        let server = Server::builder()
+            .serve(v1::service(Bench(pattern(MEBIBYTE).into())))
+            .limits(limits)
+            .listen(format!("{transport}://127.0.0.1:0"))
+            .start()
+            .await?;
+        let endpoint = server
+            .endpoints()
+            .first()
+            .context("one endpoint was asked for")?;
+        announce(address(endpoint)?)?;
+        std::future::pending().await
+    })
+}
+
+fn address(endpoint: &Endpoint) -> Result<SocketAddr> {
+    let text = endpoint.to_string();
+    let (_, address) = text.split_once("://").with_context(|| text.clone())?;
+    Ok(address.parse()?)
+}
+
+fn endpoint(options: &Options) -> Result<String> {
+    let transport: Transport = options.required("transport")?;
+    let address: String = options.required("address")?;
+    Ok(format!("{transport}://{address}"))
+}
+
+struct Calls(v1::Client);
+
+impl Peer for Calls {
+    type Reply = Bytes;
+
+    async fn null(&self) -> Result<()> {
+        Ok(self.0.bench_null().await?)
+    }
+
+    fn echo(&self, data: &[u8]) -> impl Future<Output = Result<Bytes>> + Send {
+        let calling = self.0.bench_echo(&Bytes::copy_from_slice(data));
+        async { Ok(calling.await?) }
+    }
+
+    async fn read(&self, bytes: u32) -> Result<Bytes> {
+        Ok(self.0.bench_read(bytes).await?)
+    }
+}
+
+/// `client farcall`.
+pub(crate) fn client(options: &Options) -> Result<Report> {
+    let work: Work = options.required("work")?;
+    let endpoint = endpoint(options)?;
+    runtime()?.block_on(async {
+        let client = v1::Client::connect(&endpoint).await?;
+        closed::run(Calls(client), work, options).await
+    })
+}
+
+/// `client farcall-blocking`: one call in flight, made by the thread that wants the result.
+pub(crate) fn blocking(options: &Options) -> Result<Report> {
+    let work: Work = options.required("work")?;
+    ensure!(
+        options.required::<usize>("flight")? == 1,
+        "a blocking client keeps one in flight"
+    );
+    let pace = Pace::new(options.timing()?, work, 1);
+    let client = v1::BlockingClient::connect(&endpoint(options)?)?;
+    let mut payload = pattern(work.payload());
+    let mut latencies = Vec::new();
+    let mut last = Instant::now();
+    for count in 0_u32.. {
+        match work {
+            Work::Null => client.bench_null()?,
+            Work::Echo(_) => {
+                payload[..4].copy_from_slice(&count.to_be_bytes());
+                let reply = client.bench_echo(&Bytes::copy_from_slice(&payload))?;
+                ensure!(reply == payload, "the echo is not what was sent");
+            }
+            Work::Read(n) => check_read(&client.bench_read(n as u32)?, &payload, pace.warming())?,
+        }
+        if !stamp(&pace, &mut last, &mut latencies)? {
+            break;
+        }
+    }
+    pace.report(latencies)
+}
