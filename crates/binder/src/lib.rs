@@ -1,17 +1,35 @@
 //! rpcbind on one registry: where programs are to be found, for whoever asks.
 //!
-//! Registrations come from this machine only and belong to who made them.
+//! A [`Binder`] answers versions 2, 3 and 4 of program 100000 over UDP, TCP and Unix sockets, as a daemon or
+//! inside another process. Registrations come from this machine only and belong to who made them.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), farcall::Error> {
+//! let binder = farcall_binder::Binder::builder()
+//!     .listen("tcp://127.0.0.1:0")
+//!     .listen("udp://127.0.0.1:0")
+//!     .start()
+//!     .await?;
+//! println!("{:?}", binder.endpoints());
+//! binder.drain(std::time::Duration::from_secs(1)).await;
+//! # Ok(()) }
+//! ```
 //!
 //! Modules, from the ground up:
 //!
 //! - [`mapping`]: what is registered, and by whom;
 //! - [`store`]: where registrations are kept: a trait, and memory;
-//! - [`registry`]: who may register what, and what is found.
+//! - [`registry`]: who may register what, and what is found;
+//! - [`rpcbind`]: the three versions of the protocol;
+//! - [`daemon`]: [`Binder`], the whole on its endpoints.
 
 pub mod mapping;
 pub mod store;
 pub mod registry;
+pub mod rpcbind;
+pub mod daemon;
 
+pub use daemon::{Binder, Builder};
 pub use mapping::{Mapping, Owner, Slot};
 pub use registry::{Caller, Policy, Registry};
 pub use store::{Memory, Store, StoreError};

@@ -1,0 +1,223 @@
+//! The whole: a registry, the three versions, and the endpoints they are served at.
+
+use crate::mapping::{Mapping, Owner, Slot};
+use crate::registry::{Policy, RPCBIND, Registry};
+use crate::rpcbind::Rpcbind;
+use crate::store::{Memory, Store};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use farcall::generated::rpcbind::{v2, v3, v4};
+use farcall::{Endpoint, Error, IntoEndpoint, Limits, Server, Transport};
+use farcall_onc::uaddr::{Netid, Uaddr};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A binder to be; see [`Binder::builder`].
+#[derive(Debug)]
+pub struct Builder<S = Memory> {
+    server: farcall::server::Builder,
+    limits: Limits,
+    policy: Policy,
+    store: S,
+}
+
+impl<S: Store> Builder<S> {
+    /// Listens at an endpoint. May repeat. Clients expect port 111 over TCP and UDP, and
+    /// `unix:///run/rpcbind.sock`.
+    #[must_use]
+    pub fn listen(mut self, endpoint: impl IntoEndpoint) -> Self {
+        self.server = self.server.listen(endpoint);
+        self
+    }
+
+    /// What callers may do. Default [`Policy::default`].
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// What peers may cost. Default: records of 64 KiB, 1 MiB of decoded values, 64 connections per source,
+    /// 60 s idle; the rest as [`Limits::default`].
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Where the server runs. Default as [`farcall::Server`]'s.
+    #[must_use]
+    pub fn runtime(mut self, runtime: farcall::Runtime) -> Self {
+        self.server = self.server.runtime(runtime);
+        self
+    }
+
+    /// Where registrations are kept. Default [`Memory`].
+    #[must_use]
+    pub fn store<T: Store>(self, store: T) -> Builder<T> {
+        Builder {
+            server: self.server,
+            limits: self.limits,
+            policy: self.policy,
+            store,
+        }
+    }
+
+    /// Starts the binder: it takes calls when this returns.
+    ///
+    /// # Errors
+    /// An endpoint that cannot be listened at.
+    pub async fn start(self) -> Result<Binder<S>, Error> {
+        let registry = Arc::new(Registry::new(self.store, self.policy));
+        let rpcbind = Rpcbind::new(Arc::clone(&registry));
+        let server = self
+            .server
+            .limits(self.limits)
+            .serve(v2::service(rpcbind.clone()));
+        let server = server
+            .serve(v3::service(rpcbind.clone()))
+            .serve(v4::service(rpcbind));
+        let server = server.start().await?;
+        registry.announce(server.endpoints().iter().flat_map(own_mappings).collect());
+        Ok(Binder { server, registry })
+    }
+}
+
+/// A running rpcbind. Dropping it ends it at once; [`drain`](Binder::drain) lets it finish.
+#[derive(Debug)]
+pub struct Binder<S = Memory> {
+    server: Server,
+    registry: Arc<Registry<S>>,
+}
+
+impl Binder {
+    /// A binder to be configured.
+    #[must_use]
+    pub fn builder() -> Builder {
+        let limits = Limits {
+            record: 64 << 10,
+            memory: 1 << 20,
+            connections_per_source: 64,
+            idle: Duration::from_secs(60),
+            ..Limits::default()
+        };
+        Builder {
+            server: Server::builder(),
+            limits,
+            policy: Policy::default(),
+            store: Memory::new(),
+        }
+    }
+}
+
+impl<S: Store> Binder<S> {
+    /// The endpoints it is served at, ports filled in, in the order they were asked for.
+    #[must_use]
+    pub fn endpoints(&self) -> &[Endpoint] {
+        self.server.endpoints()
+    }
+
+    /// What is registered, for whoever embeds the binder.
+    #[must_use]
+    pub fn registry(&self) -> &Registry<S> {
+        &self.registry
+    }
+
+    /// The server below, for calls within this process.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Ends it in order, within `grace`.
+    pub async fn drain(self, grace: Duration) {
+        self.server.drain(grace).await;
+    }
+}
+
+/// Where the binder itself is to be found at one of its endpoints. Version 2 knows IPv4 only.
+fn own_mappings(endpoint: &Endpoint) -> Vec<Mapping> {
+    let mut mappings = Vec::new();
+    for (netid, address) in own_addresses(endpoint) {
+        let versions: &[u32] = if netid.protocol().is_some() {
+            &[4, 3, 2]
+        } else {
+            &[4, 3]
+        };
+        mappings.extend(versions.iter().map(|version| Mapping {
+            slot: Slot {
+                program: RPCBIND,
+                version: *version,
+                netid,
+            },
+            address: address.clone(),
+            owner: Owner::Superuser,
+        }));
+    }
+    mappings
+}
+
+/// The transports of an endpoint. A socket at `[::]` takes IPv4 too.
+fn own_addresses(endpoint: &Endpoint) -> Vec<(Netid, Uaddr)> {
+    if let Some(path) = endpoint.path() {
+        return vec![(
+            Netid::Local,
+            Uaddr::Local(path.as_os_str().as_bytes().to_vec()),
+        )];
+    }
+    let host = endpoint.host().and_then(|host| host.parse().ok());
+    let (Some(host), Some(port)) = (host, endpoint.port()) else {
+        return Vec::new();
+    };
+    let hosts = match host {
+        IpAddr::V6(any) if any.is_unspecified() => vec![host, Ipv4Addr::UNSPECIFIED.into()],
+        _ => vec![host],
+    };
+    let at = |host| {
+        let address = SocketAddr::new(host, port);
+        (
+            Netid::of(address, endpoint.transport() == Transport::Udp),
+            Uaddr::Inet(address),
+        )
+    };
+    hosts.into_iter().map(at).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binder_announces_itself_as_rpcbind_does() {
+        let shown = |text: &str| -> Vec<String> {
+            let mappings = own_mappings(&text.parse().expect(text));
+            let show = |m: &Mapping| {
+                format!(
+                    "{} {} {} {}",
+                    m.slot.version, m.slot.netid, m.address, m.owner
+                )
+            };
+            mappings.iter().map(show).collect()
+        };
+        let udp = [
+            "4 udp 0.0.0.0.0.111 superuser",
+            "3 udp 0.0.0.0.0.111 superuser",
+            "2 udp 0.0.0.0.0.111 superuser",
+        ];
+        assert_eq!(shown("udp://0.0.0.0:111"), udp);
+        let both = shown("udp://[::]:111");
+        assert_eq!(
+            both[..2],
+            ["4 udp6 ::.0.111 superuser", "3 udp6 ::.0.111 superuser"]
+        );
+        assert_eq!(both[2..], udp);
+        assert_eq!(
+            shown("tcp://[::1]:111"),
+            ["4 tcp6 ::1.0.111 superuser", "3 tcp6 ::1.0.111 superuser"]
+        );
+        assert_eq!(
+            shown("unix:///run/x"),
+            ["4 local /run/x superuser", "3 local /run/x superuser"]
+        );
+    }
+}
