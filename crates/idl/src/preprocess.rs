@@ -90,6 +90,19 @@ impl Preprocessed {
         first.to(self.origin_of(range.end - 1))
     }
 
+    /// The macro that this byte of the text was put in for.
+    pub(crate) fn replaced(&self, at: usize) -> Option<&str> {
+        let index = self
+            .segments
+            .partition_point(|segment| segment.at <= at)
+            .checked_sub(1)?;
+        let segment = self
+            .segments
+            .get(index)
+            .filter(|segment| !segment.verbatim)?;
+        Some(self.sources.text(segment.origin))
+    }
+
     fn origin_of(&self, at: usize) -> Span {
         let index = self.segments.partition_point(|segment| segment.at <= at);
         let Some(segment) = index
@@ -340,8 +353,8 @@ impl<'a> Preprocessor<'a> {
                 _ => out.push_str(word),
             }
             self.replaced.set(self.replaced.get() + word.len());
-            if self.replaced.get() > MAX_TEXT {
-                return Err(format!("macros make over {MAX_TEXT} bytes"));
+            if self.replaced.get() > MAX_FILE {
+                return Err(format!("macros make over {MAX_FILE} bytes"));
             }
         }
         Ok(())

@@ -69,7 +69,7 @@ pub(crate) fn unsigned(digits: &str) -> Option<i128> {
         .strip_prefix("0x")
         .or_else(|| digits.strip_prefix("0X"))
     {
-        return if hex.starts_with('+') {
+        return if hex.starts_with(['+', '-']) {
             None
         } else {
             i128::from_str_radix(hex, 16).ok()

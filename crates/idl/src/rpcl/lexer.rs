@@ -83,8 +83,8 @@ pub(crate) enum Token {
     Comment,
     #[regex(r#""[^"\n]*"?"#)]
     Text,
-    /// Anything else; a run of it.
-    #[regex(r"[^\x00-\x7F]+")]
+    /// Anything else; a word if letters that names do not have are in it.
+    #[regex(r"[A-Za-z0-9_]*[^\x00-\x7F]([A-Za-z0-9_]|[^\x00-\x7F])*")]
     Unknown,
     /// The end of the text.
     End,

@@ -37,9 +37,10 @@ pub(crate) fn parse(source: &Preprocessed) -> (File, Vec<Diagnostic>) {
     };
     let mut file = File::default();
     while parser.token() != Token::End && parser.diagnostics.len() < MOST_ERRORS {
+        let start = parser.at;
         match parser.definition(&mut file) {
             Ok(()) => parser.quiet = false,
-            Err(Failed) => parser.skip_definition(),
+            Err(Failed) => parser.skip_definition(start),
         }
     }
     (file, parser.diagnostics)
@@ -52,7 +53,7 @@ struct Parser<'a> {
     at: usize,
     /// How many types we are inside of.
     depth: u32,
-    /// Nothing is reported until a definition parses: an error before it is likely the cause.
+    /// Nothing is reported until a definition begins: an error before it is likely the cause.
     quiet: bool,
     diagnostics: Vec<Diagnostic>,
 }
@@ -207,7 +208,16 @@ fn number(text: &str) -> Option<(i128, bool)> {
 
 /// Complaints, and going on after them.
 impl Parser<'_> {
-    fn fail(&mut self, diagnostic: Diagnostic) -> Failed {
+    fn fail(&mut self, mut diagnostic: Diagnostic) -> Failed {
+        let here = self
+            .lexed
+            .lexemes
+            .get(self.at)
+            .map_or(0, |it| it.range.start);
+        if let Some(name) = self.source.replaced(here) {
+            let text = self.text_at(self.at);
+            diagnostic = diagnostic.hint(format!("`{name}` is a macro: here it is `{text}`"));
+        }
         if !self.quiet {
             self.diagnostics.push(diagnostic);
         }
@@ -259,15 +269,18 @@ impl Parser<'_> {
             .contains('\n')
     }
 
-    /// Goes behind the end of the definition, or to what looks like the start of another.
-    fn skip_definition(&mut self) {
-        self.quiet = true;
+    /// Goes behind the end of the definition that began at `start`, or to what looks like the
+    /// start of another.
+    fn skip_definition(&mut self, start: usize) {
         let mut braces = 0_usize;
-        let start = self.at;
         loop {
             match self.token() {
                 Token::End => return,
-                Token::Semicolon if braces == 0 => return self.bump(),
+                Token::Semicolon if braces == 0 => {
+                    self.bump();
+                    self.quiet = !self.token().begins_definition();
+                    return;
+                }
                 Token::OpenBrace => braces += 1,
                 Token::CloseBrace => braces = braces.saturating_sub(1),
                 token

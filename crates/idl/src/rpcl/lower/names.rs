@@ -256,7 +256,7 @@ impl<'a> Lower<'a> {
             .take(MAX_GUESSES)
             .map(|(known, _)| (distance(name, known), known));
         let best = near.min()?;
-        (best.0 <= name.len() / 3).then(|| best.1.clone())
+        (best.0 <= name.len().div_ceil(3)).then(|| best.1.clone())
     }
 }
 

@@ -6,6 +6,10 @@ use crate::model::Type;
 use crate::rpcl::ast::{Arm, Declaration, EnumMember, Name, Shape, Specifier, UnionBody};
 use crate::rpcl::lexer::Token;
 
+const TYPEDEF: &str = "first: typedef ... inner; then use inner";
+const STRING: &str = "write string name<>, or name<max>";
+const OPAQUE: &str = "write opaque name[n] for a fixed, name<max> or name<> for a variable length";
+
 /// Whether a declaration declares a name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Naming {
@@ -22,6 +26,9 @@ impl Parser<'_> {
         let (specifier, tag) = self.specifier()?;
         let pointer = self.eat(Token::Star);
         let void = matches!(specifier, Specifier::Basic(Type::Void));
+        if void && !pointer && naming == Naming::Required && self.token() == Token::Word {
+            return Err(self.misplaced(start, "`void` cannot have a name"));
+        }
         let name = match naming {
             _ if void && !pointer => None,
             Naming::Required => Some(self.name(of)?),
@@ -69,25 +76,26 @@ impl Parser<'_> {
         start: usize,
     ) -> Parsed<Shape> {
         let twice = matches!(self.token(), Token::OpenBracket | Token::Less);
+        let plain = matches!(suffix, Shape::Plain);
         let wrong = match (specifier, &suffix) {
-            _ if twice => Some("an array of arrays needs a name for the inner array"),
-            _ if pointer && !matches!(suffix, Shape::Plain) => {
-                Some("an array of pointers needs a name for the pointer")
+            _ if twice => Some((
+                "an array of arrays needs a name for the inner array",
+                TYPEDEF,
+            )),
+            (Specifier::Opaque, Shape::Plain) => Some(("`opaque` needs a length", OPAQUE)),
+            _ if pointer && !plain => {
+                Some(("an array of pointers needs a name for the pointer", TYPEDEF))
             }
-            (Specifier::Opaque, Shape::Plain) => Some("`opaque` needs a length"),
-            (Specifier::String, Shape::Fixed(_)) => Some("`string` has no fixed length"),
+            (Specifier::String, Shape::Fixed(_)) => Some(("`string` has no fixed length", STRING)),
             (Specifier::String, Shape::Plain) if naming == Naming::Required && !pointer => {
-                Some("`string` needs a bound")
+                Some(("`string` needs a bound", STRING))
             }
-            (Specifier::Basic(Type::Void), _) if pointer => Some("`void` cannot be pointed to"),
+            (Specifier::Basic(Type::Void), _) if pointer => {
+                Some(("`void` cannot be pointed to", OPAQUE))
+            }
             _ => None,
         };
-        if let Some(message) = wrong {
-            let hint = match (specifier, twice || pointer) {
-                (_, true) => "first: typedef ... inner; then use inner",
-                (Specifier::String, _) => "write string name<>, or name<max>",
-                _ => "write opaque name[n] for a fixed, name<max> or name<> for a variable length",
-            };
+        if let Some((message, hint)) = wrong {
             let error = Diagnostic::error("E0206", self.span_from(start), message).hint(hint);
             return Err(self.fail(error));
         }
