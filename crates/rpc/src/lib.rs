@@ -1,4 +1,43 @@
 //! Remote procedure calls that speak the standards: ONC RPC clients and servers.
+//!
+//! An interface file (`.x`) becomes a module with types, a client and a server trait
+//! (`farcall-idl` in `build.rs`, or `farcall gen`). The stubs of the standard programs are here
+//! already, in [`generated`]; this is the calculator's:
+//!
+//! ```
+//! use farcall::generated::calc::{self, v1::Server as _};
+//! use farcall::{Call, Refuse, Server};
+//! # #[derive(Default)] struct Calc;
+//! # impl calc::v1::Server for Calc {
+//! #     async fn add(&self, _: &Call, a: i32, b: i32) -> Result<i32, Refuse> { Ok(a + b) }
+//! #     async fn divide(&self, _: &Call, _: calc::Division) -> Result<calc::DivisionResult, Refuse> { Err(Refuse::ProcUnavail) }
+//! #     async fn sum(&self, _: &Call, _: calc::Numbers) -> Result<i64, Refuse> { Err(Refuse::ProcUnavail) }
+//! #     async fn mean(&self, _: &Call, _: calc::Sample) -> Result<f64, Refuse> { Err(Refuse::ProcUnavail) }
+//! #     async fn describe(&self, _: &Call, _: calc::Sample) -> Result<calc::Statistics, Refuse> { Err(Refuse::ProcUnavail) }
+//! #     async fn echo(&self, _: &Call, t: calc::Text) -> Result<calc::Text, Refuse> { Ok(t) }
+//! #     async fn echo_block(&self, _: &Call, b: calc::Block) -> Result<calc::Block, Refuse> { Ok(b) }
+//! #     async fn sleep(&self, _: &Call, _: u32) -> Result<u32, Refuse> { Ok(0) }
+//! #     async fn count(&self, _: &Call, by: i64) -> Result<i64, Refuse> { Ok(by) }
+//! #     async fn grind(&self, _: &Call, _: u32) -> Result<(), Refuse> { Ok(()) }
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), farcall::Error> {
+//! let server = Server::builder()
+//!     .serve(calc::v1::service(Calc))
+//!     .listen("tcp://127.0.0.1:0")
+//!     .start()
+//!     .await?;
+//! let client = calc::v1::Client::connect(&server.endpoints()[0]).await?;
+//! assert_eq!(client.add(40, 2).await?, 42);
+//! server.drain(std::time::Duration::from_secs(1)).await;
+//! # Ok(()) }
+//! ```
+//!
+//! Modules, from the ground up: what things are called ([`endpoint`], [`program`]), what may go
+//! wrong ([`error`], [`limits`]), a call as its procedure sees it ([`call`]), what generated code
+//! stands on ([`stub`]), the clients ([`client`], [`blocking`]), tower's seam ([`middleware`]),
+//! rpcbind ([`registrar`], [`client::resolve`]), the server ([`server`]), and a kit for users'
+//! tests ([`testkit`]).
 
 extern crate self as farcall;
 
@@ -17,6 +56,7 @@ pub mod blocking;
 pub mod middleware;
 pub mod registrar;
 pub mod server;
+pub mod testkit;
 pub mod generated;
 
 pub use call::{Call, Credential, Peer, Refuse};

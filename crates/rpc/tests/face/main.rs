@@ -6,3 +6,4 @@ mod calls;
 mod limits;
 mod once;
 mod seams;
+mod testkit;

@@ -1,0 +1,16 @@
+//! A test kit for users: networks that misbehave on purpose, and servers that only pretend.
+//!
+//! - [`Client::in_process`](crate::Client::in_process) needs no network at all;
+//! - [`Faulty`] wraps a byte stream: it delays, cuts into pieces, corrupts, or ends it;
+//! - [`link`] makes a stream and serves a server over its other end, faults in between;
+//! - [`Relay`] stands between a UDP client and its server: it loses, repeats and delays
+//!   datagrams, by a seed;
+//!
+//! Faults keep tokio's time, so a test with a paused clock (`tokio::time::pause`) waits for
+//! nothing.
+
+pub mod faulty;
+pub mod relay;
+
+pub use faulty::{Faults, Faulty, link};
+pub use relay::{Loss, Relay};

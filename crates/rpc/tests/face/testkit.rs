@@ -1,0 +1,128 @@
+//! The test kit misbehaves as it is told, and calls survive what they should survive.
+
+use std::time::{Duration, Instant};
+
+use farcall::testkit::{Faults, Loss, Relay, link};
+use farcall::{Cause, Client, Options, Runtime, Server};
+
+use crate::common::{PROGRAM, Test, add, bulk, echo, service};
+
+async fn start(test: &Test) -> Server {
+    let server = Server::builder()
+        .serve(service(test))
+        .runtime(Runtime::Current);
+    server
+        .listen("udp://127.0.0.1:0")
+        .start()
+        .await
+        .expect("starts")
+}
+
+#[tokio::test]
+async fn bytes_one_by_one_are_calls_all_the_same() {
+    let server = start(&Test::default()).await;
+    let client = link(
+        &server,
+        Faults {
+            chunk: Some(1),
+            ..Faults::default()
+        },
+    )
+    .expect("link");
+    assert_eq!(
+        echo(&client, "one by one").await.expect("echo"),
+        "one by one"
+    );
+    assert_eq!(bulk(&client, 10_000).await.expect("bulk").len(), 10_000);
+}
+
+#[tokio::test]
+async fn a_cut_stream_fails_its_calls_and_says_that_they_may_have_run() {
+    let server = start(&Test::default()).await;
+    let client = link(
+        &server,
+        Faults {
+            cut_after: Some(50),
+            ..Faults::default()
+        },
+    )
+    .expect("link");
+    assert_eq!(add(&client, 1, 1).await.expect("32 bytes pass"), 2);
+    let error = add(&client, 1, 1)
+        .await
+        .expect_err("cut in the middle of the reply");
+    assert!(matches!(error.cause(), Cause::Disconnected(_)), "{error}");
+    assert!(error.may_have_executed());
+}
+
+#[tokio::test]
+async fn a_changed_record_mark_ends_the_connection() {
+    let server = start(&Test::default()).await;
+    let faults = Faults {
+        corrupt_at: Some(0),
+        ..Faults::default()
+    };
+    let client = link(&server, faults).expect("link");
+    let error = add(&client, 1, 1)
+        .await
+        .expect_err("the mark claims too much");
+    assert!(matches!(error.cause(), Cause::Disconnected(_)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn latency_takes_virtual_time_only() {
+    let server = start(&Test::default()).await;
+    let latency = Duration::from_secs(3);
+    let client = link(
+        &server,
+        Faults {
+            latency,
+            ..Faults::default()
+        },
+    )
+    .expect("link");
+    let (wall, begun) = (Instant::now(), tokio::time::Instant::now());
+    for i in 0..5 {
+        assert_eq!(add(&client, i, 1).await.expect("late, but in time"), i + 1);
+    }
+    assert!(begun.elapsed() >= 5 * latency);
+    assert!(wall.elapsed() < latency, "no test waits on the clock");
+}
+
+#[tokio::test]
+async fn calls_over_a_lossy_network_run_exactly_once() {
+    let test = Test::default();
+    let server = start(&test).await;
+    let address = server.endpoints()[0].clone();
+    let address = (
+        address.host().expect("host").to_owned(),
+        address.port().expect("port"),
+    );
+    let address = tokio::net::lookup_host(address)
+        .await
+        .expect("address")
+        .next()
+        .expect("one");
+    let loss = Loss {
+        lost: 25,
+        repeated: 25,
+        delay: Duration::from_millis(3),
+        seed: 7,
+    };
+    let relay = Relay::start(address, loss).await.expect("relay");
+    let mut options = Options::default();
+    options.retransmit.first = Duration::from_millis(20);
+    options.retransmit.longest = Duration::from_millis(40);
+    let endpoint = format!("udp://{}", relay.address());
+    let client = Client::connect_with(endpoint, PROGRAM.number, 1, options).await;
+    let client = client.expect("connects");
+    for i in 0..100 {
+        assert_eq!(add(&client, i, i).await.expect("comes through"), 2 * i);
+    }
+    assert!(
+        relay.dropped() > 20,
+        "{} datagrams were lost",
+        relay.dropped()
+    );
+    assert_eq!(test.calls.load(std::sync::atomic::Ordering::SeqCst), 100);
+}
