@@ -1,0 +1,506 @@
+//! Our binder in the place of rpcbind: rpcinfo and libtirpc's programs use it, and it answers as rpcbind does,
+//! except where that is wrong.
+
+use std::future::Future;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use farcall::generated::rpcbind::{Rpcb, v3, v4};
+use farcall_binder::Binder;
+use farcall_conformance::peer::rpcbind::rpcinfo;
+use farcall_conformance::peer::tirpc::{self, Mode, Pair};
+use farcall_conformance::peer::{available, rpcbind};
+use farcall_conformance::probe::{self, ANSWER, Answer, Call, Heard, SILENCE, Stream};
+use farcall_conformance::{case, network_test};
+use nix::sys::signal::Signal;
+
+const RPCBIND: u32 = 100_000;
+const PROGRAM: u32 = 0x2000_0055;
+const SOCKET: &str = "/run/rpcbind.sock";
+
+const SET: u32 = 1;
+const UNSET: u32 = 2;
+const GETPORT: u32 = 3;
+const GETADDR: u32 = 3;
+const UADDR2TADDR: u32 = 7;
+const TADDR2UADDR: u32 = 8;
+const GETVERSADDR: u32 = 9;
+const GETADDRLIST: u32 = 11;
+
+/// Runs a future on a runtime of its own.
+fn run<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(work)
+}
+
+/// Our binder where rpcbind would be.
+fn start_ours() -> Binder {
+    let builder = Binder::builder()
+        .listen("tcp://[::]:111")
+        .listen("udp://[::]:111");
+    run(builder.listen(format!("unix://{SOCKET}")).start()).expect("start our binder")
+}
+
+/// A way to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Udp,
+    Tcp,
+    Udp6,
+    Tcp6,
+    Local,
+}
+
+/// One question and what is heard; a question that must not be answered is not waited for long.
+fn ask(way: Way, call: &Call) -> Heard {
+    let address: SocketAddr = match way {
+        Way::Udp | Way::Tcp | Way::Local => ([127, 0, 0, 1], 111).into(),
+        Way::Udp6 | Way::Tcp6 => "[::1]:111".parse().expect("an address"),
+    };
+    let silent = call.program == RPCBIND && call.procedure == 5;
+    let limit = if silent { SILENCE } else { ANSWER };
+    match way {
+        Way::Udp | Way::Udp6 => probe::datagram(address, &call.bytes(), limit).expect("ask"),
+        Way::Tcp | Way::Tcp6 => {
+            let mut stream = Stream::connect(address).expect("connect");
+            stream.send(&call.record()).expect("send");
+            stream.hear(limit).expect("hear")
+        }
+        Way::Local => {
+            let mut stream = UnixStream::connect(SOCKET).expect("connect");
+            stream.set_read_timeout(Some(limit)).expect("set a limit");
+            stream.write_all(&call.record()).expect("send");
+            let mut mark = [0; 4];
+            stream.read_exact(&mut mark).expect("a mark");
+            let length = u32::from_be_bytes(mark) & 0x7fff_ffff;
+            let mut message = vec![0; usize::try_from(length).expect("a length")];
+            stream.read_exact(&mut message).expect("a message");
+            let (xid, said) = probe::answer(&message);
+            Heard::Reply(xid, said)
+        }
+    }
+}
+
+fn mapping(program: u32, version: u32, protocol: u32, port: u32) -> Vec<u8> {
+    probe::words(&[program, version, protocol, port])
+}
+
+fn rpcb(program: u32, version: u32, netid: &str, address: &str) -> Vec<u8> {
+    let mut bytes = probe::words(&[program, version]);
+    for text in [netid, address, ""] {
+        bytes.extend(probe::opaque(text.as_bytes()));
+    }
+    bytes
+}
+
+fn call(version: u32, procedure: u32, arguments: &[u8]) -> Call {
+    Call::new(RPCBIND, version, procedure).arguments(arguments)
+}
+
+/// The questions to which both must answer alike, in this order: later ones see what earlier ones did.
+fn questions() -> Vec<(&'static str, Way, Call)> {
+    use Way::{Local, Tcp, Tcp6, Udp, Udp6};
+    let set = |text| rpcb(PROGRAM, 1, "tcp", text);
+    let of = |program, version| rpcb(program, version, "", "");
+    vec![
+        ("set", Udp, call(4, SET, &set("0.0.0.0.8.1"))),
+        ("set again", Udp, call(4, SET, &set("0.0.0.0.8.1"))),
+        (
+            "set another address",
+            Udp,
+            call(4, SET, &set("0.0.0.0.8.2")),
+        ),
+        (
+            "set over tcp",
+            Tcp,
+            call(3, SET, &rpcb(PROGRAM, 2, "tcp6", "::.8.2")),
+        ),
+        (
+            "old port",
+            Udp,
+            call(2, GETPORT, &mapping(PROGRAM, 1, 6, 0)),
+        ),
+        (
+            "old port over tcp",
+            Tcp,
+            call(2, GETPORT, &mapping(PROGRAM, 1, 6, 0)),
+        ),
+        (
+            "old port of another version",
+            Udp,
+            call(2, GETPORT, &mapping(PROGRAM, 9, 6, 0)),
+        ),
+        (
+            "old port of another protocol",
+            Udp,
+            call(2, GETPORT, &mapping(PROGRAM, 1, 17, 0)),
+        ),
+        (
+            "old port of no protocol",
+            Udp,
+            call(2, GETPORT, &mapping(PROGRAM, 1, 0, 0)),
+        ),
+        (
+            "old port of no program",
+            Udp,
+            call(2, GETPORT, &mapping(PROGRAM + 1, 1, 6, 0)),
+        ),
+        ("old set", Udp, call(2, SET, &mapping(PROGRAM, 5, 17, 3000))),
+        (
+            "old set again",
+            Udp,
+            call(2, SET, &mapping(PROGRAM, 5, 17, 3000)),
+        ),
+        (
+            "old set of another port",
+            Udp,
+            call(2, SET, &mapping(PROGRAM, 5, 17, 3001)),
+        ),
+        (
+            "old set of another protocol",
+            Udp,
+            call(2, SET, &mapping(PROGRAM, 6, 1, 3001)),
+        ),
+        (
+            "address",
+            Tcp,
+            call(4, GETADDR, &rpcb(PROGRAM, 1, "tcp", "")),
+        ),
+        (
+            "address of version 3",
+            Tcp,
+            call(3, GETADDR, &rpcb(PROGRAM, 1, "tcp", "")),
+        ),
+        (
+            "the netid asked for does not count",
+            Tcp,
+            call(4, GETADDR, &rpcb(PROGRAM, 1, "udp", "")),
+        ),
+        ("address over udp", Udp, call(4, GETADDR, &of(PROGRAM, 5))),
+        (
+            "address of another version",
+            Udp,
+            call(4, GETADDR, &of(PROGRAM, 9)),
+        ),
+        ("address over tcp6", Tcp6, call(4, GETADDR, &of(PROGRAM, 2))),
+        (
+            "no address over udp6",
+            Udp6,
+            call(4, GETADDR, &of(PROGRAM, 2)),
+        ),
+        (
+            "its own address over tcp6",
+            Tcp6,
+            call(4, GETADDR, &of(RPCBIND, 4)),
+        ),
+        (
+            "its own address over udp6",
+            Udp6,
+            call(3, GETADDR, &of(RPCBIND, 3)),
+        ),
+        (
+            "its own address here",
+            Local,
+            call(4, GETADDR, &of(RPCBIND, 4)),
+        ),
+        (
+            "another transport's address here",
+            Local,
+            call(4, GETADDR, &rpcb(PROGRAM, 1, "tcp", "")),
+        ),
+        (
+            "exactly this version",
+            Udp,
+            call(4, GETVERSADDR, &of(PROGRAM, 5)),
+        ),
+        (
+            "not exactly this version",
+            Udp,
+            call(4, GETVERSADDR, &of(PROGRAM, 9)),
+        ),
+        (
+            "no list of another version",
+            Udp,
+            call(4, GETADDRLIST, &of(PROGRAM, 9)),
+        ),
+        ("no list here", Local, call(4, GETADDRLIST, &of(RPCBIND, 4))),
+        (
+            "taddr",
+            Udp,
+            call(4, UADDR2TADDR, &probe::opaque(b"127.0.0.1.0.111")),
+        ),
+        (
+            "taddr of version 3",
+            Tcp,
+            call(3, UADDR2TADDR, &probe::opaque(b"127.0.0.1.0.111")),
+        ),
+        (
+            "taddr of six",
+            Udp6,
+            call(4, UADDR2TADDR, &probe::opaque(b"::1.0.111")),
+        ),
+        (
+            "taddr here",
+            Local,
+            call(4, UADDR2TADDR, &probe::opaque(b"/run/x")),
+        ),
+        (
+            "taddr of nothing",
+            Udp,
+            call(4, UADDR2TADDR, &probe::opaque(b"hello")),
+        ),
+        (
+            "uaddr",
+            Udp,
+            call(4, TADDR2UADDR, &taddr(&[2, 0, 0, 111, 127, 0, 0, 1])),
+        ),
+        ("uaddr of nothing", Udp, call(4, TADDR2UADDR, &taddr(b"xx"))),
+        (
+            "unset what is not there",
+            Udp,
+            call(4, UNSET, &rpcb(PROGRAM, 77, "tcp", "")),
+        ),
+        (
+            "unset rpcbind",
+            Udp,
+            call(4, UNSET, &rpcb(RPCBIND, 4, "tcp", "")),
+        ),
+        (
+            "root sets here",
+            Local,
+            call(4, SET, &rpcb(PROGRAM, 11, "tcp", "0.0.0.0.8.3")),
+        ),
+        (
+            "somebody unsets root's",
+            Udp,
+            call(4, UNSET, &rpcb(PROGRAM, 11, "tcp", "")),
+        ),
+        (
+            "it is still there",
+            Tcp,
+            call(4, GETVERSADDR, &of(PROGRAM, 11)),
+        ),
+        (
+            "old unset of all protocols",
+            Udp,
+            call(2, UNSET, &mapping(PROGRAM, 5, 6, 1)),
+        ),
+        ("it is gone", Udp, call(4, GETVERSADDR, &of(PROGRAM, 5))),
+        (
+            "unset on all transports",
+            Udp,
+            call(4, UNSET, &of(PROGRAM, 1)),
+        ),
+        (
+            "that is gone too",
+            Tcp,
+            call(4, GETVERSADDR, &of(PROGRAM, 1)),
+        ),
+        (
+            "old broadcast",
+            Udp,
+            call(2, 5, &probe::words(&[PROGRAM, 1, 0, 0])),
+        ),
+        (
+            "old broadcast over tcp",
+            Tcp,
+            call(2, 5, &probe::words(&[PROGRAM, 1, 0, 0])),
+        ),
+        (
+            "broadcast",
+            Udp,
+            call(4, 5, &probe::words(&[PROGRAM, 1, 0, 0])),
+        ),
+        ("no such procedure in 2", Udp, call(2, 6, &[])),
+        ("no such procedure in 3", Tcp, call(3, 9, &[])),
+        ("no such procedure in 4", Udp, call(4, 13, &[])),
+        ("no such version", Tcp, call(5, 0, &[])),
+        ("no such program", Udp, Call::new(PROGRAM, 1, 0)),
+        ("null of 2", Udp, call(2, 0, &[])),
+        ("null of 3", Tcp6, call(3, 0, &[])),
+        ("null of 4", Local, call(4, 0, &[])),
+    ]
+}
+
+/// A netbuf that holds these bytes and room for a `sockaddr_in`.
+fn taddr(bytes: &[u8]) -> Vec<u8> {
+    let mut whole = bytes.to_vec();
+    if bytes.len() > 2 {
+        whole.resize(16, 0);
+    }
+    let mut netbuf = probe::words(&[16]);
+    netbuf.extend(probe::opaque(&whole));
+    netbuf
+}
+
+/// What rpcinfo prints, line by line, without regard to order and to the width of its columns.
+fn lines(arguments: &[&str]) -> Vec<String> {
+    let (done, text) = rpcinfo(arguments).expect("run rpcinfo");
+    assert!(done, "rpcinfo {arguments:?}: {text}");
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut lines: Vec<String> = text.lines().map(words).collect();
+    lines.sort();
+    lines
+}
+
+/// The rpcinfo commands whose whole output must be the same.
+const LISTS: [&[&str]; 5] = [
+    &["-p", "127.0.0.1"],
+    &["-p", "::1"],
+    &["127.0.0.1"],
+    &[],
+    &["-l", "127.0.0.1", "100000", "4"],
+];
+
+/// What one of the two says to everything.
+fn survey() -> (Vec<(&'static str, Heard)>, Vec<Vec<String>>) {
+    let heard = questions()
+        .into_iter()
+        .map(|(name, way, call)| (name, ask(way, &call)));
+    let heard = heard.collect();
+    (heard, LISTS.map(lines).to_vec())
+}
+
+fn truth(heard: &Heard) -> Option<bool> {
+    match heard {
+        Heard::Reply(_, Answer::Success(bytes)) => Some(*bytes == [0, 0, 0, 1]),
+        _ => None,
+    }
+}
+
+network_test! {
+    fn our_answers_are_rpcbinds_answers() {
+        if !available(&["rpcbind", "rpcinfo"]) {
+            return;
+        }
+        let theirs = rpcbind::start().expect("start rpcbind");
+        let (their_answers, their_lists) = survey();
+        theirs.stop(Signal::SIGTERM).expect("stop rpcbind");
+        let _ = std::fs::remove_file(SOCKET);
+        let _ours = start_ours();
+        let (our_answers, our_lists) = survey();
+        for (ours, theirs) in our_answers.iter().zip(&their_answers) {
+            assert_eq!(ours, theirs, "ours first");
+        }
+        for ((ours, theirs), command) in our_lists.iter().zip(&their_lists).zip(LISTS) {
+            assert_eq!(ours, theirs, "rpcinfo {command:?}, ours first");
+        }
+        case::ran("rpcbind", "our answers are its answers");
+        case::ran("rpcbind", "rpcinfo prints the same lists");
+    }
+
+    fn rpcinfo_finds_everything() {
+        if !available(&["rpcinfo"]) {
+            return;
+        }
+        let _ours = start_ours();
+        let all: [&[&str]; 14] = [
+            &["-t", "127.0.0.1", "100000"],
+            &["-u", "127.0.0.1", "100000"],
+            &["-t", "127.0.0.1", "100000", "2"],
+            &["-u", "127.0.0.1", "100000", "4"],
+            &["-n", "111", "-t", "127.0.0.1", "100000", "2"],
+            &["-T", "tcp", "127.0.0.1", "100000"],
+            &["-T", "udp", "127.0.0.1", "100000", "3"],
+            &["-T", "tcp6", "::1", "100000"],
+            &["-T", "udp6", "::1", "100000"],
+            &["-T", "local", "localhost", "100000", "4"],
+            &["-a", "127.0.0.1.0.111", "-T", "tcp", "100000"],
+            &["-a", "127.0.0.1.0.111", "-T", "udp", "100000", "4"],
+            &["-s", "127.0.0.1"],
+            &["-s"],
+        ];
+        for arguments in all {
+            let (done, text) = rpcinfo(arguments).expect("run rpcinfo");
+            let fine = text.contains("ready and waiting") || text.contains("portmapper");
+            assert!(done && fine, "rpcinfo {arguments:?}: {text}");
+        }
+        let (done, text) = rpcinfo(&["-T", "tcp", "127.0.0.1", "536870997"]).expect("run rpcinfo");
+        assert!(!done && text.contains("not registered"), "{text}");
+        case::ran("rpcinfo", "every option finds our binder");
+    }
+
+    fn libtirpc_programs_meet_through_our_binder() {
+        if !available(tirpc::NEEDS) {
+            return;
+        }
+        let binder = start_ours();
+        let pair = Pair::build().expect("build the pair");
+        for mode in [Mode::Blocking, Mode::NonBlocking] {
+            let server = pair.server(mode).expect("start the server");
+            let transports = binder.registry().all().iter().filter(|m| m.slot.program != RPCBIND).count();
+            assert!(transports >= 8, "two versions on four transports, got {transports}");
+            for (host, netid) in [("127.0.0.1", "tcp"), ("127.0.0.1", "udp"), ("::1", "tcp"), ("::1", "udp")] {
+                let printed = pair.client(host, netid, true).expect("run the client");
+                assert!(printed.contains("add: RPC: Success 42"), "{mode:?} {host} {netid}: {printed}");
+            }
+            // It ends without taking back what it registered; the next one does that first.
+            server.stop(Signal::SIGTERM).expect("stop the server");
+        }
+        case::ran("libtirpc", "server and client meet through our binder");
+    }
+
+    fn where_rpcbind_is_wrong_we_are_not() {
+        let _ours = start_ours();
+        let garbage = Heard::Reply(0x0123_4567, Answer::GarbageArgs);
+        assert_eq!(ask(Way::Udp, &call(2, SET, &probe::words(&[PROGRAM, 7, 17]))), garbage);
+        assert_eq!(ask(Way::Tcp, &call(4, SET, &probe::words(&[PROGRAM, 7]))), garbage);
+        for (netid, address) in [
+            ("foo", "0.0.0.0.8.1"),
+            ("", "0.0.0.0.8.1"),
+            ("udp", "hello"),
+            ("udp", ""),
+            ("udp", "0.0.0.0.0.0"),
+            ("tcp6", "0.0.0.0.8.1"),
+        ] {
+            let heard = ask(Way::Udp, &call(4, SET, &rpcb(PROGRAM, 1, netid, address)));
+            assert_eq!(truth(&heard), Some(false), "{netid} {address}");
+        }
+        for (protocol, port) in [(17, 0), (17, 70_000)] {
+            let heard = ask(Way::Udp, &call(2, SET, &mapping(PROGRAM, 1, protocol, port)));
+            assert_eq!(truth(&heard), Some(false), "port {port}");
+        }
+        for way in [Way::Udp, Way::Local] {
+            let heard = ask(way, &call(4, SET, &rpcb(RPCBIND, 9, "tcp", "0.0.0.0.8.1")));
+            assert_eq!(truth(&heard), Some(false), "rpcbind itself");
+        }
+        // rpcbind says that root's mapping is gone, and keeps it.
+        let set = call(4, SET, &rpcb(PROGRAM, 11, "tcp", "0.0.0.0.8.3"));
+        assert_eq!(truth(&ask(Way::Local, &set)), Some(true));
+        let unset = call(2, UNSET, &mapping(PROGRAM, 11, 0, 0));
+        assert_eq!(truth(&ask(Way::Udp, &unset)), Some(false));
+    }
+
+    fn our_clients_use_our_binder() {
+        let binder = start_ours();
+        run(async {
+            let client = v4::Client::connect(format!("unix://{SOCKET}")).await.expect("connect");
+            let rpcb = Rpcb {
+                r_prog: PROGRAM,
+                r_vers: 1,
+                r_netid: "udp6".into(),
+                r_addr: "::.8.1".into(),
+                r_owner: "anybody".into(),
+            };
+            assert!(client.set(&rpcb).await.expect("set"));
+            let dump = client.dump().await.expect("dump");
+            let last = &dump.last().expect("mappings").rpcb_map;
+            assert_eq!((&last.r_netid, &last.r_owner), (&"udp6".into(), &"superuser".into()));
+            assert_eq!(dump.len(), 13);
+
+            let six = v3::Client::connect("udp://[::1]:111").await.expect("connect");
+            assert_eq!(six.getaddr(&rpcb).await.expect("getaddr").to_string(), "::1.8.1");
+            assert_eq!(six.dump().await.expect("dump over loopback").len(), 13);
+            let time = Duration::from_secs(six.gettime().await.expect("gettime").into());
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+            assert!(now.abs_diff(time) < Duration::from_secs(5));
+            assert!(client.unset(&rpcb).await.expect("unset"));
+        });
+        run(binder.drain(Duration::from_secs(1)));
+        assert!(!std::path::Path::new(SOCKET).exists());
+    }
+}
