@@ -3,8 +3,9 @@
 
 use std::future::Future;
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use farcall::generated::rpcbind::{Rpcb, v3, v4};
@@ -372,6 +373,19 @@ fn truth(heard: &Heard) -> Option<bool> {
     }
 }
 
+/// Memory of this process, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("read the status");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .expect("a line");
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|number| number.parse().ok())
+        .expect("a number")
+}
+
 network_test! {
     fn our_answers_are_rpcbinds_answers() {
         if !available(&["rpcbind", "rpcinfo"]) {
@@ -473,6 +487,47 @@ network_test! {
         assert_eq!(truth(&ask(Way::Local, &set)), Some(true));
         let unset = call(2, UNSET, &mapping(PROGRAM, 11, 0, 0));
         assert_eq!(truth(&ask(Way::Udp, &unset)), Some(false));
+    }
+
+    fn strangers_ask_but_neither_register_nor_take_the_list_by_udp() {
+        let binder = start_ours();
+        // An address of this machine that is not the loopback network's stands for another machine.
+        let added = Command::new("ip").args(["addr", "add", "192.0.2.1/32", "dev", "lo"]).status();
+        assert!(added.expect("run ip").success());
+        let socket = UdpSocket::bind("192.0.2.1:0").expect("bind");
+        socket.connect("192.0.2.1:111").expect("connect");
+        socket.set_read_timeout(Some(ANSWER)).expect("set a limit");
+        let ask = |call: &Call| {
+            socket.send(&call.bytes()).expect("send");
+            let mut reply = [0; 2000];
+            let length = socket.recv(&mut reply).expect("an answer");
+            probe::answer(&reply[..length]).1
+        };
+        assert_eq!(ask(&call(4, 4, &[])), Answer::AuthError(5), "AUTH_TOOWEAK");
+        assert_eq!(ask(&call(2, 4, &[])), Answer::AuthError(5), "AUTH_TOOWEAK");
+        let no = Answer::Success(vec![0; 4]);
+        assert_eq!(ask(&call(4, SET, &rpcb(PROGRAM, 1, "tcp", "0.0.0.0.8.1"))), no);
+        assert_eq!(ask(&call(2, SET, &mapping(PROGRAM, 1, 6, 2049))), no);
+        assert_eq!(ask(&call(4, UNSET, &rpcb(PROGRAM, 1, "tcp", ""))), no);
+        let port = ask(&call(2, GETPORT, &mapping(RPCBIND, 4, 17, 0)));
+        assert_eq!(port, Answer::Success(vec![0, 0, 0, 111]));
+        let address = ask(&call(4, GETADDR, &rpcb(RPCBIND, 4, "udp", "")));
+        assert_eq!(address, Answer::Success(probe::opaque(b"192.0.2.1.0.111")));
+        assert_eq!(binder.registry().all().iter().filter(|m| m.slot.program == PROGRAM).count(), 0);
+    }
+
+    fn claims_of_gigabytes_take_nothing() {
+        let _ours = start_ours();
+        let before = resident();
+        for way in [Way::Udp, Way::Tcp, Way::Local] {
+            for length in [0x7fff_ffff, 0xffff_ffff, 0x4000_0000] {
+                for _ in 0..200 {
+                    let heard = ask(way, &call(4, SET, &probe::words(&[PROGRAM, 1, length, 0x6162_6364])));
+                    assert_eq!(heard, Heard::Reply(0x0123_4567, Answer::GarbageArgs));
+                }
+            }
+        }
+        assert!(resident() < before + (16 << 10), "from {before} KiB to {} KiB", resident());
     }
 
     fn our_clients_use_our_binder() {
