@@ -40,7 +40,7 @@ pub struct Client {
 
 /// Where it connects, again if it must.
 #[derive(Clone, Debug)]
-enum Address {
+pub(crate) enum Address {
     Inet(SocketAddr),
     Unix(std::path::PathBuf),
 }
@@ -56,7 +56,8 @@ struct Inner {
     patience: Duration,
 }
 
-enum Socket {
+/// A connected socket.
+pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
     Udp(UdpSocket),
@@ -180,34 +181,40 @@ impl Client {
             return Ok(());
         }
         let failed = |e: io::Error| Error::io(Phase::Connect, &e).with_peer(&self.endpoint);
-        inner.socket = Some(self.open().map_err(failed)?);
+        inner.socket =
+            Some(open(&self.address, self.endpoint.transport(), &self.options).map_err(failed)?);
         inner.patience = Duration::ZERO;
         inner.assembler = Assembler::new(record_limits(&self.options));
         Ok(())
     }
-
-    fn open(&self) -> io::Result<Socket> {
-        Ok(match &self.address {
-            Address::Unix(path) => Socket::Unix(UnixStream::connect(path)?),
-            Address::Inet(address) if self.endpoint.transport() == Transport::Udp => {
-                let any: SocketAddr = match address {
-                    SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-                    SocketAddr::V6(_) => ([0_u16; 8], 0).into(),
-                };
-                let socket = UdpSocket::bind(any)?;
-                socket.connect(address)?;
-                Socket::Udp(socket)
-            }
-            Address::Inet(address) => {
-                let stream = TcpStream::connect_timeout(address, self.options.connect_timeout)?;
-                socket::tune(&stream, &self.options.limits);
-                Socket::Tcp(stream)
-            }
-        })
-    }
 }
 
-fn record_limits(options: &Options) -> RecordLimits {
+/// Connects a socket to `address`.
+pub(crate) fn open(
+    address: &Address,
+    transport: Transport,
+    options: &Options,
+) -> io::Result<Socket> {
+    Ok(match address {
+        Address::Unix(path) => Socket::Unix(UnixStream::connect(path)?),
+        Address::Inet(address) if transport == Transport::Udp => {
+            let any: SocketAddr = match address {
+                SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+                SocketAddr::V6(_) => ([0_u16; 8], 0).into(),
+            };
+            let socket = UdpSocket::bind(any)?;
+            socket.connect(address)?;
+            Socket::Udp(socket)
+        }
+        Address::Inet(address) => {
+            let stream = TcpStream::connect_timeout(address, options.connect_timeout)?;
+            socket::tune(&stream, &options.limits);
+            Socket::Tcp(stream)
+        }
+    })
+}
+
+pub(crate) fn record_limits(options: &Options) -> RecordLimits {
     RecordLimits {
         record: options.limits.record,
         fragments: options.limits.fragments,
@@ -233,7 +240,7 @@ fn inner(address: &Address, endpoint: &Endpoint, options: &Options) -> Inner {
 }
 
 /// The address of `endpoint`; rpcbind is asked for the port if there is none.
-fn find(endpoint: &Endpoint, program: u32, version: u32) -> Result<Address, Error> {
+pub(crate) fn find(endpoint: &Endpoint, program: u32, version: u32) -> Result<Address, Error> {
     let Endpoint::Host {
         transport,
         host,
@@ -551,22 +558,22 @@ impl Inner {
     }
 }
 
-fn undecodable(error: farcall_wire::DecodeError) -> Error {
+pub(crate) fn undecodable(error: farcall_wire::DecodeError) -> Error {
     Error::new(Phase::Decode, Cause::Decode(error))
 }
 
-fn broken(error: &io::Error, sent: bool) -> Error {
+pub(crate) fn broken(error: &io::Error, sent: bool) -> Error {
     Error::new(Phase::Call, Cause::Disconnected(error.to_string())).executed(sent)
 }
 
-fn is_late(error: &io::Error) -> bool {
+pub(crate) fn is_late(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
     )
 }
 
-fn no_records(error: RecordError) -> Error {
+pub(crate) fn no_records(error: RecordError) -> Error {
     Error::new(Phase::Call, Cause::Disconnected(error.to_string())).executed(true)
 }
 

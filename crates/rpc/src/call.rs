@@ -12,6 +12,8 @@ use farcall_wire::{DecodeError, EncodeError, Reader};
 
 use crate::endpoint::Transport;
 use crate::program::Program;
+use crate::steps::step::Step;
+use crate::steps::tap::Sample;
 
 /// Who is at the other end of a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +99,8 @@ pub struct Call {
     pub(crate) received: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) connection: u64,
+    /// Its ten steps, if it is sampled.
+    pub(crate) sample: Option<Arc<Sample>>,
 }
 
 impl Call {
@@ -159,7 +163,17 @@ impl Call {
     /// Bytes are left over.
     #[inline]
     pub fn unpacked(&self, arguments: &Reader<'_>) -> Result<(), DecodeError> {
-        arguments.finish()
+        arguments.finish()?;
+        self.mark(Step::ProcedureBegins);
+        Ok(())
+    }
+
+    /// Notes that the call is at this step now, if it is sampled.
+    #[inline]
+    pub(crate) fn mark(&self, step: Step) {
+        if let Some(sample) = &self.sample {
+            sample.mark(step);
+        }
     }
 
     /// The connection the call came on, numbered within this process; 0 for datagrams.

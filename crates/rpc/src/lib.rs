@@ -36,7 +36,7 @@
 //! Modules, from the ground up: what things are called ([`endpoint`], [`program`]), what may go
 //! wrong ([`error`], [`limits`]), a call as its procedure sees it ([`call`]), what generated code
 //! stands on ([`stub`]), the clients ([`client`], [`blocking`]), tower's seam ([`middleware`]),
-//! rpcbind ([`registrar`], [`client::resolve`]), the server ([`server`]), and a kit for users'
+//! the ten steps of a call ([`trace`]), rpcbind ([`registrar`], [`client::resolve`]), the server ([`server`]), and a kit for users'
 //! tests ([`testkit`]).
 
 extern crate self as farcall;
@@ -45,6 +45,7 @@ pub mod error;
 pub mod endpoint;
 pub mod limits;
 pub mod program;
+mod steps;
 pub mod call;
 mod turn;
 pub mod stub;
@@ -54,6 +55,7 @@ mod packet_info;
 pub mod client;
 pub mod blocking;
 pub mod middleware;
+pub mod trace;
 pub mod registrar;
 pub mod server;
 pub mod testkit;

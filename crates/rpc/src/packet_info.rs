@@ -19,6 +19,8 @@ use nix::sys::socket::{
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use crate::steps::stamp;
+
 /// Asks for the destination of every datagram.
 pub(crate) fn enable(socket: &UdpSocket) -> io::Result<()> {
     if socket.local_addr()?.is_ipv6() {
@@ -29,19 +31,31 @@ pub(crate) fn enable(socket: &UdpSocket) -> io::Result<()> {
     Ok(setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?)
 }
 
-/// Appends one datagram to `input`; tells where it came from and, if asked, where it went to.
+/// What is known of a received datagram.
+pub(crate) struct Received {
+    /// Where it came from.
+    pub(crate) from: SocketAddr,
+    /// Where it went to, if the kernel was asked to tell.
+    pub(crate) to: Option<SocketAddr>,
+    /// When the kernel had it, if it was asked to tell; else 0.
+    pub(crate) arrived: u64,
+}
+
+/// Appends one datagram to `input`. `more`: also what the kernel was asked to tell with it.
 pub(crate) fn poll_receive(
     socket: &UdpSocket,
     cx: &mut Context<'_>,
     input: &mut BytesMut,
-    with_destination: bool,
-) -> Poll<io::Result<(SocketAddr, Option<SocketAddr>)>> {
+    more: bool,
+) -> Poll<io::Result<Received>> {
     loop {
         ready!(socket.poll_recv_ready(cx))?;
-        let received = match with_destination {
-            false => socket
-                .try_recv_buf_from(input)
-                .map(|(_, from)| (from, None)),
+        let received = match more {
+            false => socket.try_recv_buf_from(input).map(|(_, from)| Received {
+                from,
+                to: None,
+                arrived: 0,
+            }),
             true => socket.try_io(Interest::READABLE, || receive_with(socket, input)),
         };
         match received {
@@ -55,13 +69,10 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_536]);
 }
 
-fn receive_with(
-    socket: &UdpSocket,
-    input: &mut BytesMut,
-) -> io::Result<(SocketAddr, Option<SocketAddr>)> {
+fn receive_with(socket: &UdpSocket, input: &mut BytesMut) -> io::Result<Received> {
     let port = socket.local_addr()?.port();
     BUFFER.with_borrow_mut(|buffer| {
-        let mut space = nix::cmsg_space!(libc::in6_pktinfo, libc::in_pktinfo);
+        let mut space = nix::cmsg_space!(libc::in6_pktinfo, libc::in_pktinfo, [libc::timespec; 3]);
         let mut slices = [IoSliceMut::new(buffer)];
         let fd = socket.as_raw_fd();
         let message =
@@ -71,13 +82,15 @@ fn receive_with(
             .as_ref()
             .and_then(address)
             .ok_or(io::ErrorKind::InvalidData)?;
-        let to = message
-            .cmsgs()?
-            .find_map(destination)
-            .map(|ip| SocketAddr::new(ip, port));
+        let (mut to, mut arrived) = (None, 0);
+        for message in message.cmsgs()? {
+            arrived = stamp::software(&message).unwrap_or(arrived);
+            to = destination(message).or(to);
+        }
         let len = message.bytes;
         input.extend_from_slice(buffer.get(..len).unwrap_or_default());
-        Ok((from, to))
+        let to = to.map(|ip| SocketAddr::new(ip, port));
+        Ok(Received { from, to, arrived })
     })
 }
 
@@ -102,35 +115,46 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
         .map(|v6| SocketAddr::V6((*v6).into()))
 }
 
-/// Sends one datagram, from `from` if that is given.
+/// Sends one datagram, from `from` if that is given. `more`: in a way that also gets on with a
+/// socket whose error queue is not empty, which to the runtime looks writable though it is full.
 pub(crate) fn poll_send(
     socket: &UdpSocket,
     cx: &mut Context<'_>,
     bytes: &[u8],
     to: SocketAddr,
     from: Option<SocketAddr>,
+    more: bool,
 ) -> Poll<io::Result<()>> {
-    let Some(from) = from else {
+    if !more {
         return socket.poll_send_to(cx, bytes, to).map_ok(drop);
-    };
-    loop {
+    }
+    let from = from.map(|from| from.ip());
+    for _ in 0..2 {
         ready!(socket.poll_send_ready(cx))?;
-        match socket.try_io(Interest::WRITABLE, || {
-            send_from(socket, bytes, to, from.ip())
-        }) {
+        match socket.try_io(Interest::WRITABLE, || send_from(socket, bytes, to, from)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             sent => return Poll::Ready(sent),
         }
     }
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
-fn send_from(socket: &UdpSocket, bytes: &[u8], to: SocketAddr, from: IpAddr) -> io::Result<()> {
+fn send_from(
+    socket: &UdpSocket,
+    bytes: &[u8],
+    to: SocketAddr,
+    from: Option<IpAddr>,
+) -> io::Result<()> {
     let fd = socket.as_raw_fd();
     let slices = [IoSlice::new(bytes)];
     let to = SockaddrStorage::from(to);
     let flags = MsgFlags::empty();
     match from {
-        IpAddr::V4(ip) => {
+        None => {
+            sendmsg(fd, &slices, &[], flags, Some(&to))?;
+        }
+        Some(IpAddr::V4(ip)) => {
             let address = libc::in_addr {
                 s_addr: u32::from_ne_bytes(ip.octets()),
             };
@@ -147,7 +171,7 @@ fn send_from(socket: &UdpSocket, bytes: &[u8], to: SocketAddr, from: IpAddr) -> 
                 Some(&to),
             )?;
         }
-        IpAddr::V6(ip) => {
+        Some(IpAddr::V6(ip)) => {
             let address = libc::in6_addr {
                 s6_addr: ip.octets(),
             };

@@ -20,6 +20,7 @@ pub use farcall_onc::server::Accepts;
 use crate::call::{Call, Refuse};
 use crate::endpoint::Transport;
 pub use crate::program::{Procedure, Program};
+use crate::steps::step::Step;
 use crate::turn::{self, Held};
 
 /// What generated code makes of a server trait: decode, run, encode.
@@ -43,6 +44,8 @@ pub trait Service: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Reply<'a> {
     sink: Sink<'a>,
+    /// The call that is answered, if it is known.
+    call: Option<&'a Call>,
     written: bool,
 }
 
@@ -58,6 +61,7 @@ impl<'a> Reply<'a> {
     fn in_turn(call: &'a Call) -> Self {
         Self {
             sink: Sink::Turn(call, PhantomData),
+            call: Some(call),
             written: false,
         }
     }
@@ -66,6 +70,7 @@ impl<'a> Reply<'a> {
     pub fn into_queue(results: &'a mut TransmitQueue) -> Self {
         Self {
             sink: Sink::Own(results),
+            call: None,
             written: false,
         }
     }
@@ -78,6 +83,9 @@ impl<'a> Reply<'a> {
     #[inline]
     pub fn encode<T: Encode + ?Sized>(&mut self, result: &T) -> Result<(), Refuse> {
         self.written = true;
+        if let Some(call) = self.call {
+            call.mark(Step::ProcedureReturns);
+        }
         match &mut self.sink {
             Sink::Own(queue) => queue.append(result).map(drop).map_err(Refuse::from),
             Sink::Turn(call, _) if call.transport == Transport::Udp => datagram(call, result),
@@ -119,7 +127,7 @@ fn datagram<T: Encode + ?Sized>(call: &Call, result: &T) -> Result<(), Refuse> {
 /// Ends a call: what `reply` lacks is said now.
 fn finish(call: &Call, written: bool, result: Result<(), Refuse>) {
     let body = match result {
-        Ok(()) if written => return,
+        Ok(()) if written => return packed(call),
         Ok(()) => {
             tracing::error!(
                 procedure = call.procedure_name(),
@@ -127,7 +135,7 @@ fn finish(call: &Call, written: bool, result: Result<(), Refuse>) {
             );
             ReplyBody::SystemErr
         }
-        Err(Refuse::NoReply) => return,
+        Err(Refuse::NoReply) => return unanswered(call),
         Err(refuse) => {
             note(call, &refuse);
             refuse.body()
@@ -137,6 +145,22 @@ fn finish(call: &Call, written: bool, result: Result<(), Refuse>) {
         turn.refuse(call.transport, call.xid, body);
         turn.answered(call);
     });
+    packed(call);
+}
+
+/// Tells a sample that its reply is the last thing in the current turn.
+#[inline]
+fn packed(call: &Call) {
+    if let Some(sample) = &call.sample {
+        turn::with(|turn| sample.packed(turn.queued(call.transport)));
+    }
+}
+
+/// Tells a sample that there will be no reply.
+fn unanswered(call: &Call) {
+    if let Some(sample) = &call.sample {
+        sample.unanswered();
+    }
 }
 
 /// Tells the log what the caller is not told.
@@ -228,6 +252,7 @@ async fn run_alone<S: Service>(
     let mut queue = TransmitQueue::new();
     let mut reader = Reader::shared(arguments, arguments, limits);
     let mut reply = Reply::into_queue(&mut queue);
+    reply.call = Some(call);
     service.call(call, &mut reader, &mut reply).await?;
     Ok(queue)
 }
@@ -262,6 +287,9 @@ fn answer(call: &Call, result: Result<TransmitQueue, Refuse>) {
             let len = results.len();
             turn.out.put_slice(&msg::success_record(call.xid, len));
             turn.out.append_queue(&mut results);
+            if let Some(sample) = &call.sample {
+                sample.packed(turn.queued(call.transport));
+            }
         }),
     }
 }

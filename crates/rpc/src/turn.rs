@@ -106,6 +106,14 @@ impl Turn {
         f()
     }
 
+    /// How much waits to be sent: bytes of a stream, or datagrams.
+    pub(crate) fn queued(&self, transport: Transport) -> usize {
+        match transport {
+            Transport::Udp => self.datagrams.len(),
+            _ => self.out.len(),
+        }
+    }
+
     /// Puts a refusal into `out`, in the transport's framing.
     pub(crate) fn refuse(&mut self, transport: Transport, xid: u32, body: ReplyBody) {
         msg::encode_refusal(&mut self.out, transport.framing(), xid, body);

@@ -100,7 +100,7 @@ impl Plan<'_> {
             #number => {
                 #reader
                 #(#decoded)*
-                arguments.finish()?;
+                call.unpacked(arguments)?;
                 #replied
             }
         }

@@ -576,42 +576,42 @@ pub mod v1 {
                     let r = &mut *arguments;
                     let a = r.i32().at("a")?;
                     let b = r.i32().at("b")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.add(call, a, b).await?;
                     reply.encode(&result)
                 }
                 2 => {
                     let r = &mut *arguments;
                     let args = super::Division::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.divide(call, args).await?;
                     reply.encode(&result)
                 }
                 3 => {
                     let r = &mut *arguments;
                     let args = ::farcall_wire::xdr::list(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.sum(call, args).await?;
                     reply.encode(&result)
                 }
                 4 => {
                     let r = &mut *arguments;
                     let args = ::farcall_wire::xdr::array_var(r, u32::MAX).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.mean(call, args).await?;
                     reply.encode(&result)
                 }
                 5 => {
                     let r = &mut *arguments;
                     let args = ::farcall_wire::xdr::array_var(r, u32::MAX).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.describe(call, args).await?;
                     reply.encode(&result)
                 }
                 6 => {
                     let r = &mut *arguments;
                     let args = ::farcall_wire::xdr::string_var(r, 1024).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.echo(call, args).await?;
                     reply
                         .encode(
@@ -626,7 +626,7 @@ pub mod v1 {
                 7 => {
                     let r = &mut *arguments;
                     let args = r.opaque_vec(1048576).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.echo_block(call, args).await?;
                     reply
                         .encode(
@@ -641,21 +641,21 @@ pub mod v1 {
                 8 => {
                     let r = &mut *arguments;
                     let milliseconds = r.u32().at("milliseconds")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.sleep(call, milliseconds).await?;
                     reply.encode(&result)
                 }
                 9 => {
                     let r = &mut *arguments;
                     let step = r.i64().at("step")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.count(call, step).await?;
                     reply.encode(&result)
                 }
                 10 => {
                     let r = &mut *arguments;
                     let milliseconds = r.u32().at("milliseconds")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     self.0.grind(call, milliseconds).await?;
                     reply.encode(&())
                 }

@@ -600,12 +600,12 @@ pub mod v1 {
                 1 => {
                     let r = &mut *arguments;
                     let args = ::farcall_wire::xdr::string_var(r, 1024).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.mnt(call, args).await?;
                     reply.encode(&result)
                 }
                 2 => {
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.dump(call).await?;
                     reply
                         .encode(
@@ -620,17 +620,17 @@ pub mod v1 {
                 3 => {
                     let r = &mut *arguments;
                     let args = ::farcall_wire::xdr::string_var(r, 1024).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     self.0.umnt(call, args).await?;
                     reply.encode(&())
                 }
                 4 => {
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     self.0.umntall(call).await?;
                     reply.encode(&())
                 }
                 5 => {
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.export(call).await?;
                     reply
                         .encode(
@@ -643,7 +643,7 @@ pub mod v1 {
                         )
                 }
                 6 => {
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.exportall(call).await?;
                     reply
                         .encode(
@@ -1048,12 +1048,12 @@ pub mod v3 {
                 1 => {
                     let r = &mut *arguments;
                     let args = ::farcall_wire::xdr::string_var(r, 1024).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.mnt(call, args).await?;
                     reply.encode(&result)
                 }
                 2 => {
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.dump(call).await?;
                     reply
                         .encode(
@@ -1068,17 +1068,17 @@ pub mod v3 {
                 3 => {
                     let r = &mut *arguments;
                     let args = ::farcall_wire::xdr::string_var(r, 1024).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     self.0.umnt(call, args).await?;
                     reply.encode(&())
                 }
                 4 => {
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     self.0.umntall(call).await?;
                     reply.encode(&())
                 }
                 5 => {
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.export(call).await?;
                     reply
                         .encode(

@@ -6744,147 +6744,147 @@ pub mod v3 {
                 1 => {
                     let r = &mut *arguments;
                     let args = super::Getattr3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.getattr(call, args).await?;
                     reply.encode(&result)
                 }
                 2 => {
                     let r = &mut *arguments;
                     let args = super::Setattr3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.setattr(call, args).await?;
                     reply.encode(&result)
                 }
                 3 => {
                     let r = &mut *arguments;
                     let args = super::Lookup3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.lookup(call, args).await?;
                     reply.encode(&result)
                 }
                 4 => {
                     let r = &mut *arguments;
                     let args = super::Access3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.access(call, args).await?;
                     reply.encode(&result)
                 }
                 5 => {
                     let r = &mut *arguments;
                     let args = super::Readlink3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.readlink(call, args).await?;
                     reply.encode(&result)
                 }
                 6 => {
                     let r = &mut *arguments;
                     let args = super::Read3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.read(call, args).await?;
                     reply.encode(&result)
                 }
                 7 => {
                     let r = &mut *arguments;
                     let args = super::Write3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.write(call, args).await?;
                     reply.encode(&result)
                 }
                 8 => {
                     let r = &mut *arguments;
                     let args = super::Create3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.create(call, args).await?;
                     reply.encode(&result)
                 }
                 9 => {
                     let r = &mut *arguments;
                     let args = super::Mkdir3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.mkdir(call, args).await?;
                     reply.encode(&result)
                 }
                 10 => {
                     let r = &mut *arguments;
                     let args = super::Symlink3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.symlink(call, args).await?;
                     reply.encode(&result)
                 }
                 11 => {
                     let r = &mut *arguments;
                     let args = super::Mknod3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.mknod(call, args).await?;
                     reply.encode(&result)
                 }
                 12 => {
                     let r = &mut *arguments;
                     let args = super::Remove3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.remove(call, args).await?;
                     reply.encode(&result)
                 }
                 13 => {
                     let r = &mut *arguments;
                     let args = super::Rmdir3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.rmdir(call, args).await?;
                     reply.encode(&result)
                 }
                 14 => {
                     let r = &mut *arguments;
                     let args = super::Rename3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.rename(call, args).await?;
                     reply.encode(&result)
                 }
                 15 => {
                     let r = &mut *arguments;
                     let args = super::Link3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.link(call, args).await?;
                     reply.encode(&result)
                 }
                 16 => {
                     let r = &mut *arguments;
                     let args = super::Readdir3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.readdir(call, args).await?;
                     reply.encode(&result)
                 }
                 17 => {
                     let r = &mut *arguments;
                     let args = super::Readdirplus3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.readdirplus(call, args).await?;
                     reply.encode(&result)
                 }
                 18 => {
                     let r = &mut *arguments;
                     let args = super::Fsstat3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.fsstat(call, args).await?;
                     reply.encode(&result)
                 }
                 19 => {
                     let r = &mut *arguments;
                     let args = super::Fsinfo3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.fsinfo(call, args).await?;
                     reply.encode(&result)
                 }
                 20 => {
                     let r = &mut *arguments;
                     let args = super::Pathconf3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.pathconf(call, args).await?;
                     reply.encode(&result)
                 }
                 21 => {
                     let r = &mut *arguments;
                     let args = super::Commit3Args::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.commit(call, args).await?;
                     reply.encode(&result)
                 }

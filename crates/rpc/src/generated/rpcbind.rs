@@ -914,26 +914,26 @@ pub mod v2 {
                 1 => {
                     let r = &mut *arguments;
                     let args = super::Mapping::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.set(call, args).await?;
                     reply.encode(&result)
                 }
                 2 => {
                     let r = &mut *arguments;
                     let args = super::Mapping::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.unset(call, args).await?;
                     reply.encode(&result)
                 }
                 3 => {
                     let r = &mut *arguments;
                     let args = super::Mapping::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.getport(call, args).await?;
                     reply.encode(&result)
                 }
                 4 => {
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.dump(call).await?;
                     reply
                         .encode(
@@ -948,7 +948,7 @@ pub mod v2 {
                 5 => {
                     let r = &mut *arguments;
                     let args = super::CallArgs::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.callit(call, args).await?;
                     reply.encode(&result)
                 }
@@ -1340,21 +1340,21 @@ pub mod v3 {
                 1 => {
                     let r = &mut *arguments;
                     let args = super::Rpcb::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.set(call, args).await?;
                     reply.encode(&result)
                 }
                 2 => {
                     let r = &mut *arguments;
                     let args = super::Rpcb::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.unset(call, args).await?;
                     reply.encode(&result)
                 }
                 3 => {
                     let r = &mut *arguments;
                     let args = super::Rpcb::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.getaddr(call, args).await?;
                     reply
                         .encode(
@@ -1367,7 +1367,7 @@ pub mod v3 {
                         )
                 }
                 4 => {
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.dump(call).await?;
                     reply
                         .encode(
@@ -1382,26 +1382,26 @@ pub mod v3 {
                 5 => {
                     let r = &mut *arguments;
                     let args = super::RpcbRmtcallargs::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.callit(call, args).await?;
                     reply.encode(&result)
                 }
                 6 => {
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.gettime(call).await?;
                     reply.encode(&result)
                 }
                 7 => {
                     let r = &mut *arguments;
                     let args = ::farcall_wire::xdr::string_var(r, u32::MAX).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.uaddr2taddr(call, args).await?;
                     reply.encode(&result)
                 }
                 8 => {
                     let r = &mut *arguments;
                     let args = super::Netbuf::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.taddr2uaddr(call, args).await?;
                     reply
                         .encode(
@@ -2006,21 +2006,21 @@ pub mod v4 {
                 1 => {
                     let r = &mut *arguments;
                     let args = super::Rpcb::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.set(call, args).await?;
                     reply.encode(&result)
                 }
                 2 => {
                     let r = &mut *arguments;
                     let args = super::Rpcb::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.unset(call, args).await?;
                     reply.encode(&result)
                 }
                 3 => {
                     let r = &mut *arguments;
                     let args = super::Rpcb::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.getaddr(call, args).await?;
                     reply
                         .encode(
@@ -2033,7 +2033,7 @@ pub mod v4 {
                         )
                 }
                 4 => {
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.dump(call).await?;
                     reply
                         .encode(
@@ -2048,26 +2048,26 @@ pub mod v4 {
                 5 => {
                     let r = &mut *arguments;
                     let args = super::RpcbRmtcallargs::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.bcast(call, args).await?;
                     reply.encode(&result)
                 }
                 6 => {
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.gettime(call).await?;
                     reply.encode(&result)
                 }
                 7 => {
                     let r = &mut *arguments;
                     let args = ::farcall_wire::xdr::string_var(r, u32::MAX).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.uaddr2taddr(call, args).await?;
                     reply.encode(&result)
                 }
                 8 => {
                     let r = &mut *arguments;
                     let args = super::Netbuf::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.taddr2uaddr(call, args).await?;
                     reply
                         .encode(
@@ -2082,7 +2082,7 @@ pub mod v4 {
                 9 => {
                     let r = &mut *arguments;
                     let args = super::Rpcb::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.getversaddr(call, args).await?;
                     reply
                         .encode(
@@ -2097,14 +2097,14 @@ pub mod v4 {
                 10 => {
                     let r = &mut *arguments;
                     let args = super::RpcbRmtcallargs::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.indirect(call, args).await?;
                     reply.encode(&result)
                 }
                 11 => {
                     let r = &mut *arguments;
                     let args = super::Rpcb::decode(r).at("args")?;
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.getaddrlist(call, args).await?;
                     reply
                         .encode(
@@ -2117,7 +2117,7 @@ pub mod v4 {
                         )
                 }
                 12 => {
-                    arguments.finish()?;
+                    call.unpacked(arguments)?;
                     let result = self.0.getstat(call).await?;
                     reply
                         .encode(

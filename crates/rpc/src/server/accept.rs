@@ -23,6 +23,8 @@ use crate::call::Peer;
 use crate::endpoint::Transport;
 use crate::limits::Limits;
 use crate::socket;
+use crate::steps::stamp;
+use crate::steps::stamped::Stamped;
 
 /// Counts connections, overall and for each source.
 #[derive(Debug, Default)]
@@ -184,8 +186,15 @@ async fn serve(
         Accepted::Tcp(stream, from) => {
             let stream = TcpStream::from_std(stream.into_std()?)?;
             socket::tune(&stream, &hub.limits);
-            let origin = Origin::new(Transport::Tcp, Peer::Inet(from), stream.local_addr().ok());
-            connection(stream, hub, origin).await;
+            let mut origin =
+                Origin::new(Transport::Tcp, Peer::Inet(from), stream.local_addr().ok());
+            match &hub.recorder {
+                None => connection(stream, hub, origin).await,
+                Some(recorder) => {
+                    let tap = origin.record(recorder, stamp::enable(&stream).is_ok());
+                    connection(Stamped::new(stream, tap), hub, origin).await;
+                }
+            }
         }
         Accepted::Unix(stream) => {
             let stream = UnixStream::from_std(stream.into_std()?)?;
@@ -195,7 +204,12 @@ async fn serve(
                 gid: who.gid(),
                 pid: who.pid(),
             };
-            connection(stream, hub, Origin::new(Transport::Unix, peer, None)).await;
+            let mut origin = Origin::new(Transport::Unix, peer, None);
+            if let Some(recorder) = &hub.recorder {
+                // The kernel gives no timestamps of a Unix socket.
+                origin.record(recorder, false);
+            }
+            connection(stream, hub, origin).await;
         }
     }
     Ok(())

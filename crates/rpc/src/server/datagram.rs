@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -23,6 +24,8 @@ use crate::call::Peer;
 use crate::endpoint::Transport;
 use crate::packet_info;
 use crate::scratch;
+use crate::steps::stamp;
+use crate::steps::tap::Tap;
 use crate::turn::{Datagram, Turn};
 
 /// Datagrams taken before the replies are sent.
@@ -39,6 +42,8 @@ pub(crate) struct DatagramServer {
     socket: UdpSocket,
     /// Bound to no address of its own: asks the kernel for each datagram's destination.
     unbound: bool,
+    /// Where sampled calls are followed, if any are.
+    tap: Option<Arc<Tap>>,
     hub: Arc<Hub>,
     origin: Origin,
     workers: Workers,
@@ -57,9 +62,14 @@ impl DatagramServer {
         }
         let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         let mut origin = Origin::new(Transport::Udp, Peer::Inet(nowhere), Some(local));
+        let tap = hub
+            .recorder
+            .as_ref()
+            .map(|recorder| origin.record(recorder, stamp::enable(&socket).is_ok()));
         Ok(Self {
             socket,
             unbound,
+            tap,
             workers: Workers::new(hub.inbox(&mut origin)),
             hub,
             origin,
@@ -113,15 +123,14 @@ impl DatagramServer {
 
     fn receive_one(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         scratch::with_datagram(MAX_DATAGRAM, |input| {
-            let (from, to) = ready!(packet_info::poll_receive(
-                &self.socket,
-                cx,
-                input,
-                self.unbound
-            ))?;
-            self.origin.peer = Peer::Inet(from);
-            if let Some(to) = to {
+            let more = self.unbound || self.tap.is_some();
+            let received = ready!(packet_info::poll_receive(&self.socket, cx, input, more))?;
+            self.origin.peer = Peer::Inet(received.from);
+            if let Some(to) = received.to {
                 self.origin.local = Some(to);
+            }
+            if let Some(tap) = &self.tap {
+                tap.arrived(received.arrived);
             }
             Poll::Ready(Ok(input.split().freeze()))
         })
@@ -164,22 +173,39 @@ impl DatagramServer {
         len: usize,
     ) -> Poll<()> {
         let from = datagram.from.filter(|_| self.unbound);
+        let more = from.is_some() || self.tap.is_some();
         let mut parts = turn.out.parts();
         let sent = match parts.next() {
             Some(head) if head.len() >= len => {
                 let head = head.get(..len).unwrap_or_default();
-                packet_info::poll_send(&self.socket, cx, head, datagram.to, from)
+                packet_info::poll_send(&self.socket, cx, head, datagram.to, from, more)
             }
             _ => {
                 let mut whole = turn.out.to_vec();
                 whole.truncate(len);
-                packet_info::poll_send(&self.socket, cx, &whole, datagram.to, from)
+                packet_info::poll_send(&self.socket, cx, &whole, datagram.to, from, more)
             }
         };
-        if let Err(error) = ready!(sent) {
+        let sent = ready!(sent);
+        if let Err(error) = &sent {
             tracing::debug!(%error, to = %datagram.to, "reply could not be sent");
         }
+        if let Some(tap) = &self.tap {
+            self.follow(tap, sent.is_ok());
+        }
         Poll::Ready(())
+    }
+
+    /// Takes in the timestamps of what was sent.
+    fn follow(&self, tap: &Tap, sent: bool) {
+        if !sent {
+            // The kernel may or may not have counted it: which number is whose is not known now.
+            return tap.end();
+        }
+        tap.sent(1);
+        stamp::sent(self.socket.as_raw_fd(), |number, instant| {
+            tap.stamped(number.wrapping_add(1), instant);
+        });
     }
 }
 

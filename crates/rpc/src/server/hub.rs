@@ -15,6 +15,8 @@ use super::once::{Cache, DuplicateRequests, Run};
 use super::origin::Origin;
 use crate::call::{Call, Credential};
 use crate::limits::Limits;
+use crate::steps::recorder::Recorder;
+use crate::steps::step::Step;
 use crate::stub::{Plan, Registered, Slot};
 use crate::turn::{Arguments, Incoming, Turn};
 
@@ -35,6 +37,7 @@ pub(crate) struct Hub {
     pub(crate) registry: Registry,
     pub(crate) services: Vec<(Registered, Plan)>,
     cache: Option<Arc<Cache>>,
+    pub(crate) recorder: Option<Recorder>,
     stage: AtomicU8,
     /// Wakes whoever waits for the next stage.
     stages: watch::Sender<Stage>,
@@ -55,6 +58,7 @@ impl Hub {
         registry: Registry,
         services: Vec<Registered>,
         duplicates: DuplicateRequests,
+        recorder: Option<Recorder>,
     ) -> Self {
         let wire = limits.wire();
         let services = services
@@ -70,6 +74,7 @@ impl Hub {
             registry,
             services,
             cache: Cache::new(duplicates),
+            recorder,
             stage: AtomicU8::new(0),
             stages: watch::Sender::new(Stage::Serving),
             connections: AtomicU64::new(1),
@@ -141,11 +146,7 @@ impl Hub {
         let framing = origin.transport.framing();
         match self.registry.admit(message, framing, |_| None) {
             Admission::Call(admitted) => self.take(origin, record, batch, &admitted, turn),
-            Admission::Null { xid, .. } => {
-                // Nothing can be wrong with a result that has no bytes.
-                let _ = msg::encode_success(&mut turn.out, framing, xid, &());
-                self.answered(origin, turn);
-            }
+            Admission::Null { xid, service } => self.null(origin, xid, service, turn),
             Admission::Answer { xid, body } => {
                 tracing::debug!(peer = %origin.peer, xid, %body, "call refused");
                 turn.refuse(origin.transport, xid, body);
@@ -155,6 +156,22 @@ impl Hub {
             Admission::Close(fault) => return Verdict::Close(format!("{fault:?}")),
         }
         Verdict::Taken
+    }
+
+    /// Answers procedure 0, which every program has.
+    fn null(&self, origin: &Origin, xid: u32, service: usize, turn: &mut Turn) {
+        let program = self.services.get(service).map(|(s, _)| s.program());
+        let sample = program.and_then(|program| origin.sample(program, 0, xid));
+        if let Some(sample) = &sample {
+            sample.mark(Step::ProcedureBegins);
+            sample.mark(Step::ProcedureReturns);
+        }
+        // Nothing can be wrong with a result that has no bytes.
+        let _ = msg::encode_success(&mut turn.out, origin.transport.framing(), xid, &());
+        self.answered(origin, turn);
+        if let Some(sample) = sample {
+            sample.packed(turn.queued(origin.transport));
+        }
     }
 
     /// Makes an admitted message a call of `turn`.
@@ -194,6 +211,7 @@ impl Hub {
             received: origin.received,
             deadline: None,
             connection: origin.connection,
+            sample: origin.sample(service.program(), procedure, xid),
         };
         let index = admitted.service;
         match self.remembering(origin, service, procedure) {

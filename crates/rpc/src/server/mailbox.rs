@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::call::Peer;
+use crate::steps::tap::Sample;
 
 /// A reply made away from its connection's turn.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(crate) struct Delivery {
     pub(crate) message: Option<Bytes>,
     pub(crate) peer: Peer,
     pub(crate) local: Option<std::net::SocketAddr>,
+    /// The call's sample, if it came over this connection.
+    pub(crate) sample: Option<Arc<Sample>>,
 }
 
 /// Where replies that are made elsewhere come back to a connection.

@@ -41,6 +41,8 @@ use crate::error::{Error, Phase};
 use crate::limits::Limits;
 use crate::registrar::{Registrar, Registration};
 use crate::socket;
+use crate::steps::recorder::Recorder;
+use crate::steps::stamp;
 use crate::stub::Registered;
 use accept::{Acceptor, Census, Listener};
 use cores::Cores;
@@ -60,6 +62,7 @@ pub struct Builder {
     padding: Padding,
     duplicates: DuplicateRequests,
     registrar: Option<Registrar>,
+    recorder: Option<Recorder>,
 }
 
 impl Builder {
@@ -115,12 +118,22 @@ impl Builder {
         self
     }
 
+    /// Samples calls: their steps at this end go into `recorder`. Default: none.
+    #[must_use]
+    pub fn record(mut self, recorder: Recorder) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
     /// Starts the server: it takes calls when this returns.
     ///
     /// # Errors
     /// An endpoint that cannot be listened at, two services of the same program and version, a
     /// registration that was refused. Nothing is left running then.
     pub async fn start(self) -> Result<Server, Error> {
+        if self.recorder.is_some() {
+            stamp::rouse();
+        }
         let registry = registry(&self.services, self.padding)?;
         let programs = self.services.iter().map(Registered::program).collect();
         let hub = Arc::new(Hub::new(
@@ -128,6 +141,7 @@ impl Builder {
             registry,
             self.services,
             self.duplicates,
+            self.recorder,
         ));
         let mut server = Server {
             running: Running {
@@ -244,7 +258,10 @@ impl InProcess for Server {
             let Ok(stream) = UnixStream::from_std(ours) else {
                 return;
             };
-            let origin = Origin::new(Transport::Unix, Peer::InProcess, None);
+            let mut origin = Origin::new(Transport::Unix, Peer::InProcess, None);
+            if let Some(recorder) = &hub.recorder {
+                origin.record(recorder, false);
+            }
             accept::connection(stream, hub, origin).await;
         });
         UnixStream::from_std(theirs).map_err(io)

@@ -20,6 +20,7 @@ use super::mailbox::{Delivery, Mailbox};
 use super::origin::Origin;
 use crate::call::{Call, Peer, Refuse};
 use crate::client::seed;
+use crate::steps::tap::Sample;
 use crate::stub::{Plan, Raw, Registered, fits_datagram};
 use crate::turn::Turn;
 
@@ -52,14 +53,19 @@ struct Target {
 }
 
 impl Target {
-    fn deliver(&self, message: Option<Bytes>) {
+    fn deliver(&self, message: Option<Bytes>, sample: Option<Arc<Sample>>) {
         let (peer, local) = (self.peer, self.local);
         // A connection that is gone wants no reply.
         let _ = self.mailbox.sender.send(Delivery {
             message,
             peer,
             local,
+            sample,
         });
+    }
+
+    fn is_same_connection(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.mailbox.running, &other.mailbox.running)
     }
 }
 
@@ -152,6 +158,7 @@ impl Cache {
             cache: Arc::clone(self),
             ticket: Some(ticket),
             first: target,
+            sample: run.call.sample.clone(),
         };
         tokio::spawn(async move {
             let framing = run.call.transport.framing();
@@ -167,6 +174,7 @@ struct Begun {
     ticket: Option<Ticket>,
     /// Where it came from first.
     first: Target,
+    sample: Option<Arc<Sample>>,
 }
 
 impl Begun {
@@ -176,7 +184,9 @@ impl Begun {
         };
         let latest = self.lock().finish(Instant::now(), ticket, message.clone());
         if let Some(latest) = latest {
-            latest.deliver(message);
+            let sample = self.sample.take();
+            let sample = sample.filter(|_| latest.is_same_connection(&self.first));
+            latest.deliver(message, sample);
         }
     }
 
@@ -194,7 +204,7 @@ impl Drop for Begun {
             self.lock().abort(ticket);
         }
         self.first.mailbox.running.fetch_sub(1, Ordering::AcqRel);
-        self.first.deliver(None);
+        self.first.deliver(None, None);
     }
 }
 

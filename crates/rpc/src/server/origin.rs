@@ -9,6 +9,9 @@ use farcall_onc::auth::{AuthSys, SysRef};
 use super::mailbox::Mailbox;
 use crate::call::Peer;
 use crate::endpoint::Transport;
+use crate::program::Program;
+use crate::steps::recorder::{Recorder, Subject};
+use crate::steps::tap::{Sample, Tap};
 
 /// Where messages come from, for all messages of one read.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(crate) struct Origin {
     known: Option<(Vec<u8>, Arc<AuthSys>)>,
     /// Where replies made elsewhere come back, if there can be any.
     pub(crate) mailbox: Option<Mailbox>,
+    /// Where its sampled calls are followed, if any are.
+    tap: Option<Arc<Tap>>,
 }
 
 impl Origin {
@@ -34,7 +39,33 @@ impl Origin {
             received: Instant::now(),
             known: None,
             mailbox: None,
+            tap: None,
         }
+    }
+
+    /// Samples calls from here on; the kernel gives timestamps of what is sent, or not.
+    pub(crate) fn record(&mut self, recorder: &Recorder, kernel: bool) -> Arc<Tap> {
+        let tap = Tap::new(recorder, kernel);
+        self.tap = Some(Arc::clone(&tap));
+        tap
+    }
+
+    /// A sample of the call that was just admitted, if it is to be sampled.
+    #[inline]
+    pub(crate) fn sample(
+        &self,
+        program: &Program,
+        procedure: u32,
+        xid: u32,
+    ) -> Option<Arc<Sample>> {
+        self.tap.as_ref()?.sample(|| Subject {
+            transport: self.transport,
+            program: program.number,
+            version: program.version,
+            procedure,
+            xid,
+            peer: self.peer.to_string(),
+        })
     }
 
     /// The owned form of a credential; callers send the same again and again.

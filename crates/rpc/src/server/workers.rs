@@ -57,6 +57,9 @@ impl Workers {
         {
             if let Some(message) = delivery.message {
                 turn.put_message(transport, delivery.peer, delivery.local, &message);
+                if let Some(sample) = delivery.sample {
+                    sample.packed(turn.queued(transport));
+                }
             }
         }
     }

@@ -72,12 +72,12 @@ impl Service for Test {
         match call.procedure() {
             1 => {
                 let text = xdr::string_var(arguments, 1 << 20)?;
-                arguments.finish()?;
+                call.unpacked(arguments)?;
                 reply.encode(&text)
             }
             2 => {
                 let (a, b) = (arguments.i32()?, arguments.i32()?);
-                arguments.finish()?;
+                call.unpacked(arguments)?;
                 reply.encode(&a.wrapping_add(b))
             }
             3 => {
@@ -93,6 +93,7 @@ impl Service for Test {
                 reply.encode(&Bulk(Bytes::from(vec![7; len as usize])))
             }
             7 => {
+                call.unpacked(arguments)?;
                 assert!(
                     std::thread::current().name() != Some("farcall-0"),
                     "runs on the pool"

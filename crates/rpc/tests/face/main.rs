@@ -7,3 +7,4 @@ mod limits;
 mod once;
 mod seams;
 mod testkit;
+mod trace;
