@@ -16,194 +16,23 @@
 //! is no authentication. This file does not decide whether a call may be repeated.
 
 use crate::auth::AuthBlock;
-use crate::msg::{Framing, MessageType, ReplyHeader, Target, encode_call, parse_kind, parse_reply};
+use crate::msg::{Framing, MessageType, Target, encode_call, parse_kind, parse_reply};
 use crate::seed::Seed;
 use core::net::SocketAddr;
-use farcall_wire::{Bytes, DecodeError, Encode, EncodeError, TransmitQueue};
+use farcall_wire::{Bytes, Encode, TransmitQueue};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+mod config;
+mod event;
 mod outbox;
 
+pub use config::{CallError, ClientConfig, Retransmit};
+pub use event::{CallId, Cause, Counters, Event, Ignored, Incoming};
 use outbox::Outbox;
 
 /// Slots a client begins with.
 const FIRST_SLOTS: usize = 16;
-
-/// What a client may hold, and how it repeats itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientConfig {
-    /// Most calls in flight. Default 4096.
-    pub in_flight: usize,
-    /// No further call is taken while this many bytes wait to be transmitted. Default 16 MiB.
-    pub queued: usize,
-    /// Longest datagram sent. Default 8800: deployed C servers read no more.
-    pub datagram: usize,
-    /// When datagrams are sent again.
-    pub retransmit: Retransmit,
-}
-
-/// When a call sent as a datagram is sent again: after `first`, then after twice as long each time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retransmit {
-    /// The first wait. Default 1 s.
-    pub first: Duration,
-    /// The longest wait. Default 16 s.
-    pub longest: Duration,
-}
-
-impl Default for ClientConfig {
-    fn default() -> Self {
-        let retransmit = Retransmit {
-            first: Duration::from_secs(1),
-            longest: Duration::from_secs(16),
-        };
-        Self {
-            in_flight: 4096,
-            queued: 16 << 20,
-            datagram: 8800,
-            retransmit,
-        }
-    }
-}
-
-/// Why a call was not taken. Nothing was queued.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CallError {
-    /// [`ClientConfig::in_flight`] calls are pending.
-    InFlight {
-        /// The limit.
-        limit: usize,
-    },
-    /// [`ClientConfig::queued`] bytes wait already: the peer does not read.
-    Queued {
-        /// The limit.
-        limit: usize,
-    },
-    /// The message is longer than [`ClientConfig::datagram`].
-    Datagram {
-        /// The message's length.
-        len: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// The arguments break a bound of their interface.
-    Encode(EncodeError),
-}
-
-impl std::fmt::Display for CallError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::InFlight { limit } => write!(
-                f,
-                "{limit} calls in flight already (ClientConfig::in_flight)"
-            ),
-            Self::Queued { limit } => write!(
-                f,
-                "over {limit} bytes wait for the peer already (ClientConfig::queued)"
-            ),
-            Self::Datagram { len, limit } => {
-                write!(
-                    f,
-                    "call of {len} bytes does not fit a datagram of {limit} (ClientConfig::datagram)"
-                )
-            }
-            Self::Encode(error) => write!(f, "arguments: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for CallError {}
-
-impl From<EncodeError> for CallError {
-    fn from(error: EncodeError) -> Self {
-        Self::Encode(error)
-    }
-}
-
-/// A call in flight: its xid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CallId(pub u32);
-
-/// What a received message was.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Incoming<'m, T> {
-    /// The reply to a call, which is no longer in flight.
-    Reply {
-        /// The call.
-        id: CallId,
-        /// What the caller gave with it.
-        token: T,
-        /// The reply's header. Its verifier is bounded and not judged.
-        header: ReplyHeader<'m>,
-        /// Where in the message the results begin.
-        results: usize,
-    },
-    /// A reply on a stream that names a call in flight and has no proper header. The call is over.
-    Malformed {
-        /// The call.
-        id: CallId,
-        /// What the caller gave with it.
-        token: T,
-        /// What is wrong with the header.
-        error: DecodeError,
-    },
-    /// A call from the other side: for a server on this connection, if there is one.
-    Call,
-    /// Nothing for us; counted in [`Counters`].
-    Ignored(Ignored),
-}
-
-/// Why a message was ignored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ignored {
-    /// No call in flight has this xid: a late or a repeated reply, or a forged one.
-    UnknownXid(u32),
-    /// The datagram is not from the server.
-    WrongSource,
-    /// Not a message of the protocol.
-    Undecodable,
-}
-
-/// What became of a call without a reply.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Event<T> {
-    /// The call, no longer in flight.
-    pub id: CallId,
-    /// What the caller gave with it.
-    pub token: T,
-    /// Why it is over.
-    pub cause: Cause,
-    /// Whether a byte of it was handed out for transmission. If not, it cannot have been executed.
-    pub sent: bool,
-}
-
-/// Why a call ended without a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// Its deadline passed.
-    TimedOut,
-    /// The connection is gone.
-    Lost,
-}
-
-/// What happened on the way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Replies that matched no call in flight.
-    pub unknown_xid: u64,
-    /// Datagrams from somebody else.
-    pub wrong_source: u64,
-    /// Messages that are none.
-    pub undecodable: u64,
-    /// Datagrams sent again.
-    pub retransmits: u64,
-    /// Calls whose deadline passed.
-    pub timeouts: u64,
-    /// Calls cancelled.
-    pub cancelled: u64,
-}
 
 /// A call in flight.
 #[derive(Debug)]

@@ -7,7 +7,7 @@
 )]
 
 use super::*;
-use crate::auth::AuthSys;
+use crate::auth::{AuthBlock, AuthStat, AuthSys, Flavor, OpaqueAuth};
 use proptest::prelude::*;
 
 fn hex(text: &str) -> Vec<u8> {
@@ -376,5 +376,104 @@ proptest! {
         if let Ok((_, at)) = parse_reply(&bytes) {
             prop_assert!(at <= bytes.len());
         }
+    }
+}
+
+/// A call as libtirpc 1.3.3's client sends it (captured): the record, AUTH_SYS of root on "vm", one string.
+const LIBTIRPC_CALL: &str = "8000004c 4cc668af 00000000 00000002 20000099 00000001 00000001
+    00000001 00000018 6b04d285 00000002 766d0000 00000000 00000000 00000000
+    00000000 00000000 00000005 68656c6c 6f000000";
+
+#[test]
+fn a_captured_call_of_libtirpc_both_ways() {
+    let wire = hex(LIBTIRPC_CALL);
+    let (header, at) = parse_call(&wire[4..]).unwrap();
+    assert_eq!(
+        (header.xid, header.program, header.version, header.procedure),
+        (0x4cc6_68af, 0x2000_0099, 1, 1)
+    );
+    assert_eq!(
+        (header.verifier, &wire[4 + at..]),
+        (OpaqueAuth::NONE, &wire[68..])
+    );
+    let sys = AuthSys::parse(header.credential.body, farcall_wire::Padding::Strict).unwrap();
+    let want = AuthSys {
+        stamp: 0x6b04_d285,
+        machine: b"vm".to_vec(),
+        uid: 0,
+        gid: 0,
+        gids: Vec::new(),
+    };
+    assert_eq!(sys, want);
+    let target = Target {
+        program: 0x2000_0099,
+        version: 1,
+        procedure: 1,
+    };
+    let ours = encoded(Framing::Stream, |q, f| {
+        let auth = AuthBlock::sys(&sys).unwrap();
+        encode_call(
+            q,
+            f,
+            header.xid,
+            target,
+            &auth,
+            &farcall_wire::Str::from("hello"),
+        )
+        .unwrap();
+    });
+    assert_eq!(ours, wire);
+}
+
+/// Replies as rpcbind 1.2.6 sends them (captured): the record, and what it says.
+#[test]
+fn captured_replies_of_rpcbind_both_ways() {
+    let captured = [
+        (
+            "80000018 11223344 00000001 00000000 00000000 00000000 00000000",
+            ReplyBody::Success,
+        ),
+        (
+            "80000018 11223344 00000001 00000000 00000000 00000000 00000001",
+            ReplyBody::ProgUnavail,
+        ),
+        (
+            "80000020 11223344 00000001 00000000 00000000 00000000 00000002 00000002 00000004",
+            ReplyBody::ProgMismatch { low: 2, high: 4 },
+        ),
+        (
+            "80000018 11223344 00000001 00000000 00000000 00000000 00000003",
+            ReplyBody::ProcUnavail,
+        ),
+        (
+            "80000018 11223344 00000001 00000000 00000000 00000000 00000004",
+            ReplyBody::GarbageArgs,
+        ),
+        (
+            "80000014 11223344 00000001 00000001 00000001 00000002",
+            ReplyBody::AuthError(AuthStat::REJECTEDCRED),
+        ),
+        (
+            "80000014 11223344 00000001 00000001 00000001 00000001",
+            ReplyBody::AuthError(AuthStat::BADCRED),
+        ),
+    ];
+    for (text, body) in captured {
+        let wire = hex(text);
+        let header = ReplyHeader {
+            xid: 0x1122_3344,
+            verifier: OpaqueAuth::NONE,
+            body,
+        };
+        assert_eq!(parse_reply(&wire[4..]).unwrap(), (header, wire.len() - 4));
+        assert_eq!(
+            encoded(Framing::Stream, |q, f| encode_refusal(
+                q,
+                f,
+                0x1122_3344,
+                body
+            )),
+            wire
+        );
     }
 }
