@@ -2,7 +2,7 @@
 //! bounded time.
 #![no_main]
 
-use farcall_idl::preprocess::{Files, Options};
+use farcall_idl::{Files, Options};
 use libfuzzer_sys::fuzz_target;
 
 /// One file that others may include.
@@ -13,7 +13,10 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let files = Files::Memory([("included.x".into(), INCLUDED.to_owned())].into());
-    let options = Options { files, ..Options::default() };
+    let options = Options {
+        files,
+        ..Options::default()
+    };
     match farcall_idl::parse_str("fuzz.x", text, &options) {
         Ok((model, warnings)) => {
             for program in model.programs() {
