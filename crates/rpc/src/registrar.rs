@@ -79,6 +79,9 @@ impl Registrar {
                 .iter()
                 .flat_map(|endpoint| entries(program, endpoint))
             {
+                if registration.has(&entry) {
+                    continue;
+                }
                 if let Err(error) = registration.add(entry).await {
                     registration.remove(Duration::from_secs(2)).await;
                     return Err(error);
@@ -187,6 +190,13 @@ impl Registration {
             }
         };
         let _ = tokio::time::timeout(limit, removing).await;
+    }
+
+    /// Whether the entry's program has an address for its netid already: a binder keeps one, and
+    /// an IPv4 endpoint beside a dual-stack one gives two.
+    fn has(&self, entry: &Entry) -> bool {
+        let key = |entry: &Entry| (entry.program, entry.version, entry.netid);
+        self.entries.iter().any(|there| key(there) == key(entry))
     }
 
     async fn set(&self, entry: &Entry) -> Result<bool, Error> {
