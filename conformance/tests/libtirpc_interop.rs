@@ -4,13 +4,13 @@
 use std::future::Future;
 use std::time::Duration;
 
-use farcall::{Cause, Client, Error, Options};
-use farcall_conformance::demo::{self, Blob, NUMBER, Shape, Tree};
+use farcall::{Cause, Error, Options, Registrar, Server};
+use farcall_conformance::demo::{self, Blob, NUMBER, Node, Shape, Str, Tree, v1, v2};
 use farcall_conformance::peer::tirpc::{self, Mode, Pair};
 use farcall_conformance::peer::{Process, available, rpcbind};
 use farcall_conformance::{case, network_test};
 use farcall_onc::auth::AuthSys;
-use farcall_wire::Str;
+use farcall_onc::msg::Target;
 
 /// Where a server can be asked for, with a name for the list of cases.
 const WAYS: [(&str, &str); 4] = [
@@ -55,16 +55,16 @@ fn blob(data: usize, nodes: i32) -> Blob {
         h: 1 << 40,
         d: -0.5,
         s: Shape::Green(Str::from("a text of odd length")),
-        list: (0..nodes).collect(),
+        list: (0..nodes).map(|v| Node { v }).collect(),
     }
 }
 
 /// Calls everything that version 1 has.
-async fn call_all(client: &Client) -> Result<(), Error> {
-    assert_eq!(demo::echo(client, "hello").await?.as_bytes(), b"hello");
-    assert_eq!(demo::echo(client, "").await?.as_bytes(), b"");
-    assert_eq!(demo::add(client, 40, 2).await?, 42);
-    assert_eq!(demo::add(client, i32::MAX, i32::MIN).await?, -1);
+async fn call_all(client: &v1::Client) -> Result<(), Error> {
+    assert_eq!(client.echo(&Str::from("hello")).await?.as_bytes(), b"hello");
+    assert_eq!(client.echo(&Str::from("")).await?.as_bytes(), b"");
+    assert_eq!(client.add(40, 2).await?, 42);
+    assert_eq!(client.add(i32::MAX, i32::MIN).await?, -1);
     let sent = blob(1001, 100);
     let expected = Blob {
         h: (1 << 40) + 1,
@@ -72,7 +72,7 @@ async fn call_all(client: &Client) -> Result<(), Error> {
         s: Shape::Red(42),
         ..sent.clone()
     };
-    assert_eq!(demo::blob(client, &sent).await?, expected);
+    assert_eq!(client.blob(&sent).await?, expected);
     let leaf = || {
         Some(Box::new(Tree {
             left: None,
@@ -81,15 +81,13 @@ async fn call_all(client: &Client) -> Result<(), Error> {
         }))
     };
     assert_eq!(
-        demo::sum(
-            client,
-            &Tree {
+        client
+            .sum(&Tree {
                 left: leaf(),
                 right: leaf(),
                 v: 2
-            }
-        )
-        .await?,
+            })
+            .await?,
         42
     );
     Ok(())
@@ -105,8 +103,8 @@ fn our_client(mode: Mode, name: &str) {
     for (endpoint, way) in WAYS {
         for (options, auth) in [(Options::default(), "none"), (sys(), "sys")] {
             run(async {
-                let client = Client::connect_with(endpoint, NUMBER, 1, options).await?;
-                call_all(&client).await
+                let client = farcall::Client::connect_with(endpoint, NUMBER, 1, options).await?;
+                call_all(&client.into()).await
             })
             .unwrap_or_else(|error| panic!("{way} {auth}: {error:?}"));
             case::ran(
@@ -135,9 +133,9 @@ network_test! {
         for (mode, name) in [(Mode::Blocking, "blocking"), (Mode::NonBlocking, "non-blocking")] {
             let _server = pair.server(mode).expect("start the server");
             run(async {
-                let client = Client::connect("tcp://127.0.0.1", NUMBER, 1).await.expect("connect");
+                let client = v1::Client::connect("tcp://127.0.0.1").await.expect("connect");
                 let sent = blob(900_000, 1000);
-                let back = demo::blob(&client, &sent).await.expect("call");
+                let back = client.blob(&sent).await.expect("call");
                 assert!(back.data == sent.data && back.list == sent.list);
             });
             case::ran("libtirpc", &format!("our client, {name} server, 900 kB each way"));
@@ -153,9 +151,9 @@ network_test! {
         for (mode, name) in [(Mode::Blocking, "blocking"), (Mode::NonBlocking, "non-blocking")] {
             let _server = pair.server(mode).expect("start the server");
             run(async {
-                let client = Client::connect("tcp://127.0.0.1", NUMBER, 1).await.expect("connect");
+                let client = v1::Client::connect("tcp://127.0.0.1").await.expect("connect");
                 let calls: Vec<_> = (0..200)
-                    .map(|i| tokio::spawn(demo::add(&client, i, i)))
+                    .map(|i| tokio::spawn(client.add(i, i)))
                     .collect();
                 for (i, call) in (0..200).zip(calls) {
                     assert_eq!(call.await.expect("join").expect("call"), 2 * i);
@@ -173,18 +171,18 @@ network_test! {
         let _server = pair.server(Mode::Blocking).expect("start the server");
         for (endpoint, way) in WAYS {
             run(async {
-                let client = Client::connect(endpoint, NUMBER, 1).await.expect("connect");
-                let refused = client.call(&demo::V1, 77, &(), |_| Ok(())).await;
+                let raw = farcall::Client::connect(endpoint, NUMBER, 1).await.expect("connect");
+                let target = |version, procedure| Target { program: NUMBER, version, procedure };
+                let refused = raw.call_target(target(1, 77), &(), |_| Ok(())).await;
                 let error = refused.expect_err("no such procedure");
                 assert!(matches!(error.cause(), Cause::ProcedureUnavailable), "{error:?}");
                 assert!(!error.may_have_executed());
-                static V9: farcall::stub::Program =
-                    farcall::stub::Program { version: 9, ..demo::V1 };
-                let refused = client.call(&V9, 1, &(), |_| Ok(())).await;
+                let refused = raw.call_target(target(9, 1), &(), |_| Ok(())).await;
                 let error = refused.expect_err("no such version");
                 let range = matches!(error.cause(), Cause::ProgramMismatch { low: 1, high: 2 });
                 assert!(range, "{error:?}");
-                assert_eq!(demo::add(&client, 1, 2).await.expect("still there"), 3);
+                let client = v1::Client::from(raw);
+                assert_eq!(client.add(1, 2).await.expect("still there"), 3);
             });
             case::ran("libtirpc", &format!("our client, refusals, {way}"));
         }
@@ -198,14 +196,70 @@ network_test! {
         let (_rpcbind, pair) = peers();
         let _server = pair.server(Mode::Blocking).expect("start the server");
         run(async {
-            let client = Client::connect("tcp://127.0.0.1", NUMBER, 2).await.expect("connect");
+            let client = v2::Client::connect("tcp://127.0.0.1").await.expect("connect");
             let text = Str::from("no answer");
-            let call = client.call(&demo::V2, 9, &text, |_| Ok(()));
+            let call = client.oneway(&text);
             let error = call.deadline(Duration::from_millis(300)).await.expect_err("no reply");
             assert!(error.may_have_executed(), "{error:?}");
-            let back = demo::echo2(&client, "there").await.expect("still there");
+            let back = client.echo2(&Str::from("there")).await.expect("still there");
             assert_eq!(back.as_bytes(), b"there");
         });
         case::ran("libtirpc", "our client, a procedure that sends no reply");
     }
+
+    fn a_libtirpc_client_calls_our_server() {
+        if !available(tirpc::NEEDS) {
+            return;
+        }
+        let (_rpcbind, pair) = peers();
+        let server = run_server();
+        for (host, netid, way) in [
+            ("127.0.0.1", "tcp", "tcp"),
+            ("127.0.0.1", "udp", "udp"),
+            ("::1", "tcp", "tcp6"),
+            ("::1", "udp", "udp6"),
+        ] {
+            for (sys, auth) in [(false, "none"), (true, "sys")] {
+                let printed = pair.client(host, netid, sys).expect("run the client");
+                let lines: Vec<&str> = printed.lines().collect();
+                assert_eq!(lines[..6], GOOD, "{way} {auth}: {printed}");
+                assert!(lines[6].contains("low version = 1, high version = 2"), "{printed}");
+                case::ran("libtirpc", &format!("their client, our server, {way}, auth {auth}"));
+            }
+        }
+        drop(server);
+    }
+}
+
+/// What the libtirpc client prints when all is well.
+const GOOD: [&str; 6] = [
+    "null: RPC: Success",
+    "echo: RPC: Success hello",
+    "add: RPC: Success 42",
+    "blob: RPC: Success 5 1099511627777 -1 42 1 -2",
+    "sum: RPC: Success 42",
+    "unknown procedure: RPC: Procedure unavailable",
+];
+
+/// Our server over everything, registered with rpcbind; its own threads serve it.
+fn run_server() -> Server {
+    run(async {
+        let registrar = Registrar::at("tcp://127.0.0.1:111").expect("an endpoint");
+        let mut builder = Server::builder().register_with(registrar);
+        for endpoint in [
+            "tcp://0.0.0.0:0",
+            "udp://0.0.0.0:0",
+            "tcp://[::]:0",
+            "udp://[::]:0",
+        ] {
+            builder = builder.listen(endpoint);
+        }
+        for service in demo::services() {
+            builder = builder.serve(service);
+        }
+        builder
+            .start()
+            .await
+            .expect("start and register our server")
+    })
 }

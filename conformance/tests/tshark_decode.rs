@@ -3,12 +3,12 @@
 use std::future::Future;
 
 use farcall::{Client, Options, Server};
-use farcall_conformance::demo::{self, Blob, NUMBER, Shape};
+use farcall_conformance::demo::{self, Blob, NUMBER, Node, Shape, Str, v1};
 use farcall_conformance::peer::available;
 use farcall_conformance::peer::tshark::{Capture, Captured};
 use farcall_conformance::{case, network_test};
 use farcall_onc::auth::AuthSys;
-use farcall_wire::Str;
+use farcall_onc::msg::Target;
 
 fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -30,12 +30,16 @@ async fn talk(server: &Server, at: usize) {
         .auth_sys(&user)
         .expect("within its bounds");
     let endpoint = server.endpoints()[at].clone();
-    let client = Client::connect_with(endpoint, NUMBER, 1, options)
+    let raw = Client::connect_with(endpoint, NUMBER, 1, options)
         .await
         .expect("connect");
-    demo::echo(&client, "hello").await.expect("echo");
-    demo::add(&client, 40, 2).await.expect("add");
-    let (s, list) = (Shape::Green(Str::from("odd")), vec![1, 2, 3]);
+    let client = v1::Client::from(raw.clone());
+    client.echo(&Str::from("hello")).await.expect("echo");
+    client.add(40, 2).await.expect("add");
+    let (s, list) = (
+        Shape::Green(Str::from("odd")),
+        vec![Node { v: 1 }, Node { v: 2 }],
+    );
     let blob = Blob {
         data: vec![7; 3001],
         h: 1,
@@ -43,32 +47,21 @@ async fn talk(server: &Server, at: usize) {
         s,
         list,
     };
-    demo::blob(&client, &blob).await.expect("blob");
-    let none = client.call(&demo::V1, 77, &(), |_| Ok(())).await;
-    none.expect_err("no such procedure");
-    static V9: farcall::stub::Program = farcall::stub::Program {
-        version: 9,
-        ..demo::V1
-    };
-    client
-        .call(&V9, 1, &(), |_| Ok(()))
-        .await
-        .expect_err("no such version");
-    static OTHER: farcall::stub::Program = farcall::stub::Program {
-        number: 7,
-        ..demo::V1
-    };
-    client
-        .call(&OTHER, 1, &(), |_| Ok(()))
-        .await
-        .expect_err("no such program");
-    client
-        .call(&demo::V1, 2, &(), |_| Ok(()))
-        .await
-        .expect_err("garbage");
-    let calls: Vec<_> = (0..50)
-        .map(|i| tokio::spawn(demo::add(&client, i, 1)))
-        .collect();
+    client.blob(&blob).await.expect("blob");
+    // No such procedure, version, program; garbage arguments.
+    for (program, version, procedure) in
+        [(NUMBER, 1, 77), (NUMBER, 9, 1), (7, 1, 1), (NUMBER, 1, 2)]
+    {
+        let target = Target {
+            program,
+            version,
+            procedure,
+        };
+        raw.call_target(target, &(), |_| Ok(()))
+            .await
+            .expect_err("refused");
+    }
+    let calls: Vec<_> = (0..50).map(|i| tokio::spawn(client.add(i, 1))).collect();
     for call in calls {
         call.await.expect("join").expect("add");
     }

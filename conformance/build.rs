@@ -1,0 +1,5 @@
+//! Compiles the demo program for our side of the interop tests.
+
+fn main() -> Result<(), farcall_idl::Error> {
+    farcall_idl::Config::new().compile(["idl/demo.x"])
+}
