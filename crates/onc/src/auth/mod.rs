@@ -10,7 +10,7 @@ pub mod sys;
 use crate::number::number;
 use farcall_wire::{Encode, EncodeError, Size, Writer};
 
-pub use short::{ShortConfig, ShortTable};
+pub use short::{ShortConfig, ShortTable, Shortened};
 pub use sys::{AuthSys, SysRef};
 
 /// Longest body of a credential or verifier, in bytes (RFC 5531 section 8.2, `opaque_auth`).

@@ -5,7 +5,7 @@
 //! `AUTH_REJECTEDCRED`, and the client sends the full credential again. A handle is worth no more than the
 //! credential it stands for. Issuing is off unless a server asks for it.
 
-use super::AuthSys;
+use super::{AuthBlock, AuthStat, AuthSys, Flavor, OpaqueAuth};
 use crate::seed::Seed;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -132,6 +132,42 @@ impl ShortTable {
     }
 }
 
+/// A client's side: its full credential, and the handle its server gave for it, if it did.
+#[derive(Clone, Debug)]
+pub struct Shortened {
+    full: AuthBlock,
+    short: Option<AuthBlock>,
+}
+
+impl Shortened {
+    /// A client that has no handle yet.
+    #[must_use]
+    pub fn new(full: AuthBlock) -> Self {
+        Self { full, short: None }
+    }
+
+    /// What goes with the next call.
+    #[must_use]
+    pub fn block(&self) -> &AuthBlock {
+        self.short.as_ref().unwrap_or(&self.full)
+    }
+
+    /// Takes note of the verifier of an accepted reply: it may hold a handle.
+    pub fn learn(&mut self, verifier: OpaqueAuth<'_>) {
+        if verifier.flavor == Flavor::SHORT && !verifier.body.is_empty() {
+            self.short = AuthBlock::short(verifier.body).ok();
+        }
+    }
+
+    /// Takes note of a refusal: whether the call should be sent again because only its handle was refused. A
+    /// call that was denied has not been executed, so that is always safe.
+    // req: onc-5531-a-fallback
+    pub fn refused(&mut self, stat: AuthStat) -> bool {
+        let handle = matches!(stat, AuthStat::REJECTEDCRED | AuthStat::BADCRED);
+        handle && self.short.take().is_some()
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -188,5 +224,25 @@ mod tests {
         *handle.first_mut().unwrap() ^= 1;
         assert_eq!(table.accept(now, &handle), None);
         assert_eq!(self::table(0).issue(now, &credential(1)), None);
+    }
+
+    #[test]
+    fn a_client_falls_back_to_its_full_credential() {
+        let full = AuthBlock::sys(&credential(5)).unwrap();
+        let mut client = Shortened::new(full.clone());
+        client.learn(OpaqueAuth::NONE);
+        assert_eq!(*client.block(), full);
+        assert!(
+            !client.refused(AuthStat::REJECTEDCRED),
+            "it was the full one"
+        );
+        client.learn(OpaqueAuth {
+            flavor: Flavor::SHORT,
+            body: b"handle",
+        });
+        assert_eq!(*client.block(), AuthBlock::short(b"handle").unwrap());
+        assert!(!client.refused(AuthStat::TOOWEAK), "not the handle's fault");
+        assert!(client.refused(AuthStat::REJECTEDCRED));
+        assert_eq!(*client.block(), full);
     }
 }
