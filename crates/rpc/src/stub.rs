@@ -13,6 +13,7 @@ use std::sync::Arc;
 use farcall_onc::msg::{self, Framing, ReplyBody};
 use farcall_wire::{Encode, Limits as WireLimits, Reader, Size, TransmitQueue};
 use tokio_util::sync::ReusableBoxFuture;
+use tracing::Instrument;
 
 pub use farcall_onc::msg::Target;
 pub use farcall_onc::server::Accepts;
@@ -235,11 +236,23 @@ async fn work<S: Service>(kept: Arc<Kept<S>>, plan: Plan) {
             let part = held.bytes.get(range).unwrap_or_default();
             let mut arguments = Reader::shared(&held.bytes, part, plan.limits);
             let mut reply = Reply::in_turn(&call);
-            let result = kept.0.call(&call, &mut arguments, &mut reply).await;
+            let serving = kept.0.call(&call, &mut arguments, &mut reply);
+            let result = serving.instrument(span(&call)).await;
             (reply.written, result)
         };
         finish(&call, written, result);
     }
+}
+
+/// The span of a call being served; nothing unless somebody listens at level debug.
+#[inline]
+fn span(call: &Call) -> tracing::Span {
+    tracing::debug_span!(
+        "serve",
+        procedure = call.procedure_name(),
+        xid = call.xid,
+        peer = %call.peer
+    )
 }
 
 /// Runs one call to its end with its own reply.
@@ -253,7 +266,8 @@ async fn run_alone<S: Service>(
     let mut reader = Reader::shared(arguments, arguments, limits);
     let mut reply = Reply::into_queue(&mut queue);
     reply.call = Some(call);
-    service.call(call, &mut reader, &mut reply).await?;
+    let serving = service.call(call, &mut reader, &mut reply);
+    serving.instrument(span(call)).await?;
     Ok(queue)
 }
 

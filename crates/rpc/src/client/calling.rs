@@ -104,6 +104,8 @@ pub struct Calling<T> {
     stage: Stage,
     known: Option<Result<T, Error>>,
     decode: Decoder<T>,
+    /// None unless somebody listens at level debug.
+    span: tracing::Span,
 }
 
 /// The result is never pinned.
@@ -125,6 +127,11 @@ impl<T> Calling<T> {
             }
         };
         let (timeout, retry) = (client.options.timeout, client.options.retry);
+        let span = tracing::debug_span!(
+            "call",
+            procedure = name(program, target),
+            peer = client.peer()
+        );
         let request = Request {
             client,
             target,
@@ -140,6 +147,7 @@ impl<T> Calling<T> {
             stage: Stage::New,
             known: None,
             decode,
+            span,
         }
     }
 
@@ -150,6 +158,7 @@ impl<T> Calling<T> {
             stage: Stage::Done,
             known: Some(result),
             decode: |r| Err(r.error(farcall_wire::DecodeErrorKind::Invalid("nothing to decode"))),
+            span: tracing::Span::none(),
         }
     }
 
@@ -249,6 +258,7 @@ impl<T> Future for Calling<T> {
         if let Some(result) = this.known.take() {
             return Poll::Ready(result);
         }
+        let _entered = this.span.enter();
         let Some(request) = &mut this.request else {
             panic!("a finished call was polled again")
         };

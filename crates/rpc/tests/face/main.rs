@@ -7,4 +7,5 @@ mod limits;
 mod once;
 mod seams;
 mod testkit;
+mod spans;
 mod trace;
