@@ -310,8 +310,8 @@ impl<R> Drc<R> {
             0
         };
         self.counters.not_kept = self.counters.not_kept.saturating_add(u64::from(kept < len));
-        let Entry::InProgress(to) = self.entries.insert(ticket.0.clone(), Entry::Done(done))?
-        else {
+        let entry = self.entries.get_mut(&ticket.0)?;
+        let Entry::InProgress(to) = std::mem::replace(entry, Entry::Done(done)) else {
             return None;
         };
         let expires = now.checked_add(self.config.ttl).unwrap_or(now);
