@@ -9,16 +9,17 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use farcall::generated::rpcbind::{Rpcb, v3, v4};
-use farcall_binder::Binder;
+use farcall_binder::{Binder, Owner};
 use farcall_conformance::peer::rpcbind::rpcinfo;
 use farcall_conformance::peer::tirpc::{self, Mode, Pair};
-use farcall_conformance::peer::{available, rpcbind};
+use farcall_conformance::peer::{self, available, rpcbind};
 use farcall_conformance::probe::{self, ANSWER, Answer, Call, Heard, SILENCE, Stream};
 use farcall_conformance::{case, network_test};
 use nix::sys::signal::Signal;
 
 const RPCBIND: u32 = 100_000;
 const PROGRAM: u32 = 0x2000_0055;
+const DEMO: u32 = 0x2000_0099;
 const SOCKET: &str = "/run/rpcbind.sock";
 
 const SET: u32 = 1;
@@ -514,6 +515,35 @@ network_test! {
         let address = ask(&call(4, GETADDR, &rpcb(RPCBIND, 4, "udp", "")));
         assert_eq!(address, Answer::Success(probe::opaque(b"192.0.2.1.0.111")));
         assert_eq!(binder.registry().all().iter().filter(|m| m.slot.program == PROGRAM).count(), 0);
+    }
+
+    fn every_user_of_the_machine_registers_under_its_own_name() {
+        if !available(&["rpcgen", "gcc", "rpcinfo", "setpriv"]) {
+            return;
+        }
+        let mut other_user = Command::new("setpriv");
+        let other_user = other_user.args(["--reuid", "7", "--clear-groups", "true"]).status();
+        if !other_user.is_ok_and(|done| done.success()) {
+            return case::skipped("only root can become another user");
+        }
+        let binder = start_ours();
+        let pair = Pair::build().expect("build the pair");
+        let _server = pair.server_as(7, Mode::Blocking).expect("start the server");
+        let owned = |owner| binder.registry().all().iter().filter(|m| m.owner == owner).count();
+        assert!(owned(Owner::User(7)) >= 8, "{:?}", binder.registry().all());
+        // Another user cannot take it back, and root can.
+        let rpcinfo = peer::find("rpcinfo").expect("rpcinfo");
+        let delete = |uid: &str| {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", uid, "--clear-groups"]).arg(&rpcinfo);
+            command.args(["-d", &DEMO.to_string(), "1"]).output().expect("run rpcinfo")
+        };
+        let before = owned(Owner::User(7));
+        delete("8");
+        assert_eq!(owned(Owner::User(7)), before);
+        delete("0");
+        assert_eq!(owned(Owner::User(7)), before / 2, "version 2 stays");
+        case::ran("rpcinfo", "-d removes what its caller owns, root anything");
     }
 
     fn claims_of_gigabytes_take_nothing() {

@@ -64,6 +64,22 @@ impl Pair {
         Ok(server)
     }
 
+    /// Starts the server as another user; only root can.
+    ///
+    /// # Errors
+    /// As [`server`](Self::server).
+    pub fn server_as(&self, uid: u32, mode: Mode) -> io::Result<Process> {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", &uid.to_string(), "--clear-groups"]);
+        command.arg(self.folder.join("server"));
+        if mode == Mode::NonBlocking {
+            command.arg("non-blocking");
+        }
+        let server = Process::start("libtirpc server", &mut command)?;
+        server.line("ready on")?;
+        Ok(server)
+    }
+
     /// Runs the client and gives what it printed.
     ///
     /// # Errors

@@ -8,7 +8,10 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use farcall::generated::rpcbind::{v2, v3, v4};
 use farcall::{Endpoint, Error, IntoEndpoint, Limits, Server, Transport};
 use farcall_onc::uaddr::{Netid, Uaddr};
+use std::fs::Permissions;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +81,11 @@ impl<S: Store> Builder<S> {
             .serve(v3::service(rpcbind.clone()))
             .serve(v4::service(rpcbind));
         let server = server.start().await?;
+        server
+            .endpoints()
+            .iter()
+            .filter_map(Endpoint::path)
+            .for_each(open_to_all);
         registry.announce(server.endpoints().iter().flat_map(own_mappings).collect());
         Ok(Binder { server, registry })
     }
@@ -132,6 +140,13 @@ impl<S: Store> Binder<S> {
     /// Ends it in order, within `grace`.
     pub async fn drain(self, grace: Duration) {
         self.server.drain(grace).await;
+    }
+}
+
+/// Lets every user of this machine connect: the kernel tells who each of them is.
+fn open_to_all(socket: &Path) {
+    if let Err(error) = std::fs::set_permissions(socket, Permissions::from_mode(0o666)) {
+        tracing::warn!(socket = %socket.display(), %error, "only its owner can connect");
     }
 }
 
