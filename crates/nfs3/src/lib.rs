@@ -40,4 +40,10 @@ pub mod mounts;
 
 pub mod server;
 
+mod convert;
+
+mod nfs;
+
+mod mount;
+
 pub use server::{BuildError, Builder, Nfs3};
