@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use farcall_onc::auth::{AuthStat, AuthSys, Flavor};
+use farcall_onc::auth::{AuthStat, AuthSys};
 use farcall_onc::msg::ReplyBody;
 use farcall_wire::{DecodeError, EncodeError, Reader};
 
@@ -72,8 +71,6 @@ pub enum Credential {
     None,
     /// `AUTH_SYS`: a Unix identity, as claimed.
     Sys(Arc<AuthSys>),
-    /// Any other flavour that the server was told to let through, unparsed.
-    Other(Flavor, Bytes),
 }
 
 impl Credential {
@@ -81,9 +78,19 @@ impl Credential {
     pub fn sys(&self) -> Option<&AuthSys> {
         match self {
             Self::Sys(sys) => Some(sys),
-            _ => None,
+            Self::None => None,
         }
     }
+}
+
+/// Where a call came from: what all calls of one read have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source {
+    pub(crate) transport: Transport,
+    pub(crate) peer: Peer,
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) received: Instant,
+    pub(crate) connection: u64,
 }
 
 /// One call as the server's procedure sees it.
@@ -92,13 +99,9 @@ pub struct Call {
     pub(crate) xid: u32,
     pub(crate) procedure: u32,
     pub(crate) program: &'static Program,
-    pub(crate) transport: Transport,
-    pub(crate) peer: Peer,
-    pub(crate) local: Option<SocketAddr>,
+    pub(crate) source: Source,
     pub(crate) credential: Credential,
-    pub(crate) received: Instant,
     pub(crate) deadline: Option<Instant>,
-    pub(crate) connection: u64,
     /// Its ten steps, if it is sampled.
     pub(crate) sample: Option<Arc<Sample>>,
 }
@@ -127,17 +130,17 @@ impl Call {
 
     /// Who is at the other end of the transport.
     pub fn peer(&self) -> Peer {
-        self.peer
+        self.source.peer
     }
 
     /// The address the call was sent to, if the transport has one.
     pub fn local_address(&self) -> Option<SocketAddr> {
-        self.local
+        self.source.local
     }
 
     /// How the call came.
     pub fn transport(&self) -> Transport {
-        self.transport
+        self.source.transport
     }
 
     /// What the caller says of itself.
@@ -147,7 +150,7 @@ impl Call {
 
     /// When the call was received.
     pub fn received(&self) -> Instant {
-        self.received
+        self.source.received
     }
 
     /// When the reply will be of no use any more, if that is known. Calls made with
@@ -178,7 +181,7 @@ impl Call {
 
     /// The connection the call came on, numbered within this process; 0 for datagrams.
     pub fn connection(&self) -> u64 {
-        self.connection
+        self.source.connection
     }
 }
 

@@ -22,7 +22,7 @@ use crate::call::{Call, Refuse};
 use crate::endpoint::Transport;
 pub use crate::program::{Procedure, Program};
 use crate::steps::step::Step;
-use crate::turn::{self, Held};
+use crate::turn;
 
 /// What generated code makes of a server trait: decode, run, encode.
 pub trait Service: Send + Sync + 'static {
@@ -89,7 +89,9 @@ impl<'a> Reply<'a> {
         }
         match &mut self.sink {
             Sink::Own(queue) => queue.append(result).map(drop).map_err(Refuse::from),
-            Sink::Turn(call, _) if call.transport == Transport::Udp => datagram(call, result),
+            Sink::Turn(call, _) if call.source.transport == Transport::Udp => {
+                datagram(call, result)
+            }
             Sink::Turn(call, _) => turn::with(|turn| {
                 msg::encode_success(&mut turn.out, Framing::Stream, call.xid, result)?;
                 Ok(())
@@ -143,7 +145,7 @@ fn finish(call: &Call, written: bool, result: Result<(), Refuse>) {
         }
     };
     turn::with(|turn| {
-        turn.refuse(call.transport, call.xid, body);
+        turn.refuse(call.source.transport, call.xid, body);
         turn.answered(call);
     });
     packed(call);
@@ -153,7 +155,7 @@ fn finish(call: &Call, written: bool, result: Result<(), Refuse>) {
 #[inline]
 fn packed(call: &Call) {
     if let Some(sample) = &call.sample {
-        turn::with(|turn| sample.packed(turn.queued(call.transport)));
+        turn::with(|turn| sample.packed(turn.queued(call.source.transport)));
     }
 }
 
@@ -168,7 +170,7 @@ fn unanswered(call: &Call) {
 fn note(call: &Call, refuse: &Refuse) {
     if let Refuse::SystemErr(why) = refuse {
         let procedure = call.procedure_name();
-        tracing::warn!(procedure, peer = %call.peer, why, "call failed");
+        tracing::warn!(procedure, peer = %call.source.peer, why, "call failed");
     }
 }
 
@@ -194,7 +196,7 @@ struct Kept<S>(S);
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// The service's place in the server's list.
-    pub(crate) index: usize,
+    pub(crate) index: u32,
     /// What decoding may cost.
     pub(crate) limits: WireLimits,
     /// Procedures that run on the pool, by number; most services have none.
@@ -226,21 +228,23 @@ impl<S: Service> Erased for Kept<S> {
 
 /// Runs the calls that the current turn holds for this service, until there is none left.
 async fn work<S: Service>(kept: Arc<Kept<S>>, plan: Plan) {
-    let mut held = Held::default();
-    while let Some((call, range)) = turn::next(plan.index, &mut held) {
-        if plan.is_blocking(call.procedure) {
-            elsewhere(&kept, call, held.bytes.slice(range), plan.limits).await;
+    let Some(mut held) = turn::hold(kept.0.program()) else {
+        return;
+    };
+    while let Some(range) = turn::next(plan.index, &mut held) {
+        if plan.is_blocking(held.call.procedure) {
+            elsewhere(&kept, &held.call, held.bytes.slice(range), plan.limits).await;
             continue;
         }
         let (written, result) = {
             let part = held.bytes.get(range).unwrap_or_default();
             let mut arguments = Reader::shared(&held.bytes, part, plan.limits);
-            let mut reply = Reply::in_turn(&call);
-            let serving = kept.0.call(&call, &mut arguments, &mut reply);
-            let result = serving.instrument(span(&call)).await;
+            let mut reply = Reply::in_turn(&held.call);
+            let serving = kept.0.call(&held.call, &mut arguments, &mut reply);
+            let result = serving.instrument(span(&held.call)).await;
             (reply.written, result)
         };
-        finish(&call, written, result);
+        finish(&held.call, written, result);
     }
 }
 
@@ -251,7 +255,7 @@ fn span(call: &Call) -> tracing::Span {
         "serve",
         procedure = call.procedure_name(),
         xid = call.xid,
-        peer = %call.peer
+        peer = %call.source.peer
     )
 }
 
@@ -274,7 +278,7 @@ async fn run_alone<S: Service>(
 /// Runs one call on the pool for blocking work and answers it when it is done.
 async fn elsewhere<S: Service>(
     kept: &Arc<Kept<S>>,
-    call: Call,
+    call: &Call,
     arguments: bytes::Bytes,
     limits: WireLimits,
 ) {
@@ -286,14 +290,14 @@ async fn elsewhere<S: Service>(
     let result = running
         .await
         .unwrap_or_else(|_| Err(Refuse::SystemErr("it panicked".into())));
-    answer(&call, result);
+    answer(call, result);
 }
 
 /// Puts a result that was made elsewhere into the current turn.
 fn answer(call: &Call, result: Result<TransmitQueue, Refuse>) {
     match result {
         Err(refuse) => finish(call, false, Err(refuse)),
-        Ok(results) if call.transport == Transport::Udp => {
+        Ok(results) if call.source.transport == Transport::Udp => {
             let sent = datagram(call, &Raw(&results.to_vec()));
             finish(call, sent.is_ok(), sent);
         }
@@ -302,7 +306,7 @@ fn answer(call: &Call, result: Result<TransmitQueue, Refuse>) {
             turn.out.put_slice(&msg::success_record(call.xid, len));
             turn.out.append_queue(&mut results);
             if let Some(sample) = &call.sample {
-                sample.packed(turn.queued(call.transport));
+                sample.packed(turn.queued(call.source.transport));
             }
         }),
     }
@@ -400,7 +404,7 @@ impl Registered {
     }
 
     /// How this service, at `index` in a server's list, runs its calls.
-    pub(crate) fn plan(&self, index: usize, limits: WireLimits) -> Plan {
+    pub(crate) fn plan(&self, index: u32, limits: WireLimits) -> Plan {
         let blocking = (!self.blocking.is_empty()).then(|| Arc::from(&self.blocking[..]));
         Plan {
             index,

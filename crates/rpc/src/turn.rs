@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use farcall_wire::TransmitQueue;
@@ -17,24 +18,30 @@ use farcall_wire::TransmitQueue;
 use farcall_onc::msg::{self, ReplyBody};
 use farcall_onc::record;
 
-use crate::call::{Call, Peer};
+use crate::call::{Call, Credential, Peer, Source};
 use crate::endpoint::Transport;
+use crate::program::Program;
+use crate::steps::tap::Sample;
 
 /// Where the arguments of a call lie.
 #[derive(Debug)]
 pub(crate) enum Arguments {
-    /// In the turn's batch.
-    InBatch(Range<usize>),
-    /// In memory of their own.
-    Own(Bytes),
+    /// In the turn's batch, from and to these bytes.
+    InBatch(u32, u32),
+    /// In memory of their own; the call may come from elsewhere than the batch.
+    Own(Box<(Bytes, Source)>),
 }
 
-/// A call that has been admitted and waits for its procedure.
+/// A call that has been admitted and waits for its procedure: what it does not share with the
+/// other calls of its turn.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     /// The service, by its place in the server's list.
-    pub(crate) service: usize,
-    pub(crate) call: Call,
+    pub(crate) service: u32,
+    pub(crate) xid: u32,
+    pub(crate) procedure: u32,
+    pub(crate) credential: Credential,
+    pub(crate) sample: Option<Arc<Sample>>,
     pub(crate) arguments: Arguments,
 }
 
@@ -49,6 +56,8 @@ pub(crate) struct Turn {
     pub(crate) calls: VecDeque<Incoming>,
     /// The bytes in which `calls` lie.
     pub(crate) batch: Bytes,
+    /// Where the batch came from.
+    pub(crate) source: Option<Source>,
     /// Changes with `batch`.
     pub(crate) generation: u64,
     /// No new procedure is begun while more than this waits in `out`.
@@ -61,9 +70,8 @@ pub(crate) struct Turn {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Current {
     xid: u32,
-    transport: Transport,
-    peer: Peer,
-    local: Option<SocketAddr>,
+    /// Whom a datagram in answer is for.
+    datagram: Option<(Peer, Option<SocketAddr>)>,
 }
 
 /// Whom a reply is for.
@@ -80,9 +88,10 @@ thread_local! {
     static TURN: RefCell<Box<Turn>> = RefCell::default();
 }
 
-/// The batch a worker reads its arguments from.
-#[derive(Debug, Default)]
+/// The call a worker works on, and the batch in which its arguments lie.
+#[derive(Debug)]
 pub(crate) struct Held {
+    pub(crate) call: Call,
     pub(crate) bytes: Bytes,
     generation: u64,
 }
@@ -122,8 +131,8 @@ impl Turn {
     /// Notes that the reply to `call` has been put into `out`.
     #[inline]
     pub(crate) fn answered(&mut self, call: &Call) {
-        if call.transport == Transport::Udp {
-            self.address(call.peer, call.local);
+        if call.source.transport == Transport::Udp {
+            self.address(call.source.peer, call.source.local);
         }
     }
 
@@ -170,10 +179,11 @@ impl Turn {
         let Some(current) = self.current.take() else {
             return;
         };
-        self.refuse(current.transport, current.xid, ReplyBody::SystemErr);
-        if current.transport == Transport::Udp {
-            self.address(current.peer, current.local);
-        }
+        let Some((peer, local)) = current.datagram else {
+            return self.refuse(Transport::Tcp, current.xid, ReplyBody::SystemErr);
+        };
+        self.refuse(Transport::Udp, current.xid, ReplyBody::SystemErr);
+        self.address(peer, local);
     }
 }
 
@@ -183,40 +193,65 @@ pub(crate) fn with<T>(f: impl FnOnce(&mut Turn) -> T) -> T {
     TURN.with_borrow_mut(|turn| f(turn))
 }
 
-/// The next call, if it is for `service` and replies are not piling up.
+/// What a worker of `program` works with; nothing if no call waits.
 #[inline]
-pub(crate) fn next(service: usize, held: &mut Held) -> Option<(Call, Range<usize>)> {
+pub(crate) fn hold(program: &'static Program) -> Option<Held> {
+    TURN.with_borrow(|turn| {
+        let source = match (&turn.calls.front()?.arguments, turn.source) {
+            (Arguments::Own(own), _) => own.1,
+            (Arguments::InBatch(..), source) => source?,
+        };
+        let call = Call {
+            xid: 0,
+            procedure: 0,
+            program,
+            source,
+            credential: Credential::None,
+            deadline: None,
+            sample: None,
+        };
+        Some(Held {
+            call,
+            bytes: Bytes::new(),
+            generation: 0,
+        })
+    })
+}
+
+/// Makes the next call the one `held` works on, if it is for `service` and replies are not
+/// piling up. Returns where its arguments lie.
+#[inline]
+pub(crate) fn next(service: u32, held: &mut Held) -> Option<Range<usize>> {
     TURN.with_borrow_mut(|turn| {
         if turn.calls.front()?.service != service || turn.out.len() > turn.write_queue {
             return None;
         }
         let incoming = turn.calls.pop_front()?;
         let range = match incoming.arguments {
-            Arguments::InBatch(range) => {
+            Arguments::InBatch(from, to) => {
                 if held.generation != turn.generation {
-                    *held = Held {
-                        bytes: turn.batch.clone(),
-                        generation: turn.generation,
-                    };
+                    held.bytes = turn.batch.clone();
+                    held.generation = turn.generation;
+                    held.call.source = turn.source?;
                 }
-                range
+                from as usize..to as usize
             }
-            Arguments::Own(bytes) => {
-                let range = 0..bytes.len();
-                *held = Held {
-                    bytes,
-                    generation: 0,
-                };
-                range
+            Arguments::Own(own) => {
+                (held.bytes, held.call.source) = *own;
+                held.generation = 0;
+                0..held.bytes.len()
             }
         };
-        let call = incoming.call;
+        let call = &mut held.call;
+        (call.xid, call.procedure) = (incoming.xid, incoming.procedure);
+        (call.credential, call.sample) = (incoming.credential, incoming.sample);
+        let source = &call.source;
+        let datagrams = source.transport == Transport::Udp;
+        let datagram = datagrams.then_some((source.peer, source.local));
         turn.current = Some(Current {
             xid: call.xid,
-            transport: call.transport,
-            peer: call.peer,
-            local: call.local,
+            datagram,
         });
-        Some((call, range))
+        Some(range)
     })
 }

@@ -220,18 +220,9 @@ pub(crate) async fn connection<IO>(io: IO, hub: Arc<Hub>, mut origin: Origin)
 where
     IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
-    origin.connection = hub.number_connection();
-    let peer = origin.peer;
-    let mut stages = hub.stages();
-    let mut connection = std::pin::pin!(StreamConnection::new(io, Arc::clone(&hub), origin));
-    // Waking the connection is all that a new stage has to do: it looks for itself.
-    let end = loop {
-        tokio::select! {
-            biased;
-            end = &mut connection => break end,
-            Ok(()) = stages.changed() => {}
-        }
-    };
+    origin.source.connection = hub.number_connection();
+    let peer = origin.source.peer;
+    let end = StreamConnection::new(io, hub, origin).await;
     log_end(peer, end);
 }
 

@@ -86,7 +86,8 @@ impl DatagramServer {
             Stage::Aborting => return Poll::Ready(()),
         };
         for _ in 0..TURNS {
-            self.workers.run(cx, &self.hub, self.origin.transport, turn);
+            self.workers
+                .run(cx, &self.hub, self.origin.source.transport, turn);
             self.send(cx, turn);
             if self.waiting {
                 return Poll::Pending;
@@ -125,9 +126,9 @@ impl DatagramServer {
         scratch::with_datagram(MAX_DATAGRAM, |input| {
             let more = self.unbound || self.tap.is_some();
             let received = ready!(packet_info::poll_receive(&self.socket, cx, input, more))?;
-            self.origin.peer = Peer::Inet(received.from);
+            self.origin.source.peer = Peer::Inet(received.from);
             if let Some(to) = received.to {
-                self.origin.local = Some(to);
+                self.origin.source.local = Some(to);
             }
             if let Some(tap) = &self.tap {
                 tap.arrived(received.arrived);
@@ -137,7 +138,7 @@ impl DatagramServer {
     }
 
     fn admit(&mut self, datagram: Bytes, turn: &mut Turn) {
-        self.origin.received = Instant::now();
+        self.origin.source.received = Instant::now();
         self.generation = self.generation.wrapping_add(1);
         let record = Record::Assembled(datagram);
         // A datagram has no stream to close: whatever is wrong with it, it is passed over.

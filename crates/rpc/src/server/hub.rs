@@ -1,8 +1,10 @@
 //! What all connections of a server share: the services, the limits, the stage of life, and the
 //! admission of messages.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
 use bytes::Bytes;
 use farcall_onc::msg::{self, CallHeader, Framing};
@@ -42,6 +44,8 @@ pub(crate) struct Hub {
     /// Wakes whoever waits for the next stage.
     stages: watch::Sender<Stage>,
     connections: AtomicU64,
+    /// Whom to wake when the stage changes, by connection.
+    wakers: Mutex<HashMap<u64, Waker>>,
 }
 
 /// What becomes of the stream after a message.
@@ -63,8 +67,8 @@ impl Hub {
         let wire = limits.wire();
         let services = services
             .into_iter()
-            .enumerate()
-            .map(|(index, service)| {
+            .zip(0..)
+            .map(|(service, index)| {
                 let plan = service.plan(index, wire);
                 (service, plan)
             })
@@ -78,6 +82,7 @@ impl Hub {
             stage: AtomicU8::new(0),
             stages: watch::Sender::new(Stage::Serving),
             connections: AtomicU64::new(1),
+            wakers: Mutex::default(),
         }
     }
 
@@ -99,6 +104,21 @@ impl Hub {
             *now = stage.max(*now);
             later
         });
+        self.wakers().values().for_each(Waker::wake_by_ref);
+    }
+
+    /// A connection wants to be woken when the stage changes. It looks at the stage afterwards.
+    pub(crate) fn watch(&self, connection: u64, waker: &Waker) {
+        self.wakers().insert(connection, waker.clone());
+    }
+
+    /// A connection is gone.
+    pub(crate) fn unwatch(&self, connection: u64) {
+        self.wakers().remove(&connection);
+    }
+
+    fn wakers(&self) -> MutexGuard<'_, HashMap<u64, Waker>> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notices changes of the stage.
@@ -113,7 +133,7 @@ impl Hub {
 
     /// A mailbox for a connection, if calls over this transport can be run elsewhere.
     pub(crate) fn inbox(&self, origin: &mut Origin) -> Option<Inbox> {
-        let framing = origin.transport.framing();
+        let framing = origin.source.transport.framing();
         let covered = self
             .cache
             .as_ref()
@@ -125,8 +145,8 @@ impl Hub {
 
     /// Sets `slot` to work for a service.
     #[inline]
-    pub(crate) fn begin(&self, service: usize, slot: &mut Slot) {
-        if let Some((service, plan)) = self.services.get(service) {
+    pub(crate) fn begin(&self, service: u32, slot: &mut Slot) {
+        if let Some((service, plan)) = self.services.get(service as usize) {
             service.work(plan, slot);
         }
     }
@@ -143,16 +163,18 @@ impl Hub {
             Record::InBatch(range) => batch.get(range.clone()).unwrap_or_default(),
             Record::Assembled(bytes) => bytes,
         };
-        let framing = origin.transport.framing();
+        let framing = origin.source.transport.framing();
         match self.registry.admit(message, framing, |_| None) {
             Admission::Call(admitted) => self.take(origin, record, batch, &admitted, turn),
             Admission::Null { xid, service } => self.null(origin, xid, service, turn),
             Admission::Answer { xid, body } => {
-                tracing::debug!(peer = %origin.peer, xid, %body, "call refused");
-                turn.refuse(origin.transport, xid, body);
+                tracing::debug!(peer = %origin.source.peer, xid, %body, "call refused");
+                turn.refuse(origin.source.transport, xid, body);
                 self.answered(origin, turn);
             }
-            Admission::Silent(fault) => tracing::trace!(peer = %origin.peer, ?fault, "ignored"),
+            Admission::Silent(fault) => {
+                tracing::trace!(peer = %origin.source.peer, ?fault, "ignored")
+            }
             Admission::Close(fault) => return Verdict::Close(format!("{fault:?}")),
         }
         Verdict::Taken
@@ -167,10 +189,10 @@ impl Hub {
             sample.mark(Step::ProcedureReturns);
         }
         // Nothing can be wrong with a result that has no bytes.
-        let _ = msg::encode_success(&mut turn.out, origin.transport.framing(), xid, &());
+        let _ = msg::encode_success(&mut turn.out, origin.source.transport.framing(), xid, &());
         self.answered(origin, turn);
         if let Some(sample) = sample {
-            sample.packed(turn.queued(origin.transport));
+            sample.packed(turn.queued(origin.source.transport));
         }
     }
 
@@ -186,51 +208,48 @@ impl Hub {
         let Some((service, plan)) = self.services.get(admitted.service) else {
             return;
         };
-        let arguments = match record {
-            Record::InBatch(range) => Arguments::InBatch(range.start + admitted.args..range.end),
-            Record::Assembled(bytes) => Arguments::Own(bytes.slice(admitted.args..)),
-        };
         let CallHeader {
             xid,
             procedure,
             credential,
             ..
         } = admitted.header;
-        let call = Call {
-            xid,
-            procedure,
-            program: service.program(),
-            transport: origin.transport,
-            peer: origin.peer,
-            local: origin.local,
-            credential: match &admitted.caller {
-                Caller::Sys(sys) => Credential::Sys(origin.remember(credential.body, sys)),
-                Caller::Short(sys) => Credential::Sys(Arc::clone(sys)),
-                _ => Credential::None,
-            },
-            received: origin.received,
-            deadline: None,
-            connection: origin.connection,
-            sample: origin.sample(service.program(), procedure, xid),
+        let credential = match &admitted.caller {
+            Caller::None => Credential::None,
+            Caller::Sys(sys) => Credential::Sys(origin.remember(credential.body, sys)),
+            Caller::Short(sys) => Credential::Sys(Arc::clone(sys)),
+            _ => return,
         };
-        let index = admitted.service;
-        match self.remembering(origin, service, procedure) {
-            None => turn.calls.push_back(Incoming {
-                service: index,
+        let sample = origin.sample(service.program(), procedure, xid);
+        if let Some(cache) = self.remembering(origin, service, procedure) {
+            let call = Call {
+                xid,
+                procedure,
+                program: service.program(),
+                source: origin.source,
+                credential,
+                deadline: None,
+                sample,
+            };
+            let arguments = record.bytes(batch).slice(admitted.args..);
+            let run = Run {
+                service: service.clone(),
+                plan: plan.clone(),
                 call,
                 arguments,
-            }),
-            Some(cache) => {
-                let arguments = record.bytes(batch).slice(admitted.args..);
-                let run = Run {
-                    service: service.clone(),
-                    plan: plan.clone(),
-                    call,
-                    arguments,
-                };
-                cache.once(origin, admitted, run, turn);
-            }
+            };
+            return cache.once(origin, admitted, run, turn);
         }
+        let arguments = place(record, admitted.args, origin);
+        let service = plan.index;
+        turn.calls.push_back(Incoming {
+            service,
+            xid,
+            procedure,
+            credential,
+            sample,
+            arguments,
+        });
     }
 
     /// The duplicate request cache, if calls of this procedure over this transport are for it.
@@ -241,13 +260,29 @@ impl Hub {
         procedure: u32,
     ) -> Option<&Arc<Cache>> {
         let cache = self.cache.as_ref()?;
-        let covered = cache.covers(origin.transport.framing());
+        let covered = cache.covers(origin.source.transport.framing());
         (covered && !service.is_idempotent(procedure)).then_some(cache)
     }
 
     fn answered(&self, origin: &Origin, turn: &mut Turn) {
-        if origin.transport.framing() == Framing::Datagram {
-            turn.address(origin.peer, origin.local);
+        if origin.source.transport.framing() == Framing::Datagram {
+            turn.address(origin.source.peer, origin.source.local);
         }
     }
+}
+
+/// Where the arguments lie that begin at `at` in a record.
+#[inline]
+fn place(record: &Record, at: usize, origin: &Origin) -> Arguments {
+    if let Record::InBatch(range) = record
+        && let (Ok(from), Ok(to)) = (u32::try_from(range.start + at), u32::try_from(range.end))
+    {
+        return Arguments::InBatch(from, to);
+    }
+    let bytes = match record {
+        Record::Assembled(bytes) => bytes.slice(at..),
+        // A batch is never that long: it is one read.
+        Record::InBatch(_) => Bytes::new(),
+    };
+    Arguments::Own(Box::new((bytes, origin.source)))
 }

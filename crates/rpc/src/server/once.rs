@@ -104,21 +104,23 @@ impl Cache {
         let Some(mailbox) = origin.mailbox.clone() else {
             return;
         };
-        let (peer, local) = (origin.peer, origin.local);
+        let (peer, local) = (origin.source.peer, origin.source.local);
         let target = Target {
             mailbox,
             peer,
             local,
         };
-        let framing = origin.transport.framing();
+        let framing = origin.source.transport.framing();
         let xid = admitted.header.xid;
         match self.begin(origin, admitted, &run.arguments, target.clone()) {
             Begin::New(ticket) => self.spawn(ticket, run, target),
             Begin::InProgress | Begin::Silent => {}
-            Begin::Replay(message) => turn.put_message(origin.transport, peer, local, &message),
+            Begin::Replay(message) => {
+                turn.put_message(origin.source.transport, peer, local, &message)
+            }
             Begin::Full if framing == Framing::Datagram => {}
             Begin::NotKept | Begin::Full => {
-                turn.refuse(origin.transport, xid, ReplyBody::SystemErr);
+                turn.refuse(origin.source.transport, xid, ReplyBody::SystemErr);
                 if framing == Framing::Datagram {
                     turn.address(peer, local);
                 }
@@ -133,12 +135,12 @@ impl Cache {
         arguments: &[u8],
         target: Target,
     ) -> Begin {
-        let source = match origin.peer {
+        let source = match origin.source.peer {
             Peer::Inet(address) => Source::Inet(address),
             Peer::Unix { uid, .. } => Source::Local(uid.into()),
-            Peer::InProcess => Source::Local(u64::MAX ^ origin.connection),
+            Peer::InProcess => Source::Local(u64::MAX ^ origin.source.connection),
         };
-        let framing = origin.transport.framing();
+        let framing = origin.source.transport.framing();
         let principal = Principal::from(&admitted.caller);
         let mut drc = self.drc.lock().unwrap_or_else(PoisonError::into_inner);
         let key = drc.key(
@@ -149,7 +151,7 @@ impl Cache {
             &admitted.header,
             arguments,
         );
-        drc.begin(origin.received, key, target)
+        drc.begin(origin.source.received, key, target)
     }
 
     fn spawn(self: &Arc<Self>, ticket: Ticket, run: Run, target: Target) {
@@ -161,7 +163,7 @@ impl Cache {
             sample: run.call.sample.clone(),
         };
         tokio::spawn(async move {
-            let framing = run.call.transport.framing();
+            let framing = run.call.source.transport.framing();
             let (xid, result) = run.run().await;
             begun.finish(message(xid, framing, result));
         });

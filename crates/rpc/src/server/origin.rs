@@ -7,7 +7,7 @@ use std::time::Instant;
 use farcall_onc::auth::{AuthSys, SysRef};
 
 use super::mailbox::Mailbox;
-use crate::call::Peer;
+use crate::call::{Peer, Source};
 use crate::endpoint::Transport;
 use crate::program::Program;
 use crate::steps::recorder::{Recorder, Subject};
@@ -16,11 +16,7 @@ use crate::steps::tap::{Sample, Tap};
 /// Where messages come from, for all messages of one read.
 #[derive(Debug)]
 pub(crate) struct Origin {
-    pub(crate) transport: Transport,
-    pub(crate) peer: Peer,
-    pub(crate) local: Option<SocketAddr>,
-    pub(crate) connection: u64,
-    pub(crate) received: Instant,
+    pub(crate) source: Source,
     /// The last AUTH_SYS credential and what it said: callers send the same again and again.
     known: Option<(Vec<u8>, Arc<AuthSys>)>,
     /// Where replies made elsewhere come back, if there can be any.
@@ -32,11 +28,13 @@ pub(crate) struct Origin {
 impl Origin {
     pub(crate) fn new(transport: Transport, peer: Peer, local: Option<SocketAddr>) -> Self {
         Self {
-            transport,
-            peer,
-            local,
-            connection: 0,
-            received: Instant::now(),
+            source: Source {
+                transport,
+                peer,
+                local,
+                received: Instant::now(),
+                connection: 0,
+            },
             known: None,
             mailbox: None,
             tap: None,
@@ -59,12 +57,12 @@ impl Origin {
         xid: u32,
     ) -> Option<Arc<Sample>> {
         self.tap.as_ref()?.sample(|| Subject {
-            transport: self.transport,
+            transport: self.source.transport,
             program: program.number,
             version: program.version,
             procedure,
             xid,
-            peer: self.peer.to_string(),
+            peer: self.source.peer.to_string(),
         })
     }
 

@@ -12,7 +12,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes};
@@ -63,6 +63,8 @@ pub(crate) struct StreamConnection<IO> {
     /// No more calls will be read.
     closing: bool,
     clock: Clock,
+    /// Who was told to be woken, by the timer and by the server's next stage.
+    waker: Option<Waker>,
 }
 
 /// When what last happened, and the one timer.
@@ -71,6 +73,8 @@ struct Clock {
     active: Instant,
     /// Since when replies have not moved.
     stalled: Option<Instant>,
+    /// Something was read in this poll, at `active`.
+    fresh: bool,
     /// When the timer will fire.
     armed: Instant,
     timer: Pin<Box<Sleep>>,
@@ -95,11 +99,28 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
             clock: Clock {
                 active: now,
                 stalled: None,
+                fresh: false,
                 armed,
                 timer: Box::pin(tokio::time::sleep_until(armed.into())),
             },
             hub,
+            waker: None,
         }
+    }
+
+    /// Sees to it that the timer and the server's next stage wake this task. `true`: they were
+    /// told before.
+    fn enlist(&mut self, cx: &mut Context<'_>) -> bool {
+        if self
+            .waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            return true;
+        }
+        self.hub.watch(self.origin.source.connection, cx.waker());
+        self.waker = Some(cx.waker().clone());
+        false
     }
 
     /// Reads, runs and writes until there is nothing to do but wait.
@@ -110,7 +131,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
             Stage::Aborting => return Poll::Ready(End::Aborted),
         }
         for _ in 0..TURNS {
-            self.workers.run(cx, &self.hub, self.origin.transport, turn);
+            self.workers
+                .run(cx, &self.hub, self.origin.source.transport, turn);
             if let Err(error) = self.flush(cx, turn) {
                 return Poll::Ready(End::Io(error));
             }
@@ -146,7 +168,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
 
     /// Tries once to send what was answered before the stream went wrong.
     fn last_words(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>, end: End) -> Poll<End> {
-        self.workers.run(cx, &self.hub, self.origin.transport, turn);
+        self.workers
+            .run(cx, &self.hub, self.origin.source.transport, turn);
         let _ = self.flush(cx, turn);
         Poll::Ready(end)
     }
@@ -224,8 +247,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
     /// Splits a batch into records and admits each.
     fn admit(&mut self, batch: Bytes, turn: &mut Box<Turn>) -> Result<(), End> {
         let now = Instant::now();
-        self.clock.active = now;
-        self.origin.received = now;
+        (self.clock.active, self.clock.fresh) = (now, true);
+        self.origin.source.received = now;
+        turn.source = Some(self.origin.source);
         self.generation = self.generation.wrapping_add(1);
         turn.generation = self.generation;
         let mut at = 0;
@@ -248,22 +272,28 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
         }
     }
 
-    /// Watches the clock: half records, slow readers, idle peers.
-    fn watch(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    /// Watches the clock: half records, slow readers, idle peers. A timer that is armed early
+    /// enough, and known not to have fired, is left alone: that is the case after nearly every
+    /// read.
+    fn watch(&mut self, cx: &mut Context<'_>, enlisted: bool) -> Poll<End> {
         loop {
             let (wanted, why) = self.deadline();
-            if wanted < self.clock.armed {
-                self.clock.armed = wanted;
-                self.clock.timer.as_mut().reset(wanted.into());
+            let clock = &mut self.clock;
+            if wanted < clock.armed {
+                clock.armed = wanted;
+                clock.timer.as_mut().reset(wanted.into());
+            } else if enlisted && clock.fresh && clock.active < clock.armed {
+                return Poll::Pending;
             }
-            if self.clock.timer.as_mut().poll(cx).is_pending() {
+            if clock.timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
             if wanted <= Instant::now() {
                 return Poll::Ready(End::Timeout(why));
             }
-            self.clock.armed = wanted;
-            self.clock.timer.as_mut().reset(wanted.into());
+            clock.armed = wanted;
+            clock.timer.as_mut().reset(wanted.into());
+            clock.fresh = false;
         }
     }
 
@@ -301,6 +331,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for StreamConnection<IO> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
         let this = &mut *self;
+        let enlisted = this.enlist(cx);
+        this.clock.fresh = false;
         let mut turn = this.turn.take().unwrap_or_else(scratch::take_turn);
         turn.write_queue = this.hub.limits.write_queue;
         let polled = this.drive(cx, &mut turn);
@@ -311,7 +343,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for StreamConnection<IO> {
         }
         match polled {
             Poll::Ready(end) => Poll::Ready(end),
-            Poll::Pending => this.watch(cx),
+            Poll::Pending => this.watch(cx, enlisted),
         }
+    }
+}
+
+impl<IO> Drop for StreamConnection<IO> {
+    fn drop(&mut self) {
+        self.hub.unwatch(self.origin.source.connection);
     }
 }

@@ -99,7 +99,7 @@ impl Workers {
     }
 
     /// The service of the next call, if it may be begun.
-    fn next_service(&self, hub: &Hub) -> Option<usize> {
+    fn next_service(&self, hub: &Hub) -> Option<u32> {
         if self.is_full(hub) {
             return None;
         }
@@ -109,7 +109,7 @@ impl Workers {
         })
     }
 
-    fn begin(&mut self, cx: &mut Context<'_>, hub: &Hub, service: usize) {
+    fn begin(&mut self, cx: &mut Context<'_>, hub: &Hub, service: u32) {
         let mut slot = self.spare.take().unwrap_or_else(|| Slot::new(async {}));
         hub.begin(service, &mut slot);
         match poll_caught(&mut slot, cx) {
