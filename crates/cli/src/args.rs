@@ -34,7 +34,12 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Gen(cmd::r#gen::Args),
+    Lint(cmd::lint::Args),
+    Describe(cmd::describe::Args),
+    Ls(cmd::ls::Args),
     Ping(cmd::ping::Args),
+    Binder(cmd::binder::Args),
 }
 
 impl Args {
@@ -51,7 +56,12 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, out: &Output) -> anyhow::Result<Done> {
         match self.command {
+            Command::Gen(args) => cmd::r#gen::run(&args, out),
+            Command::Lint(args) => cmd::lint::run(&args, out),
+            Command::Describe(args) => cmd::describe::run(args, out).await,
+            Command::Ls(args) => cmd::ls::run(args, out).await,
             Command::Ping(args) => cmd::ping::run(args, out).await,
+            Command::Binder(args) => cmd::binder::run(args, out).await,
         }
     }
 }

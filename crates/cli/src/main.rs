@@ -8,9 +8,15 @@
 #![allow(dead_code)] // Until the commands that use all of it are here.
 
 mod output;
+mod table;
+mod near;
 mod programs;
 mod latency;
 mod peer;
+mod binding;
+mod interface;
+mod notation;
+mod daemon;
 mod cmd;
 mod args;
 

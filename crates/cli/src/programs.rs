@@ -41,6 +41,11 @@ pub(crate) fn name(number: u32) -> Option<&'static str> {
     KNOWN.get(at)?.1.first().copied()
 }
 
+/// All that have a name.
+pub(crate) fn all() -> impl Iterator<Item = u32> {
+    KNOWN.iter().map(|known| known.0)
+}
+
 /// `100003 (nfs)`, or the number alone.
 pub(crate) fn shown(number: u32) -> String {
     match name(number) {

@@ -100,7 +100,8 @@ impl Config {
         self
     }
 
-    /// Types that get a twin `FooRef<'a>` whose strings and opaque data borrow from the message.
+    /// Types that get a twin `FooRef<'a>` whose strings and opaque data borrow from the message
+    /// (`&[u8]`, or `&str` where [`string`](Self::string) says `String`).
     /// Types, or `*`; what a named type contains gets a twin as well, where it needs one.
     #[must_use]
     pub fn borrowed<I: IntoIterator<Item: Into<String>>>(mut self, types: I) -> Self {

@@ -14,6 +14,7 @@
 //! - [`model`]: the resolved interface, which knows no language;
 //! - [`preprocess`]: `#` lines;
 //! - [`rpcl`]: the language of `.x` files;
+//! - [`dynamic`]: values without generated code, JSON to XDR and back;
 //! - [`config`]: what the caller wants of generated code;
 //! - `emit`: from the model to Rust, see [`generate`];
 //! - [`compile`]: from files to files, for build scripts.
@@ -35,6 +36,9 @@ pub use model::{ItemId, ItemKind, Model, Type};
 pub use preprocess::{Files, Options};
 #[cfg(feature = "model")]
 pub use rpcl::{parse_file, parse_str};
+
+#[cfg(feature = "model")]
+pub mod dynamic;
 
 #[cfg(feature = "emit")]
 pub mod config;

@@ -21,6 +21,16 @@ pub fn text_var(r: &mut Reader<'_>, max: u32) -> Result<String, DecodeError> {
     String::from_utf8(bytes).map_err(|_| r.error(DecodeErrorKind::NotUtf8))
 }
 
+/// Reads a string of at most `max` bytes as text that stays where it lies.
+///
+/// # Errors
+/// As [`Reader::opaque_var`], and [`NotUtf8`](DecodeErrorKind::NotUtf8).
+#[inline]
+pub fn text_slice<'a>(r: &mut Reader<'a>, max: u32) -> Result<&'a str, DecodeError> {
+    let bytes = r.opaque_var(max)?;
+    std::str::from_utf8(bytes).map_err(|_| r.error(DecodeErrorKind::NotUtf8))
+}
+
 /// Reads a variable-length array of at most `max` elements that take at least `min_len` bytes
 /// each.
 ///
@@ -279,6 +289,9 @@ mod tests {
     fn text_is_utf8() {
         let mut r = Reader::new(b"\0\0\0\x01\xff\0\0\0");
         let error = text_var(&mut r, 4).unwrap_err();
+        assert_eq!(*error.kind(), DecodeErrorKind::NotUtf8);
+        let mut r = Reader::new(b"\0\0\0\x01\xff\0\0\0");
+        let error = text_slice(&mut r, 4).unwrap_err();
         assert_eq!(*error.kind(), DecodeErrorKind::NotUtf8);
     }
 

@@ -1,3 +1,8 @@
 //! The commands. Each has its options (`Args`) and its work (`run`) in one file or folder.
 
+pub(crate) mod r#gen;
+pub(crate) mod lint;
+pub(crate) mod ls;
+pub(crate) mod describe;
 pub(crate) mod ping;
+pub(crate) mod binder;

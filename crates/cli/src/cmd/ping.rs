@@ -137,9 +137,37 @@ async fn calls(
             result = peer::null(client, target.program, target.version) => result,
         };
         tally.sent += 1;
+        if let Err(error) = &result
+            && is_final(error, target)
+        {
+            return Err(explained(error, client, target).into());
+        }
         one(target, called.elapsed(), result, &mut tally, out)?;
     }
     Ok(tally)
+}
+
+/// Whether the server's answer is no, and stays so.
+fn is_final(error: &Error, target: &Target) -> bool {
+    match error.cause() {
+        Cause::ProgramUnavailable => !target.any,
+        Cause::ProgramMismatch { .. }
+        | Cause::ProcedureUnavailable
+        | Cause::RpcMismatch { .. }
+        | Cause::Authentication(_) => true,
+        _ => false,
+    }
+}
+
+fn explained(error: &Error, client: &Client, target: &Target) -> Error {
+    match error.cause() {
+        Cause::ProgramUnavailable => error.clone().hint(format!(
+            "{} does not have program {}; `farcall describe {0}` shows what it has",
+            client.peer(),
+            programs::shown(target.program)
+        )),
+        _ => error.clone(),
+    }
 }
 
 /// Tells of one call.

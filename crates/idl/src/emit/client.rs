@@ -21,7 +21,7 @@ impl Plan<'_> {
 
     fn asynchronous(&self, methods: &[Method<'_>], spot: Spot) -> TokenStream {
         let calling = methods.iter().map(|method| {
-            let (docs, signature) = (method.docs().or_allow(), self.signature(method, spot));
+            let (docs, signature) = (method.docs().allowing(&[]), self.signature(method, spot));
             let (result, request) = (self.result(method, spot), self.request(method, spot));
             quote! {
                 #docs

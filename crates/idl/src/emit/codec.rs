@@ -148,6 +148,7 @@ impl<'m> Plan<'m> {
                     Holder::Vec => quote!(r.opaque_vec(#bound)),
                     Holder::Bytes => quote!(r.bytes_var(#bound)),
                     Holder::Slice => quote!(r.opaque_var(#bound)),
+                    Holder::Text => quote!(::farcall_wire::compose::text_slice(r, #bound)),
                     Holder::Str => quote!(::farcall_wire::xdr::string_var(r, #bound)),
                     Holder::String => quote!(::farcall_wire::compose::text_var(r, #bound)),
                 }
@@ -295,7 +296,7 @@ impl<'m> Plan<'m> {
             Type::OpaqueFixed(_) => quote!(w.opaque_fixed(#value)),
             Type::OpaqueVar(_) | Type::String(_) => match self.holder(ty, place, form) {
                 Holder::Bytes => quote!(w.bytes_var(#value)),
-                Holder::String => quote!(w.opaque_var(#it.as_bytes())),
+                Holder::String | Holder::Text => quote!(w.opaque_var(#it.as_bytes())),
                 Holder::Slice => quote!(w.opaque_var(#it)),
                 Holder::Vec | Holder::Str => quote!(w.opaque_var(#value)),
             },

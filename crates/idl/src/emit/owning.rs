@@ -26,27 +26,28 @@ impl Plan<'_> {
             Type::OpaqueVar(_) | Type::String(_) => match self.holder(ty, place, Form::Owned) {
                 Holder::Bytes => quote!(::farcall_wire::Bytes::copy_from_slice(#it)),
                 Holder::Str => quote!(::farcall_wire::Str::from(#it.to_vec())),
-                Holder::String => quote!(String::from_utf8_lossy(#it).into_owned()),
-                Holder::Vec | Holder::Slice => quote!(#it.to_vec()),
+                Holder::String => quote!(#it.to_string()),
+                _ => quote!(#it.to_vec()),
             },
             Type::Array(inner, _) => {
                 let one = self.owned_item(inner, place);
-                quote!(#it.each_ref().map(|item| #one))
+                quote!(#it.each_ref().map(#one))
             }
             Type::Vec(inner, _) => {
                 let one = self.owned_item(inner, place);
-                quote!(#it.iter().map(|item| #one).collect())
+                quote!(#it.iter().map(#one).collect())
             }
             Type::List(id) | Type::Chain(id) => {
                 let path = self.path(*id, Site::TWINS);
                 quote!(#it.iter().map(#path::to_owned).collect())
             }
             Type::Optional(inner) => {
-                let one = self.owned_item(inner, place);
-                match self.is_boxed(inner) {
-                    true => quote!(#it.as_ref().map(|item| Box::new(#one))),
-                    false => quote!(#it.as_ref().map(|item| #one)),
+                if self.is_boxed(inner) {
+                    let one = self.owned(inner, place, &Value::Reference(quote!(item)));
+                    return quote!(#it.as_ref().map(|item| Box::new(#one)));
                 }
+                let one = self.owned_item(inner, place);
+                quote!(#it.as_ref().map(#one))
             }
             Type::Named(id) => {
                 let path = self.path(*id, Site::TWINS);
@@ -56,8 +57,14 @@ impl Plan<'_> {
         }
     }
 
+    /// What makes an element own: a function or a closure.
     fn owned_item(&self, inner: &Type, place: &str) -> TokenStream {
-        self.owned(inner, place, &Value::Reference(quote!(item)))
+        if let Type::Named(id) = self.behind(inner, place).0 {
+            let path = self.path(*id, Site::TWINS);
+            return quote!(#path::to_owned);
+        }
+        let one = self.owned(inner, place, &Value::Reference(quote!(item)));
+        quote!(|item| #one)
     }
 
     /// The method `to_owned` of an item's twin.
@@ -66,6 +73,7 @@ impl Plan<'_> {
         quote! {
             impl #twin<'_> {
                 /// The same value, which borrows nothing.
+                #[allow(dead_code)]
                 pub fn to_owned(&self) -> #owned { #body }
             }
         }

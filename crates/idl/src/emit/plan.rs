@@ -29,6 +29,8 @@ pub(crate) enum Holder {
     String,
     /// `&'a [u8]`.
     Slice,
+    /// `&'a str`, for strings that are `String` when they own.
+    Text,
 }
 
 /// When a variant of a generated union is chosen.
@@ -146,18 +148,15 @@ impl<'m> Plan<'m> {
     /// What holds the opaque data or string at `place`.
     pub(crate) fn holder(&self, ty: &Type, place: &str, form: Form) -> Holder {
         let text = matches!(ty, Type::String(_));
-        if form == Form::Borrowed {
-            Holder::Slice
-        } else if text && self.config.string.names(place) {
-            Holder::String
-        } else if self.config.bytes.contains(place) {
-            Holder::Bytes
-        } else if text && self.config.string.contains(place) {
-            Holder::String
-        } else if text {
-            Holder::Str
-        } else {
-            Holder::Vec
+        let (string, bytes) = (&self.config.string, &self.config.bytes);
+        let utf8 = text && (string.names(place) || string.contains(place) && !bytes.names(place));
+        match (form, text) {
+            (Form::Borrowed, _) if utf8 => Holder::Text,
+            (Form::Borrowed, _) => Holder::Slice,
+            _ if utf8 => Holder::String,
+            _ if bytes.contains(place) => Holder::Bytes,
+            (Form::Owned, true) => Holder::Str,
+            (Form::Owned, false) => Holder::Vec,
         }
     }
 

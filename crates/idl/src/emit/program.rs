@@ -163,7 +163,7 @@ impl<'m> Plan<'m> {
         let client = (!self.config.no_client).then(|| self.client(&methods, spot));
         quote! {
             #docs
-            #[allow(clippy::redundant_closure)]
+            #[allow(clippy::redundant_closure, dead_code)]
             pub mod #module {
                 #[allow(unused_imports)]
                 use ::farcall_wire::{At as _, Decode as _, Encode as _};

@@ -61,7 +61,7 @@ impl Plan<'_> {
             quote!(#name: #ty)
         });
         let result = self.rust_type(&method.procedure.result, "", spot.site);
-        let (docs, allow) = (method.docs().or_allow(), method.allow());
+        let (docs, allow) = (method.docs().allowing(&[]), method.allow());
         quote! {
             #docs
             #allow

@@ -94,11 +94,19 @@ impl Docs {
         }
     }
 
-    /// As it is; without a word, what lets that pass where documentation is asked for.
-    pub(crate) fn or_allow(self) -> TokenStream {
-        match self.lines.is_empty() && self.notes.is_empty() {
-            true => quote!(#[allow(missing_docs)]),
-            false => self.into_token_stream(),
+    /// As it is, and an attribute that silences these lints; without a word also the one that
+    /// asks for documentation.
+    pub(crate) fn allowing(self, lints: &[&str]) -> TokenStream {
+        let silent = self.lines.is_empty() && self.notes.is_empty();
+        let missing = silent && !lints.contains(&"missing_docs");
+        let lints = lints
+            .iter()
+            .copied()
+            .chain(missing.then_some("missing_docs"));
+        let lints: Vec<TokenStream> = lints.map(tokens).collect();
+        match lints.is_empty() {
+            true => self.into_token_stream(),
+            false => quote!(#self #[allow(#(#lints),*)]),
         }
     }
 }

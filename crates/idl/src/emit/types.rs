@@ -157,7 +157,9 @@ impl<'m> Plan<'m> {
     }
 
     fn constant(&self, id: ItemId, item: &Item, value: i128) -> TokenStream {
-        let docs = self.item_docs(id, item, Site::TYPES).or_allow();
+        let docs = self
+            .item_docs(id, item, Site::TYPES)
+            .allowing(&["dead_code"]);
         let name = ident(self.name(id));
         let ty = match value {
             0..=0xffff_ffff => quote!(u32),
@@ -170,7 +172,10 @@ impl<'m> Plan<'m> {
     }
 
     fn alias(&self, id: ItemId, item: &Item, ty: &Type, site: Site) -> TokenStream {
-        let docs = self.item_docs(id, item, site).limited(ty).or_allow();
+        let docs = self
+            .item_docs(id, item, site)
+            .limited(ty)
+            .allowing(&["dead_code"]);
         let name = self.named(id, site);
         let ty = self.rust_type(ty, &item.name, site);
         quote!(#docs pub type #name = #ty;)
@@ -216,14 +221,13 @@ impl<'m> Plan<'m> {
             .zip(self.members(id))
             .map(|(field, name)| self.member(item, field, name, site))
             .collect();
-        let allow = missing(it.fields.iter().map(|field| field.docs.as_str()));
-        let docs = docs.or_allow();
+        let silent = it.fields.iter().any(|field| field.docs.trim().is_empty());
+        let docs = docs.allowing(&quieted(&["dead_code"], silent));
         let attributes = self.attributes(item, &self.derived(id));
         let name = self.named(id, site);
         quote! {
             #docs
             #attributes
-            #allow
             pub struct #name { #(#fields)* }
         }
     }
@@ -239,8 +243,9 @@ impl<'m> Plan<'m> {
     }
 
     fn closed_enum(&self, id: ItemId, item: &Item, it: &Enum) -> TokenStream {
-        let docs = self.item_docs(id, item, Site::TYPES).or_allow();
-        let allow = missing(it.values.iter().map(|value| value.docs.as_str()));
+        let silent = it.values.iter().any(|value| value.docs.trim().is_empty());
+        let lints = quieted(&["dead_code", "clippy::enum_variant_names"], silent);
+        let docs = self.item_docs(id, item, Site::TYPES).allowing(&lints);
         let derived = [
             "Clone",
             "Copy",
@@ -266,8 +271,6 @@ impl<'m> Plan<'m> {
         quote! {
             #docs
             #attributes
-            #allow
-            #[allow(clippy::enum_variant_names)]
             #[repr(i32)]
             pub enum #name { #(#values)* }
         }
@@ -276,6 +279,7 @@ impl<'m> Plan<'m> {
     fn open_enum(&self, id: ItemId, item: &Item, it: &Enum) -> TokenStream {
         let docs = self.item_docs(id, item, Site::TYPES);
         let docs = docs.line("Numbers that are not listed are kept.".to_owned());
+        let docs = docs.allowing(&["dead_code"]);
         let derived = ["Clone", "Copy", "PartialEq", "Eq", "PartialOrd", "Ord"];
         let attributes = self.attributes(item, &[&derived[..], &["Hash"]].concat());
         let name = ident(self.name(id));
@@ -286,7 +290,7 @@ impl<'m> Plan<'m> {
             .map(|(value, member)| {
                 let docs = Docs::of(&value.docs)
                     .renamed(&value.name, member)
-                    .or_allow();
+                    .allowing(&["dead_code"]);
                 let member = ident(member);
                 let number = int(value.value.into());
                 quote!(#docs pub const #member: Self = Self(#number);)
@@ -332,7 +336,11 @@ impl<'m> Plan<'m> {
 
     fn union(&self, id: ItemId, item: &Item, it: &'m Union, site: Site) -> TokenStream {
         let variants = self.variants(it);
-        let docs = self.item_docs(id, item, site).or_allow();
+        let docs = self.item_docs(id, item, site).allowing(&[
+            "dead_code",
+            "clippy::enum_variant_names",
+            "clippy::large_enum_variant",
+        ]);
         let bodies: Vec<_> = variants
             .iter()
             .map(|variant| self.variant(item, it, variant, site))
@@ -342,7 +350,6 @@ impl<'m> Plan<'m> {
         quote! {
             #docs
             #attributes
-            #[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
             pub enum #name { #(#bodies)* }
         }
     }
@@ -373,12 +380,10 @@ impl<'m> Plan<'m> {
     }
 }
 
-/// Lets members without a word of their own pass where documentation is asked for.
-fn missing<'a>(mut docs: impl Iterator<Item = &'a str>) -> TokenStream {
-    match docs.any(|docs| docs.trim().is_empty()) {
-        true => quote!(#[allow(missing_docs)]),
-        false => TokenStream::new(),
-    }
+/// These lints, and the one that asks for documentation if some members are silent.
+fn quieted<'a>(lints: &[&'a str], silent: bool) -> Vec<&'a str> {
+    let missing = silent.then_some("missing_docs");
+    lints.iter().copied().chain(missing).collect()
 }
 
 /// The type of rpcgen's `char` and `short`.
@@ -403,6 +408,7 @@ fn held(holder: Holder) -> TokenStream {
         Holder::Bytes => quote!(::farcall_wire::Bytes),
         Holder::String => quote!(String),
         Holder::Slice => quote!(&'a [u8]),
+        Holder::Text => quote!(&'a str),
     }
 }
 

@@ -312,6 +312,7 @@ impl<'p, 'm> UnionCodec<'p, 'm> {
         quote! {
             impl #path #lifetime {
                 #[doc = #docs]
+                #[allow(dead_code)]
                 pub fn #method(&self) -> #ty {
                     match self { #(#arms)* }
                 }

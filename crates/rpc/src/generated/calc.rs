@@ -4,31 +4,36 @@
 use ::farcall_wire::{At as _, Decode as _, Encode as _};
 
 /// The longest text that ECHO carries, in bytes.
+#[allow(dead_code)]
 pub const CALC_TEXT_MAX: u32 = 1024;
 
 /// The largest block that ECHO_BLOCK carries, in bytes.
+#[allow(dead_code)]
 pub const CALC_BLOCK_MAX: u32 = 1048576;
 
 /// Any text.
 ///
 /// `text` in the interface, at most 1024 bytes.
+#[allow(dead_code)]
 pub type Text = ::farcall_wire::Str;
 
 /// Any bytes.
 ///
 /// `block` in the interface, at most 1048576 bytes.
+#[allow(dead_code)]
 pub type Block = Vec<u8>;
 
 /// A sample to take statistics of.
 ///
 /// `sample` in the interface.
+#[allow(dead_code)]
 pub type Sample = Vec<f64>;
 
 /// How a division ended.
 ///
 /// `division_status` in the interface.
+#[allow(dead_code, clippy::enum_variant_names)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(clippy::enum_variant_names)]
 #[repr(i32)]
 pub enum DivisionStatus {
     /// with a quotient
@@ -106,8 +111,8 @@ impl<'a> ::farcall_wire::Decode<'a> for DivisionStatus {
 /// What is divided by what.
 ///
 /// `division` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Division {
     pub dividend: i64,
     pub divisor: i64,
@@ -151,8 +156,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Division {
 /// dividend = quotient \* divisor + remainder; the remainder has the sign of the dividend.
 ///
 /// `quotient` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Quotient {
     pub quotient: i64,
     pub remainder: i64,
@@ -196,8 +201,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Quotient {
 /// What came of a division.
 ///
 /// `division_result` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum DivisionResult {
     /// `status` is `DIVIDED`.
     Divided(Quotient),
@@ -209,6 +214,7 @@ pub enum DivisionResult {
 
 impl DivisionResult {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> DivisionStatus {
         match self {
             Self::Divided(..) => DivisionStatus::Divided,
@@ -268,8 +274,8 @@ impl<'a> ::farcall_wire::Decode<'a> for DivisionResult {
 /// One of a list: its link `next` is the next element of the `Vec` it stands in.
 ///
 /// `number` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Number {
     pub value: i64,
 }
@@ -308,13 +314,14 @@ impl<'a> ::farcall_wire::Decode<'a> for Number {
 /// Any number of numbers, none included.
 ///
 /// `numbers` in the interface.
+#[allow(dead_code)]
 pub type Numbers = Vec<Number>;
 
 /// What is known of a sample.
 ///
 /// `statistics` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(missing_docs)]
 pub struct Statistics {
     pub count: u32,
     /// absent if the sample is empty
@@ -379,7 +386,7 @@ impl<'a> ::farcall_wire::Decode<'a> for Statistics {
 }
 
 /// Version 1 of program CALC_PROG (536874049): CALC_V1.
-#[allow(clippy::redundant_closure)]
+#[allow(clippy::redundant_closure, dead_code)]
 pub mod v1 {
     #[allow(unused_imports)]
     use ::farcall_wire::{At as _, Decode as _, Encode as _};

@@ -4,35 +4,42 @@
 use ::farcall_wire::{At as _, Decode as _, Encode as _};
 
 /// longest path, in bytes
+#[allow(dead_code)]
 pub const MNTPATHLEN: u32 = 1024;
 
 /// longest name of a host or group, in bytes
+#[allow(dead_code)]
 pub const MNTNAMLEN: u32 = 255;
 
 /// longest file handle of NFS version 3, in bytes
+#[allow(dead_code)]
 pub const FHSIZE3: u32 = 64;
 
 /// file handle of NFS version 2, in bytes
+#[allow(dead_code)]
 pub const FHSIZE: u32 = 32;
 
 /// `fhandle3` in the interface, at most 64 bytes.
+#[allow(dead_code)]
 pub type Fhandle3 = Vec<u8>;
 
 /// `fhandle` in the interface.
+#[allow(dead_code)]
 pub type Fhandle = [u8; 32];
 
 /// `dirpath` in the interface, at most 1024 bytes.
+#[allow(dead_code)]
 pub type Dirpath = ::farcall_wire::Str;
 
 /// `name` in the interface, at most 255 bytes.
+#[allow(dead_code)]
 pub type Name = ::farcall_wire::Str;
 
 /// How a version 3 request ended.
 ///
 /// `mountstat3` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
-#[allow(clippy::enum_variant_names)]
 #[repr(i32)]
 pub enum Mountstat3 {
     /// `MNT3_OK` in the interface.
@@ -141,8 +148,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Mountstat3 {
 }
 
 /// `mountres3_ok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Mountres3Ok {
     pub fhandle: Fhandle3,
     /// flavors that the server takes for this handle, best first
@@ -183,8 +190,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Mountres3Ok {
 }
 
 /// `mountres3` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Mountres3 {
     /// `fhs_status` is `MNT3_OK`.
     Mnt3Ok(Mountres3Ok),
@@ -194,6 +201,7 @@ pub enum Mountres3 {
 
 impl Mountres3 {
     /// `fhs_status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn fhs_status(&self) -> Mountstat3 {
         match self {
             Self::Mnt3Ok(..) => Mountstat3::Mnt3Ok,
@@ -256,8 +264,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Mountres3 {
 /// How a version 1 request ended: 0, or an error number of UNIX.
 ///
 /// `fhstatus` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Fhstatus {
     /// `fhs_status` is 0.
     Case0(Fhandle),
@@ -267,6 +275,7 @@ pub enum Fhstatus {
 
 impl Fhstatus {
     /// `fhs_status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn fhs_status(&self) -> u32 {
         match self {
             Self::Case0(..) => 0,
@@ -330,13 +339,14 @@ impl<'a> ::farcall_wire::Decode<'a> for Fhstatus {
 /// Who has mounted what, as far as the server remembers.
 ///
 /// `mountlist` in the interface.
+#[allow(dead_code)]
 pub type Mountlist = Vec<Mountbody>;
 
 /// One of a list: its link `ml_next` is the next element of the `Vec` it stands in.
 ///
 /// `mountbody` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Mountbody {
     pub ml_hostname: Name,
     pub ml_directory: Dirpath,
@@ -377,13 +387,14 @@ impl<'a> ::farcall_wire::Decode<'a> for Mountbody {
 /// Who may mount something; an empty list means everybody.
 ///
 /// `groups` in the interface.
+#[allow(dead_code)]
 pub type Groups = Vec<Groupnode>;
 
 /// One of a list: its link `gr_next` is the next element of the `Vec` it stands in.
 ///
 /// `groupnode` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Groupnode {
     pub gr_name: Name,
 }
@@ -420,13 +431,14 @@ impl<'a> ::farcall_wire::Decode<'a> for Groupnode {
 /// What can be mounted, and by whom.
 ///
 /// `exports` in the interface.
+#[allow(dead_code)]
 pub type Exports = Vec<Exportnode>;
 
 /// One of a list: its link `ex_next` is the next element of the `Vec` it stands in.
 ///
 /// `exportnode` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Exportnode {
     pub ex_dir: Dirpath,
     pub ex_groups: Groups,
@@ -465,7 +477,7 @@ impl<'a> ::farcall_wire::Decode<'a> for Exportnode {
 }
 
 /// Version 1 of program MOUNT_PROGRAM (100005): MOUNT_V1.
-#[allow(clippy::redundant_closure)]
+#[allow(clippy::redundant_closure, dead_code)]
 pub mod v1 {
     #[allow(unused_imports)]
     use ::farcall_wire::{At as _, Decode as _, Encode as _};
@@ -928,7 +940,7 @@ pub mod v1 {
 }
 
 /// Version 3 of program MOUNT_PROGRAM (100005): MOUNT_V3.
-#[allow(clippy::redundant_closure)]
+#[allow(clippy::redundant_closure, dead_code)]
 pub mod v3 {
     #[allow(unused_imports)]
     use ::farcall_wire::{At as _, Decode as _, Encode as _};

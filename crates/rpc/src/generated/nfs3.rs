@@ -4,74 +4,94 @@
 use ::farcall_wire::{At as _, Decode as _, Encode as _};
 
 /// longest file handle
+#[allow(dead_code)]
 pub const NFS3_FHSIZE: u32 = 64;
 
 /// cookie verifier of READDIR and READDIRPLUS
+#[allow(dead_code)]
 pub const NFS3_COOKIEVERFSIZE: u32 = 8;
 
 /// verifier of an exclusive CREATE
+#[allow(dead_code)]
 pub const NFS3_CREATEVERFSIZE: u32 = 8;
 
 /// verifier of asynchronous WRITE
+#[allow(dead_code)]
 pub const NFS3_WRITEVERFSIZE: u32 = 8;
 
 /// `uint64` in the interface.
+#[allow(dead_code)]
 pub type Uint64 = u64;
 
 /// `int64` in the interface.
+#[allow(dead_code)]
 pub type Int64 = i64;
 
 /// `uint32` in the interface.
+#[allow(dead_code)]
 pub type Uint32 = u32;
 
 /// `int32` in the interface.
+#[allow(dead_code)]
 pub type Int32 = i32;
 
 /// `filename3` in the interface.
+#[allow(dead_code)]
 pub type Filename3 = ::farcall_wire::Str;
 
 /// `nfspath3` in the interface.
+#[allow(dead_code)]
 pub type Nfspath3 = ::farcall_wire::Str;
 
 /// `fileid3` in the interface.
+#[allow(dead_code)]
 pub type Fileid3 = Uint64;
 
 /// `cookie3` in the interface.
+#[allow(dead_code)]
 pub type Cookie3 = Uint64;
 
 /// `cookieverf3` in the interface.
+#[allow(dead_code)]
 pub type Cookieverf3 = [u8; 8];
 
 /// `createverf3` in the interface.
+#[allow(dead_code)]
 pub type Createverf3 = [u8; 8];
 
 /// `writeverf3` in the interface.
+#[allow(dead_code)]
 pub type Writeverf3 = [u8; 8];
 
 /// `uid3` in the interface.
+#[allow(dead_code)]
 pub type Uid3 = Uint32;
 
 /// `gid3` in the interface.
+#[allow(dead_code)]
 pub type Gid3 = Uint32;
 
 /// `size3` in the interface.
+#[allow(dead_code)]
 pub type Size3 = Uint64;
 
 /// `offset3` in the interface.
+#[allow(dead_code)]
 pub type Offset3 = Uint64;
 
 /// `mode3` in the interface.
+#[allow(dead_code)]
 pub type Mode3 = Uint32;
 
 /// `count3` in the interface.
+#[allow(dead_code)]
 pub type Count3 = Uint32;
 
 /// How a request ended (RFC 1813, 2.6).
 ///
 /// `nfsstat3` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
-#[allow(clippy::enum_variant_names)]
 #[repr(i32)]
 pub enum Nfsstat3 {
     /// `NFS3_OK` in the interface.
@@ -275,8 +295,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Nfsstat3 {
 }
 
 /// `ftype3` in the interface.
+#[allow(dead_code, clippy::enum_variant_names)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(clippy::enum_variant_names)]
 #[repr(i32)]
 pub enum Ftype3 {
     /// regular file
@@ -374,8 +394,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Ftype3 {
 /// Major and minor number of a device.
 ///
 /// `specdata3` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Specdata3 {
     pub specdata1: Uint32,
     pub specdata2: Uint32,
@@ -419,8 +439,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Specdata3 {
 /// A file's name among machines; its content means something to the server alone.
 ///
 /// `nfs_fh3` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct NfsFh3 {
     /// At most 64 bytes.
     pub data: Vec<u8>,
@@ -458,8 +478,8 @@ impl<'a> ::farcall_wire::Decode<'a> for NfsFh3 {
 /// Time since 1970, UTC.
 ///
 /// `nfstime3` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Nfstime3 {
     pub seconds: Uint32,
     pub nseconds: Uint32,
@@ -503,8 +523,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Nfstime3 {
 /// Attributes of a file.
 ///
 /// `fattr3` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Fattr3 {
     pub r#type: Ftype3,
     pub mode: Mode3,
@@ -581,8 +601,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Fattr3 {
 }
 
 /// `post_op_attr` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum PostOpAttr {
     /// `attributes_follow` is `TRUE`.
     True(Fattr3),
@@ -592,6 +612,7 @@ pub enum PostOpAttr {
 
 impl PostOpAttr {
     /// `attributes_follow`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn attributes_follow(&self) -> bool {
         match self {
             Self::True(..) => true,
@@ -645,8 +666,8 @@ impl<'a> ::farcall_wire::Decode<'a> for PostOpAttr {
 /// What a client needs to see whether its cache held.
 ///
 /// `wcc_attr` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct WccAttr {
     pub size: Size3,
     pub mtime: Nfstime3,
@@ -691,8 +712,8 @@ impl<'a> ::farcall_wire::Decode<'a> for WccAttr {
 }
 
 /// `pre_op_attr` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum PreOpAttr {
     /// `attributes_follow` is `TRUE`.
     True(WccAttr),
@@ -702,6 +723,7 @@ pub enum PreOpAttr {
 
 impl PreOpAttr {
     /// `attributes_follow`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn attributes_follow(&self) -> bool {
         match self {
             Self::True(..) => true,
@@ -755,8 +777,8 @@ impl<'a> ::farcall_wire::Decode<'a> for PreOpAttr {
 /// Weak cache consistency: attributes before and after.
 ///
 /// `wcc_data` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct WccData {
     pub before: PreOpAttr,
     pub after: PostOpAttr,
@@ -795,8 +817,8 @@ impl<'a> ::farcall_wire::Decode<'a> for WccData {
 }
 
 /// `post_op_fh3` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum PostOpFh3 {
     /// `handle_follows` is `TRUE`.
     True(NfsFh3),
@@ -806,6 +828,7 @@ pub enum PostOpFh3 {
 
 impl PostOpFh3 {
     /// `handle_follows`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn handle_follows(&self) -> bool {
         match self {
             Self::True(..) => true,
@@ -854,9 +877,8 @@ impl<'a> ::farcall_wire::Decode<'a> for PostOpFh3 {
 }
 
 /// `time_how` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
-#[allow(clippy::enum_variant_names)]
 #[repr(i32)]
 pub enum TimeHow {
     /// `DONT_CHANGE` in the interface.
@@ -926,8 +948,8 @@ impl<'a> ::farcall_wire::Decode<'a> for TimeHow {
 }
 
 /// `set_mode3` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum SetMode3 {
     /// `set_it` is `TRUE`.
     True(Mode3),
@@ -937,6 +959,7 @@ pub enum SetMode3 {
 
 impl SetMode3 {
     /// `set_it`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn set_it(&self) -> bool {
         match self {
             Self::True(..) => true,
@@ -988,8 +1011,8 @@ impl<'a> ::farcall_wire::Decode<'a> for SetMode3 {
 }
 
 /// `set_uid3` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum SetUid3 {
     /// `set_it` is `TRUE`.
     True(Uid3),
@@ -999,6 +1022,7 @@ pub enum SetUid3 {
 
 impl SetUid3 {
     /// `set_it`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn set_it(&self) -> bool {
         match self {
             Self::True(..) => true,
@@ -1050,8 +1074,8 @@ impl<'a> ::farcall_wire::Decode<'a> for SetUid3 {
 }
 
 /// `set_gid3` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum SetGid3 {
     /// `set_it` is `TRUE`.
     True(Gid3),
@@ -1061,6 +1085,7 @@ pub enum SetGid3 {
 
 impl SetGid3 {
     /// `set_it`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn set_it(&self) -> bool {
         match self {
             Self::True(..) => true,
@@ -1112,8 +1137,8 @@ impl<'a> ::farcall_wire::Decode<'a> for SetGid3 {
 }
 
 /// `set_size3` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum SetSize3 {
     /// `set_it` is `TRUE`.
     True(Size3),
@@ -1123,6 +1148,7 @@ pub enum SetSize3 {
 
 impl SetSize3 {
     /// `set_it`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn set_it(&self) -> bool {
         match self {
             Self::True(..) => true,
@@ -1174,8 +1200,8 @@ impl<'a> ::farcall_wire::Decode<'a> for SetSize3 {
 }
 
 /// `set_atime` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum SetAtime {
     /// `set_it` is `SET_TO_CLIENT_TIME`.
     SetToClientTime(Nfstime3),
@@ -1185,6 +1211,7 @@ pub enum SetAtime {
 
 impl SetAtime {
     /// `set_it`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn set_it(&self) -> TimeHow {
         match self {
             Self::SetToClientTime(..) => TimeHow::SetToClientTime,
@@ -1248,8 +1275,8 @@ impl<'a> ::farcall_wire::Decode<'a> for SetAtime {
 }
 
 /// `set_mtime` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum SetMtime {
     /// `set_it` is `SET_TO_CLIENT_TIME`.
     SetToClientTime(Nfstime3),
@@ -1259,6 +1286,7 @@ pub enum SetMtime {
 
 impl SetMtime {
     /// `set_it`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn set_it(&self) -> TimeHow {
         match self {
             Self::SetToClientTime(..) => TimeHow::SetToClientTime,
@@ -1324,8 +1352,8 @@ impl<'a> ::farcall_wire::Decode<'a> for SetMtime {
 /// Attributes to set.
 ///
 /// `sattr3` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Sattr3 {
     pub mode: SetMode3,
     pub uid: SetUid3,
@@ -1382,8 +1410,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Sattr3 {
 /// A name in a directory.
 ///
 /// `diropargs3` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Diropargs3 {
     pub dir: NfsFh3,
     pub name: Filename3,
@@ -1422,8 +1450,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Diropargs3 {
 }
 
 /// `GETATTR3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Getattr3Args {
     pub object: NfsFh3,
 }
@@ -1458,8 +1486,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Getattr3Args {
 }
 
 /// `GETATTR3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Getattr3Resok {
     pub obj_attributes: Fattr3,
 }
@@ -1496,8 +1524,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Getattr3Resok {
 }
 
 /// `GETATTR3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Getattr3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Getattr3Resok),
@@ -1507,6 +1535,7 @@ pub enum Getattr3Res {
 
 impl Getattr3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -1570,8 +1599,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Getattr3Res {
 /// With a time, SETATTR is done only if it is still the file's ctime.
 ///
 /// `sattrguard3` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Sattrguard3 {
     /// `check` is `TRUE`.
     True(Nfstime3),
@@ -1581,6 +1610,7 @@ pub enum Sattrguard3 {
 
 impl Sattrguard3 {
     /// `check`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn check(&self) -> bool {
         match self {
             Self::True(..) => true,
@@ -1632,8 +1662,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Sattrguard3 {
 }
 
 /// `SETATTR3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Setattr3Args {
     pub object: NfsFh3,
     pub new_attributes: Sattr3,
@@ -1676,8 +1706,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Setattr3Args {
 }
 
 /// `SETATTR3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Setattr3Resok {
     pub obj_wcc: WccData,
 }
@@ -1712,8 +1742,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Setattr3Resok {
 }
 
 /// `SETATTR3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Setattr3Resfail {
     pub obj_wcc: WccData,
 }
@@ -1748,8 +1778,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Setattr3Resfail {
 }
 
 /// `SETATTR3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Setattr3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Setattr3Resok),
@@ -1759,6 +1789,7 @@ pub enum Setattr3Res {
 
 impl Setattr3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -1824,8 +1855,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Setattr3Res {
 }
 
 /// `LOOKUP3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Lookup3Args {
     pub what: Diropargs3,
 }
@@ -1860,8 +1891,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Lookup3Args {
 }
 
 /// `LOOKUP3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Lookup3Resok {
     pub object: NfsFh3,
     pub obj_attributes: PostOpAttr,
@@ -1904,8 +1935,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Lookup3Resok {
 }
 
 /// `LOOKUP3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Lookup3Resfail {
     pub dir_attributes: PostOpAttr,
 }
@@ -1940,8 +1971,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Lookup3Resfail {
 }
 
 /// `LOOKUP3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Lookup3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Lookup3Resok),
@@ -1951,6 +1982,7 @@ pub enum Lookup3Res {
 
 impl Lookup3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -2017,26 +2049,32 @@ impl<'a> ::farcall_wire::Decode<'a> for Lookup3Res {
 
 /// Bits of ACCESS.
 /// read a file or list a directory
+#[allow(dead_code)]
 pub const ACCESS3_READ: u32 = 1;
 
 /// look up a name in a directory
+#[allow(dead_code)]
 pub const ACCESS3_LOOKUP: u32 = 2;
 
 /// rewrite what is there
+#[allow(dead_code)]
 pub const ACCESS3_MODIFY: u32 = 4;
 
 /// write more, or add entries
+#[allow(dead_code)]
 pub const ACCESS3_EXTEND: u32 = 8;
 
 /// delete an entry
+#[allow(dead_code)]
 pub const ACCESS3_DELETE: u32 = 16;
 
 /// execute a file
+#[allow(dead_code)]
 pub const ACCESS3_EXECUTE: u32 = 32;
 
 /// `ACCESS3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Access3Args {
     pub object: NfsFh3,
     pub access: Uint32,
@@ -2075,8 +2113,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Access3Args {
 }
 
 /// `ACCESS3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Access3Resok {
     pub obj_attributes: PostOpAttr,
     pub access: Uint32,
@@ -2115,8 +2153,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Access3Resok {
 }
 
 /// `ACCESS3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Access3Resfail {
     pub obj_attributes: PostOpAttr,
 }
@@ -2151,8 +2189,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Access3Resfail {
 }
 
 /// `ACCESS3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Access3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Access3Resok),
@@ -2162,6 +2200,7 @@ pub enum Access3Res {
 
 impl Access3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -2227,8 +2266,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Access3Res {
 }
 
 /// `READLINK3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Readlink3Args {
     pub symlink: NfsFh3,
 }
@@ -2263,8 +2302,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Readlink3Args {
 }
 
 /// `READLINK3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Readlink3Resok {
     pub symlink_attributes: PostOpAttr,
     pub data: Nfspath3,
@@ -2303,8 +2342,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Readlink3Resok {
 }
 
 /// `READLINK3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Readlink3Resfail {
     pub symlink_attributes: PostOpAttr,
 }
@@ -2339,8 +2378,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Readlink3Resfail {
 }
 
 /// `READLINK3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Readlink3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Readlink3Resok),
@@ -2350,6 +2389,7 @@ pub enum Readlink3Res {
 
 impl Readlink3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -2415,8 +2455,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Readlink3Res {
 }
 
 /// `READ3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Read3Args {
     pub file: NfsFh3,
     pub offset: Offset3,
@@ -2462,8 +2502,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Read3Args {
 }
 
 /// `READ3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Read3Resok {
     pub file_attributes: PostOpAttr,
     pub count: Count3,
@@ -2518,8 +2558,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Read3Resok {
 }
 
 /// `READ3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Read3Resfail {
     pub file_attributes: PostOpAttr,
 }
@@ -2554,8 +2594,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Read3Resfail {
 }
 
 /// `READ3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Read3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Read3Resok),
@@ -2565,6 +2605,7 @@ pub enum Read3Res {
 
 impl Read3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -2632,8 +2673,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Read3Res {
 /// How safe written data must be before the reply.
 ///
 /// `stable_how` in the interface.
+#[allow(dead_code, clippy::enum_variant_names)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(clippy::enum_variant_names)]
 #[repr(i32)]
 pub enum StableHow {
     /// may be in memory
@@ -2709,8 +2750,8 @@ impl<'a> ::farcall_wire::Decode<'a> for StableHow {
 }
 
 /// `WRITE3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Write3Args {
     pub file: NfsFh3,
     pub offset: Offset3,
@@ -2772,8 +2813,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Write3Args {
 }
 
 /// `WRITE3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Write3Resok {
     pub file_wcc: WccData,
     pub count: Count3,
@@ -2830,8 +2871,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Write3Resok {
 }
 
 /// `WRITE3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Write3Resfail {
     pub file_wcc: WccData,
 }
@@ -2866,8 +2907,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Write3Resfail {
 }
 
 /// `WRITE3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Write3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Write3Resok),
@@ -2877,6 +2918,7 @@ pub enum Write3Res {
 
 impl Write3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -2942,8 +2984,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Write3Res {
 }
 
 /// `createmode3` in the interface.
+#[allow(dead_code, clippy::enum_variant_names)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(clippy::enum_variant_names)]
 #[repr(i32)]
 pub enum Createmode3 {
     /// an existing file is taken
@@ -3019,8 +3061,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Createmode3 {
 }
 
 /// `createhow3` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Createhow3 {
     /// `mode` is `UNCHECKED`.
     Unchecked(Sattr3),
@@ -3032,6 +3074,7 @@ pub enum Createhow3 {
 
 impl Createhow3 {
     /// `mode`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn mode(&self) -> Createmode3 {
         match self {
             Self::Unchecked(..) => Createmode3::Unchecked,
@@ -3099,8 +3142,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Createhow3 {
 }
 
 /// `CREATE3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Create3Args {
     pub r#where: Diropargs3,
     pub how: Createhow3,
@@ -3139,8 +3182,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Create3Args {
 }
 
 /// `CREATE3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Create3Resok {
     pub obj: PostOpFh3,
     pub obj_attributes: PostOpAttr,
@@ -3183,8 +3226,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Create3Resok {
 }
 
 /// `CREATE3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Create3Resfail {
     pub dir_wcc: WccData,
 }
@@ -3219,8 +3262,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Create3Resfail {
 }
 
 /// `CREATE3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Create3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Create3Resok),
@@ -3230,6 +3273,7 @@ pub enum Create3Res {
 
 impl Create3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -3295,8 +3339,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Create3Res {
 }
 
 /// `MKDIR3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Mkdir3Args {
     pub r#where: Diropargs3,
     pub attributes: Sattr3,
@@ -3335,8 +3379,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Mkdir3Args {
 }
 
 /// `MKDIR3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Mkdir3Resok {
     pub obj: PostOpFh3,
     pub obj_attributes: PostOpAttr,
@@ -3379,8 +3423,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Mkdir3Resok {
 }
 
 /// `MKDIR3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Mkdir3Resfail {
     pub dir_wcc: WccData,
 }
@@ -3415,8 +3459,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Mkdir3Resfail {
 }
 
 /// `MKDIR3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Mkdir3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Mkdir3Resok),
@@ -3426,6 +3470,7 @@ pub enum Mkdir3Res {
 
 impl Mkdir3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -3491,8 +3536,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Mkdir3Res {
 }
 
 /// `symlinkdata3` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Symlinkdata3 {
     pub symlink_attributes: Sattr3,
     pub symlink_data: Nfspath3,
@@ -3532,8 +3577,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Symlinkdata3 {
 }
 
 /// `SYMLINK3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Symlink3Args {
     pub r#where: Diropargs3,
     pub symlink: Symlinkdata3,
@@ -3572,8 +3617,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Symlink3Args {
 }
 
 /// `SYMLINK3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Symlink3Resok {
     pub obj: PostOpFh3,
     pub obj_attributes: PostOpAttr,
@@ -3616,8 +3661,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Symlink3Resok {
 }
 
 /// `SYMLINK3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Symlink3Resfail {
     pub dir_wcc: WccData,
 }
@@ -3652,8 +3697,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Symlink3Resfail {
 }
 
 /// `SYMLINK3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Symlink3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Symlink3Resok),
@@ -3663,6 +3708,7 @@ pub enum Symlink3Res {
 
 impl Symlink3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -3728,8 +3774,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Symlink3Res {
 }
 
 /// `devicedata3` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Devicedata3 {
     pub dev_attributes: Sattr3,
     pub spec: Specdata3,
@@ -3768,8 +3814,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Devicedata3 {
 }
 
 /// `mknoddata3` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Mknoddata3 {
     /// `type` is `NF3CHR`.
     Nf3Chr(Devicedata3),
@@ -3785,6 +3831,7 @@ pub enum Mknoddata3 {
 
 impl Mknoddata3 {
     /// `type`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn r#type(&self) -> Ftype3 {
         match self {
             Self::Nf3Chr(..) => Ftype3::Nf3Chr,
@@ -3867,8 +3914,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Mknoddata3 {
 }
 
 /// `MKNOD3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Mknod3Args {
     pub r#where: Diropargs3,
     pub what: Mknoddata3,
@@ -3907,8 +3954,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Mknod3Args {
 }
 
 /// `MKNOD3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Mknod3Resok {
     pub obj: PostOpFh3,
     pub obj_attributes: PostOpAttr,
@@ -3951,8 +3998,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Mknod3Resok {
 }
 
 /// `MKNOD3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Mknod3Resfail {
     pub dir_wcc: WccData,
 }
@@ -3987,8 +4034,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Mknod3Resfail {
 }
 
 /// `MKNOD3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Mknod3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Mknod3Resok),
@@ -3998,6 +4045,7 @@ pub enum Mknod3Res {
 
 impl Mknod3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -4063,8 +4111,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Mknod3Res {
 }
 
 /// `REMOVE3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Remove3Args {
     pub object: Diropargs3,
 }
@@ -4099,8 +4147,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Remove3Args {
 }
 
 /// `REMOVE3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Remove3Resok {
     pub dir_wcc: WccData,
 }
@@ -4135,8 +4183,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Remove3Resok {
 }
 
 /// `REMOVE3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Remove3Resfail {
     pub dir_wcc: WccData,
 }
@@ -4171,8 +4219,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Remove3Resfail {
 }
 
 /// `REMOVE3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Remove3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Remove3Resok),
@@ -4182,6 +4230,7 @@ pub enum Remove3Res {
 
 impl Remove3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -4247,8 +4296,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Remove3Res {
 }
 
 /// `RMDIR3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Rmdir3Args {
     pub object: Diropargs3,
 }
@@ -4283,8 +4332,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Rmdir3Args {
 }
 
 /// `RMDIR3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Rmdir3Resok {
     pub dir_wcc: WccData,
 }
@@ -4319,8 +4368,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Rmdir3Resok {
 }
 
 /// `RMDIR3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Rmdir3Resfail {
     pub dir_wcc: WccData,
 }
@@ -4355,8 +4404,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Rmdir3Resfail {
 }
 
 /// `RMDIR3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Rmdir3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Rmdir3Resok),
@@ -4366,6 +4415,7 @@ pub enum Rmdir3Res {
 
 impl Rmdir3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -4431,8 +4481,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Rmdir3Res {
 }
 
 /// `RENAME3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Rename3Args {
     pub from: Diropargs3,
     pub to: Diropargs3,
@@ -4471,8 +4521,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Rename3Args {
 }
 
 /// `RENAME3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Rename3Resok {
     pub fromdir_wcc: WccData,
     pub todir_wcc: WccData,
@@ -4511,8 +4561,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Rename3Resok {
 }
 
 /// `RENAME3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Rename3Resfail {
     pub fromdir_wcc: WccData,
     pub todir_wcc: WccData,
@@ -4551,8 +4601,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Rename3Resfail {
 }
 
 /// `RENAME3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Rename3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Rename3Resok),
@@ -4562,6 +4612,7 @@ pub enum Rename3Res {
 
 impl Rename3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -4627,8 +4678,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Rename3Res {
 }
 
 /// `LINK3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Link3Args {
     pub file: NfsFh3,
     pub link: Diropargs3,
@@ -4667,8 +4718,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Link3Args {
 }
 
 /// `LINK3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Link3Resok {
     pub file_attributes: PostOpAttr,
     pub linkdir_wcc: WccData,
@@ -4707,8 +4758,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Link3Resok {
 }
 
 /// `LINK3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Link3Resfail {
     pub file_attributes: PostOpAttr,
     pub linkdir_wcc: WccData,
@@ -4747,8 +4798,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Link3Resfail {
 }
 
 /// `LINK3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Link3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Link3Resok),
@@ -4758,6 +4809,7 @@ pub enum Link3Res {
 
 impl Link3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -4823,8 +4875,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Link3Res {
 }
 
 /// `READDIR3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Readdir3Args {
     pub dir: NfsFh3,
     pub cookie: Cookie3,
@@ -4883,8 +4935,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Readdir3Args {
 /// One of a list: its link `nextentry` is the next element of the `Vec` it stands in.
 ///
 /// `entry3` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Entry3 {
     pub fileid: Fileid3,
     pub name: Filename3,
@@ -4926,8 +4978,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Entry3 {
 }
 
 /// `dirlist3` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Dirlist3 {
     pub entries: Vec<Entry3>,
     pub eof: bool,
@@ -4966,8 +5018,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Dirlist3 {
 }
 
 /// `READDIR3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Readdir3Resok {
     pub dir_attributes: PostOpAttr,
     pub cookieverf: Cookieverf3,
@@ -5010,8 +5062,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Readdir3Resok {
 }
 
 /// `READDIR3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Readdir3Resfail {
     pub dir_attributes: PostOpAttr,
 }
@@ -5046,8 +5098,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Readdir3Resfail {
 }
 
 /// `READDIR3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Readdir3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Readdir3Resok),
@@ -5057,6 +5109,7 @@ pub enum Readdir3Res {
 
 impl Readdir3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -5122,8 +5175,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Readdir3Res {
 }
 
 /// `READDIRPLUS3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Readdirplus3Args {
     pub dir: NfsFh3,
     pub cookie: Cookie3,
@@ -5188,8 +5241,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Readdirplus3Args {
 /// One of a list: its link `nextentry` is the next element of the `Vec` it stands in.
 ///
 /// `entryplus3` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Entryplus3 {
     pub fileid: Fileid3,
     pub name: Filename3,
@@ -5239,8 +5292,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Entryplus3 {
 }
 
 /// `dirlistplus3` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Dirlistplus3 {
     pub entries: Vec<Entryplus3>,
     pub eof: bool,
@@ -5279,8 +5332,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Dirlistplus3 {
 }
 
 /// `READDIRPLUS3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Readdirplus3Resok {
     pub dir_attributes: PostOpAttr,
     pub cookieverf: Cookieverf3,
@@ -5323,8 +5376,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Readdirplus3Resok {
 }
 
 /// `READDIRPLUS3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Readdirplus3Resfail {
     pub dir_attributes: PostOpAttr,
 }
@@ -5359,8 +5412,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Readdirplus3Resfail {
 }
 
 /// `READDIRPLUS3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Readdirplus3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Readdirplus3Resok),
@@ -5370,6 +5423,7 @@ pub enum Readdirplus3Res {
 
 impl Readdirplus3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -5437,8 +5491,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Readdirplus3Res {
 }
 
 /// `FSSTAT3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Fsstat3Args {
     pub fsroot: NfsFh3,
 }
@@ -5473,8 +5527,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Fsstat3Args {
 }
 
 /// `FSSTAT3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Fsstat3Resok {
     pub obj_attributes: PostOpAttr,
     /// size of the file system, in bytes
@@ -5554,8 +5608,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Fsstat3Resok {
 }
 
 /// `FSSTAT3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Fsstat3Resfail {
     pub obj_attributes: PostOpAttr,
 }
@@ -5590,8 +5644,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Fsstat3Resfail {
 }
 
 /// `FSSTAT3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Fsstat3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Fsstat3Resok),
@@ -5601,6 +5655,7 @@ pub enum Fsstat3Res {
 
 impl Fsstat3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -5667,20 +5722,24 @@ impl<'a> ::farcall_wire::Decode<'a> for Fsstat3Res {
 
 /// Bits of FSINFO's properties.
 /// hard links
+#[allow(dead_code)]
 pub const FSF3_LINK: u32 = 1;
 
 /// symbolic links
+#[allow(dead_code)]
 pub const FSF3_SYMLINK: u32 = 2;
 
 /// PATHCONF says the same for all files
+#[allow(dead_code)]
 pub const FSF3_HOMOGENEOUS: u32 = 8;
 
 /// SETATTR sets times as exactly as time_delta says
+#[allow(dead_code)]
 pub const FSF3_CANSETTIME: u32 = 16;
 
 /// `FSINFO3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Fsinfo3Args {
     pub fsroot: NfsFh3,
 }
@@ -5715,8 +5774,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Fsinfo3Args {
 }
 
 /// `FSINFO3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Fsinfo3Resok {
     pub obj_attributes: PostOpAttr,
     /// largest READ
@@ -5820,8 +5879,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Fsinfo3Resok {
 }
 
 /// `FSINFO3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Fsinfo3Resfail {
     pub obj_attributes: PostOpAttr,
 }
@@ -5856,8 +5915,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Fsinfo3Resfail {
 }
 
 /// `FSINFO3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Fsinfo3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Fsinfo3Resok),
@@ -5867,6 +5926,7 @@ pub enum Fsinfo3Res {
 
 impl Fsinfo3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -5932,8 +5992,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Fsinfo3Res {
 }
 
 /// `PATHCONF3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Pathconf3Args {
     pub object: NfsFh3,
 }
@@ -5968,8 +6028,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Pathconf3Args {
 }
 
 /// `PATHCONF3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Pathconf3Resok {
     pub obj_attributes: PostOpAttr,
     /// most hard links
@@ -6049,8 +6109,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Pathconf3Resok {
 }
 
 /// `PATHCONF3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Pathconf3Resfail {
     pub obj_attributes: PostOpAttr,
 }
@@ -6085,8 +6145,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Pathconf3Resfail {
 }
 
 /// `PATHCONF3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Pathconf3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Pathconf3Resok),
@@ -6096,6 +6156,7 @@ pub enum Pathconf3Res {
 
 impl Pathconf3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -6161,8 +6222,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Pathconf3Res {
 }
 
 /// `COMMIT3args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Commit3Args {
     pub file: NfsFh3,
     pub offset: Offset3,
@@ -6209,8 +6270,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Commit3Args {
 }
 
 /// `COMMIT3resok` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Commit3Resok {
     pub file_wcc: WccData,
     pub verf: Writeverf3,
@@ -6249,8 +6310,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Commit3Resok {
 }
 
 /// `COMMIT3resfail` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Commit3Resfail {
     pub file_wcc: WccData,
 }
@@ -6285,8 +6346,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Commit3Resfail {
 }
 
 /// `COMMIT3res` in the interface.
+#[allow(dead_code, clippy::enum_variant_names, clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::enum_variant_names, clippy::large_enum_variant)]
 pub enum Commit3Res {
     /// `status` is `NFS3_OK`.
     Nfs3Ok(Commit3Resok),
@@ -6296,6 +6357,7 @@ pub enum Commit3Res {
 
 impl Commit3Res {
     /// `status`, which chooses the variant.
+    #[allow(dead_code)]
     pub fn status(&self) -> Nfsstat3 {
         match self {
             Self::Nfs3Ok(..) => Nfsstat3::Nfs3Ok,
@@ -6361,7 +6423,7 @@ impl<'a> ::farcall_wire::Decode<'a> for Commit3Res {
 }
 
 /// Version 3 of program NFS_PROGRAM (100003): NFS_V3.
-#[allow(clippy::redundant_closure)]
+#[allow(clippy::redundant_closure, dead_code)]
 pub mod v3 {
     #[allow(unused_imports)]
     use ::farcall_wire::{At as _, Decode as _, Encode as _};

@@ -4,22 +4,24 @@
 use ::farcall_wire::{At as _, Decode as _, Encode as _};
 
 /// The port, for TCP and for UDP.
+#[allow(dead_code)]
 pub const RPCB_PORT: u32 = 111;
 
-#[allow(missing_docs)]
+#[allow(dead_code, missing_docs)]
 pub const PMAP_PORT: u32 = 111;
 
 /// IP protocol numbers, as the port mapper names transports.
+#[allow(dead_code)]
 pub const IPPROTO_TCP: u32 = 6;
 
-#[allow(missing_docs)]
+#[allow(dead_code, missing_docs)]
 pub const IPPROTO_UDP: u32 = 17;
 
 /// Where a version of a program is to be found.
 ///
 /// `mapping` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Mapping {
     pub prog: u32,
     pub vers: u32,
@@ -72,8 +74,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Mapping {
 /// One of a list: its link `next` is the next element of the `Vec` it stands in.
 ///
 /// `pmaplist` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Pmaplist {
     pub map: Mapping,
 }
@@ -110,13 +112,14 @@ impl<'a> ::farcall_wire::Decode<'a> for Pmaplist {
 }
 
 /// `pmaplist_ptr` in the interface.
+#[allow(dead_code)]
 pub type PmaplistPtr = Vec<Pmaplist>;
 
 /// A call to be passed on.
 ///
 /// `call_args` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct CallArgs {
     pub prog: u32,
     pub vers: u32,
@@ -166,8 +169,8 @@ impl<'a> ::farcall_wire::Decode<'a> for CallArgs {
 /// The reply to a call that was passed on.
 ///
 /// `call_result` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct CallResult {
     /// of the program that answered
     pub port: u32,
@@ -209,8 +212,8 @@ impl<'a> ::farcall_wire::Decode<'a> for CallResult {
 /// Where a version of a program is to be found, on any transport.
 ///
 /// `rpcb` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Rpcb {
     pub r_prog: u32,
     pub r_vers: u32,
@@ -277,8 +280,8 @@ impl<'a> ::farcall_wire::Decode<'a> for Rpcb {
 /// One of a list: its link `rpcb_next` is the next element of the `Vec` it stands in.
 ///
 /// `rp__list` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct RpList {
     pub rpcb_map: Rpcb,
 }
@@ -313,13 +316,14 @@ impl<'a> ::farcall_wire::Decode<'a> for RpList {
 }
 
 /// `rpcblist_ptr` in the interface.
+#[allow(dead_code)]
 pub type RpcblistPtr = Vec<RpList>;
 
 /// A call to be passed on.
 ///
 /// `rpcb_rmtcallargs` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct RpcbRmtcallargs {
     pub prog: u32,
     pub vers: u32,
@@ -369,8 +373,8 @@ impl<'a> ::farcall_wire::Decode<'a> for RpcbRmtcallargs {
 /// The reply to a call that was passed on.
 ///
 /// `rpcb_rmtcallres` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct RpcbRmtcallres {
     /// the universal address of the program that answered
     pub addr: ::farcall_wire::Str,
@@ -412,8 +416,8 @@ impl<'a> ::farcall_wire::Decode<'a> for RpcbRmtcallres {
 /// One address of a program, with what the transport is like.
 ///
 /// `rpcb_entry` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct RpcbEntry {
     pub r_maddr: ::farcall_wire::Str,
     pub r_nc_netid: ::farcall_wire::Str,
@@ -472,8 +476,8 @@ impl<'a> ::farcall_wire::Decode<'a> for RpcbEntry {
 /// One of a list: its link `rpcb_entry_next` is the next element of the `Vec` it stands in.
 ///
 /// `rpcb_entry_list` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct RpcbEntryList {
     pub rpcb_entry_map: RpcbEntry,
 }
@@ -508,21 +512,24 @@ impl<'a> ::farcall_wire::Decode<'a> for RpcbEntryList {
 }
 
 /// `rpcb_entry_list_ptr` in the interface.
+#[allow(dead_code)]
 pub type RpcbEntryListPtr = Vec<RpcbEntryList>;
 
 /// Number of procedures that are counted, for each version.
+#[allow(dead_code)]
 pub const RPCBSTAT_HIGHPROC: u32 = 13;
 
 /// Number of versions that are counted, and their places in the answer.
+#[allow(dead_code)]
 pub const RPCBVERS_STAT: u32 = 3;
 
-#[allow(missing_docs)]
+#[allow(dead_code, missing_docs)]
 pub const RPCBVERS_4_STAT: u32 = 2;
 
-#[allow(missing_docs)]
+#[allow(dead_code, missing_docs)]
 pub const RPCBVERS_3_STAT: u32 = 1;
 
-#[allow(missing_docs)]
+#[allow(dead_code, missing_docs)]
 pub const RPCBVERS_2_STAT: u32 = 0;
 
 /// How often an address was asked for.
@@ -530,8 +537,8 @@ pub const RPCBVERS_2_STAT: u32 = 0;
 /// One of a list: its link `next` is the next element of the `Vec` it stands in.
 ///
 /// `rpcbs_addrlist` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct RpcbsAddrlist {
     pub prog: u32,
     pub vers: u32,
@@ -592,6 +599,7 @@ impl<'a> ::farcall_wire::Decode<'a> for RpcbsAddrlist {
 }
 
 /// `rpcbs_addrlist_ptr` in the interface.
+#[allow(dead_code)]
 pub type RpcbsAddrlistPtr = Vec<RpcbsAddrlist>;
 
 /// How often calls were passed on.
@@ -599,8 +607,8 @@ pub type RpcbsAddrlistPtr = Vec<RpcbsAddrlist>;
 /// One of a list: its link `next` is the next element of the `Vec` it stands in.
 ///
 /// `rpcbs_rmtcalllist` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct RpcbsRmtcalllist {
     pub prog: u32,
     pub vers: u32,
@@ -670,18 +678,20 @@ impl<'a> ::farcall_wire::Decode<'a> for RpcbsRmtcalllist {
 }
 
 /// `rpcbs_rmtcalllist_ptr` in the interface.
+#[allow(dead_code)]
 pub type RpcbsRmtcalllistPtr = Vec<RpcbsRmtcalllist>;
 
 /// Calls of each procedure.
 ///
 /// `rpcbs_proc` in the interface.
+#[allow(dead_code)]
 pub type RpcbsProc = [i32; 13];
 
 /// What one version has done since it was started.
 ///
 /// `rpcb_stat` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct RpcbStat {
     pub info: RpcbsProc,
     pub setinfo: i32,
@@ -745,13 +755,14 @@ impl<'a> ::farcall_wire::Decode<'a> for RpcbStat {
 /// What all versions have done.
 ///
 /// `rpcb_stat_byvers` in the interface.
+#[allow(dead_code)]
 pub type RpcbStatByvers = [RpcbStat; 3];
 
 /// An address as the transport itself writes it.
 ///
 /// `netbuf` in the interface.
+#[allow(dead_code, missing_docs)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub struct Netbuf {
     pub maxlen: u32,
     pub buf: Vec<u8>,
@@ -790,7 +801,7 @@ impl<'a> ::farcall_wire::Decode<'a> for Netbuf {
 }
 
 /// Version 2 of program RPCBPROG (100000): PMAP_VERS.
-#[allow(clippy::redundant_closure)]
+#[allow(clippy::redundant_closure, dead_code)]
 pub mod v2 {
     #[allow(unused_imports)]
     use ::farcall_wire::{At as _, Decode as _, Encode as _};
@@ -1169,7 +1180,7 @@ pub mod v2 {
 }
 
 /// Version 3 of program RPCBPROG (100000): RPCBVERS.
-#[allow(clippy::redundant_closure)]
+#[allow(clippy::redundant_closure, dead_code)]
 pub mod v3 {
     #[allow(unused_imports)]
     use ::farcall_wire::{At as _, Decode as _, Encode as _};
@@ -1772,7 +1783,7 @@ pub mod v3 {
 }
 
 /// Version 4 of program RPCBPROG (100000): RPCBVERS4.
-#[allow(clippy::redundant_closure)]
+#[allow(clippy::redundant_closure, dead_code)]
 pub mod v4 {
     #[allow(unused_imports)]
     use ::farcall_wire::{At as _, Decode as _, Encode as _};

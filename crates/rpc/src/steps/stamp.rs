@@ -10,7 +10,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -117,14 +117,18 @@ pub(crate) fn rouse() {
     ASKING.get_or_init(|| ask().ok());
 }
 
-/// Sends datagrams to itself until one has a timestamp, 50 at most.
+/// How long to wait for that, at most.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Sends datagrams to itself until one has a timestamp.
 fn ask() -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(("127.0.0.1", 0))?;
     socket.connect(socket.local_addr()?)?;
     socket.set_read_timeout(Some(Duration::from_millis(20)))?;
     enable(&socket)?;
     let fd = socket.as_raw_fd();
-    for _ in 0..50 {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
         socket.send(&[0])?;
         sent(fd, |_, _| {});
         match receive(fd, &mut [0; 8]) {

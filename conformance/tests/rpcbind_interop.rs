@@ -1,0 +1,225 @@
+//! Us and the real rpcbind: our servers register and unregister there, rpcinfo sees them, our
+//! clients find servers through each of its versions.
+
+use std::future::Future;
+use std::time::Duration;
+
+use farcall::client::resolve::find_port;
+use farcall::{Registrar, Server, Transport};
+use farcall_conformance::demo::{self, NUMBER, v1};
+use farcall_conformance::peer::rpcbind::{self, rpcinfo};
+use farcall_conformance::peer::{Process, available};
+use farcall_conformance::{case, network_test};
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(work)
+}
+
+/// rpcbind, if it is installed.
+fn peer() -> Option<Process> {
+    available(&["rpcbind", "rpcinfo"]).then(|| rpcbind::start().expect("start rpcbind"))
+}
+
+/// Our server at these endpoints, registered.
+async fn server(registrar: Registrar, endpoints: &[&str]) -> Server {
+    let mut builder = Server::builder().register_with(registrar);
+    for endpoint in endpoints {
+        builder = builder.listen(*endpoint);
+    }
+    for service in demo::services() {
+        builder = builder.serve(service);
+    }
+    builder
+        .start()
+        .await
+        .expect("start and register our server")
+}
+
+fn at(endpoint: &str) -> Registrar {
+    Registrar::at(endpoint).expect("an endpoint")
+}
+
+const EVERYWHERE: [&str; 2] = ["tcp://[::]:0", "udp://[::]:0"];
+
+/// What rpcinfo prints, which must succeed.
+fn asked(arguments: &[&str]) -> String {
+    let (success, printed) = rpcinfo(arguments).expect("run rpcinfo");
+    assert!(success, "rpcinfo {arguments:?}: {printed}");
+    printed
+}
+
+/// The netids under which rpcbind has a version of the demo program.
+fn registered(version: u32) -> Vec<String> {
+    let rows = asked(&[]);
+    let mut netids: Vec<String> = rows
+        .lines()
+        .map(|row| row.split_whitespace().collect::<Vec<&str>>())
+        .filter(|row| {
+            row.len() > 3 && row[0] == NUMBER.to_string() && row[1] == version.to_string()
+        })
+        .map(|row| row[2].to_owned())
+        .collect();
+    netids.sort();
+    netids
+}
+
+network_test! {
+    fn registration_over_tcp_is_seen_and_ends_with_the_server() {
+        let Some(_rpcbind) = peer() else { return };
+        run(async {
+            let server = server(at("tcp://127.0.0.1:111"), &EVERYWHERE).await;
+            for version in [1, 2] {
+                assert_eq!(registered(version), ["tcp", "tcp6", "udp", "udp6"]);
+            }
+            server.drain(Duration::from_secs(1)).await;
+            assert_eq!(registered(1), Vec::<String>::new());
+            assert_eq!(registered(2), Vec::<String>::new());
+        });
+        case::ran("rpcbind", "registration over tcp, removed on drain");
+    }
+
+    fn registration_over_udp_and_the_unix_socket() {
+        let Some(_rpcbind) = peer() else { return };
+        for (registrar, way) in [
+            (at("udp://127.0.0.1:111"), "udp"),
+            (at("tcp://[::1]:111"), "tcp6"),
+            (at("unix:///run/rpcbind.sock"), "the Unix socket"),
+            (Registrar::local(), "the local way"),
+        ] {
+            run(async {
+                let server = server(registrar, &EVERYWHERE).await;
+                assert_eq!(registered(1), ["tcp", "tcp6", "udp", "udp6"], "{way}");
+                server.drain(Duration::from_secs(1)).await;
+                assert_eq!(registered(1), Vec::<String>::new(), "{way}");
+            });
+            case::ran("rpcbind", &format!("registration over {way}, removed on drain"));
+        }
+    }
+
+    fn rpcinfo_sees_and_calls_our_server() {
+        let Some(_rpcbind) = peer() else { return };
+        run(async {
+            let server = server(at("tcp://127.0.0.1:111"), &EVERYWHERE).await;
+            let number = NUMBER.to_string();
+            // Every way in which rpcinfo lists and calls. `-b` needs a broadcast netid, which
+            // Debian's netconfig has not.
+            assert!(asked(&["-p", "127.0.0.1"]).contains(&number));
+            assert!(asked(&["-s", "127.0.0.1"]).contains(&number));
+            let listed = asked(&["-l", "127.0.0.1", &number, "1"]);
+            assert!(listed.contains("tcp"), "{listed}");
+            for arguments in [
+                &["-t", "127.0.0.1", &number, "1"][..],
+                &["-u", "127.0.0.1", &number, "1"],
+                &["-T", "tcp", "127.0.0.1", &number, "2"],
+                &["-T", "tcp6", "::1", &number, "1"],
+                &["-T", "udp6", "::1", &number],
+            ] {
+                assert!(asked(arguments).contains("ready and waiting"), "{arguments:?}");
+            }
+            let (success, printed) =
+                rpcinfo(&["-t", "127.0.0.1", &number, "9"]).expect("run rpcinfo");
+            assert!(!success && printed.contains("high version = 2"), "{printed}");
+            let port = server.endpoints()[0].port().expect("a port");
+            let address = format!("127.0.0.1.{}.{}", port >> 8, port & 255);
+            let direct = asked(&["-a", &address, "-T", "tcp", &number, "1"]);
+            assert!(direct.contains("ready and waiting"), "{direct}");
+        });
+        for way in ["-p", "-s", "-l", "-t", "-u", "-T", "-a"] {
+            case::ran("rpcinfo", &format!("our server, {way}"));
+        }
+    }
+
+    fn our_client_finds_a_server_over_every_transport() {
+        let Some(_rpcbind) = peer() else { return };
+        run(async {
+            let server = server(at("tcp://127.0.0.1:111"), &EVERYWHERE).await;
+            for (endpoint, way) in [
+                ("tcp://127.0.0.1", "tcp"),
+                ("udp://127.0.0.1", "udp"),
+                ("tcp://[::1]", "tcp6"),
+                ("udp://[::1]", "udp6"),
+                ("tcp://localhost", "tcp by name"),
+            ] {
+                let client = v1::Client::connect(endpoint).await.expect("connect");
+                assert_eq!(client.add(40, 2).await.expect("call"), 42, "{way}");
+                case::ran("rpcbind", &format!("our client finds a server, {way}"));
+            }
+            drop(server);
+        });
+    }
+
+    fn a_program_that_is_not_registered_is_said_so() {
+        let Some(_rpcbind) = peer() else { return };
+        run(async {
+            for transport in [Transport::Tcp, Transport::Udp] {
+                let found = find_port("127.0.0.1", 111, transport, 0x2000_0001, 1).await;
+                let error = found.expect_err("nobody registered it");
+                assert!(!error.hints().is_empty(), "{error}");
+            }
+        });
+        case::ran("rpcbind", "our client asks for what is not registered");
+    }
+
+    /// rpcbind itself, found through itself, in each of its versions.
+    fn our_client_asks_in_versions_4_3_and_2() {
+        let Some(_rpcbind) = peer() else { return };
+        run(async {
+            for version in [2, 3, 4] {
+                for transport in [Transport::Tcp, Transport::Udp] {
+                    let found = find_port("127.0.0.1", 111, transport, 100_000, version).await;
+                    assert_eq!(found.expect("registered"), 111);
+                }
+            }
+        });
+        case::ran("rpcbind", "rpcbind's own versions 2, 3, 4");
+    }
+
+    /// A server that died left its registration behind; the next one takes its place.
+    fn what_a_dead_server_left_is_replaced() {
+        let Some(_rpcbind) = peer() else { return };
+        run(async {
+            let first = server(at("tcp://127.0.0.1:111"), &["tcp://0.0.0.0:0"]).await;
+            // As if it had been killed: without unregistering.
+            drop(first);
+            assert_eq!(registered(1), ["tcp"]);
+            let second = server(at("tcp://127.0.0.1:111"), &["tcp://0.0.0.0:0"]).await;
+            let client = v1::Client::connect("tcp://127.0.0.1").await.expect("connect");
+            assert_eq!(client.add(1, 2).await.expect("call"), 3);
+            second.drain(Duration::from_secs(1)).await;
+            assert_eq!(registered(1), Vec::<String>::new());
+        });
+        case::ran("rpcbind", "what a dead server left is replaced");
+    }
+
+    fn a_living_server_is_not_replaced() {
+        let Some(_rpcbind) = peer() else { return };
+        run(async {
+            let first = server(at("tcp://127.0.0.1:111"), &["tcp://0.0.0.0:0"]).await;
+            let mut builder = Server::builder().register_with(at("tcp://127.0.0.1:111"));
+            builder = builder.listen("tcp://0.0.0.0:0");
+            for service in demo::services() {
+                builder = builder.serve(service);
+            }
+            let error = builder.start().await.expect_err("the first one is there");
+            assert!(!error.hints().is_empty(), "{error}");
+            let client = v1::Client::connect("tcp://127.0.0.1").await.expect("connect");
+            assert_eq!(client.add(1, 2).await.expect("call"), 3);
+            drop(first);
+        });
+        case::ran("rpcbind", "a living server is not replaced");
+    }
+
+    fn without_rpcbind_the_error_says_what_to_do() {
+        run(async {
+            let error = v1::Client::connect("tcp://127.0.0.1").await.expect_err("no rpcbind");
+            assert!(error.hints().iter().any(|hint| hint.contains("rpcbind")), "{error}");
+            let builder = Server::builder().register_with(at("tcp://127.0.0.1:111"));
+            let started = builder.listen("tcp://127.0.0.1:0").start().await;
+            let error = started.expect_err("no rpcbind");
+            assert!(error.hints().iter().any(|hint| hint.contains("binder")), "{error}");
+        });
+    }
+}

@@ -1,0 +1,156 @@
+//! What every daemon does alike: endpoints, registration, `ready` lines, signals.
+//!
+//! SIGTERM and SIGINT drain, a second one ends the process at once. SIGHUP is for reloading; a
+//! daemon that has nothing to reload ignores it.
+
+use std::time::Duration;
+
+use farcall::registrar::Registration;
+use farcall::server::Builder;
+use farcall::stub::Registered;
+use farcall::{Endpoint, Error, Registrar, Server};
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::output::{Done, Output};
+use crate::peer;
+
+/// How long taking registrations back may last.
+const UNREGISTER: Duration = Duration::from_secs(2);
+
+/// Where a daemon listens and is found.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Listen {
+    /// Listen at this endpoint; may repeat; port 0 lets the system choose
+    #[arg(short, long, value_name = "ENDPOINT", value_parser = peer::endpoint)]
+    pub(crate) listen: Vec<Endpoint>,
+
+    /// Register with the rpcbind at this endpoint, or with none
+    /// [default: the one of this machine, if there is one]
+    #[arg(long, value_name = "ENDPOINT|none", value_parser = register)]
+    pub(crate) register: Option<Register>,
+
+    /// How long running calls may go on after SIGTERM, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = peer::seconds)]
+    pub(crate) grace: Duration,
+}
+
+/// With whom a daemon registers.
+#[derive(Clone, Debug)]
+pub(crate) enum Register {
+    /// With nobody.
+    No,
+    /// With the rpcbind at this endpoint.
+    At(Endpoint),
+}
+
+fn register(text: &str) -> Result<Register, crate::output::Failure> {
+    match text {
+        "none" => Ok(Register::No),
+        _ => peer::endpoint(text).map(Register::At),
+    }
+}
+
+impl Listen {
+    /// The endpoints that were asked for, or else these.
+    pub(crate) fn endpoints(&self, default: &[&str]) -> Result<Vec<Endpoint>, Error> {
+        match self.listen.is_empty() {
+            true => default.iter().map(|text| text.parse()).collect(),
+            false => Ok(self.listen.clone()),
+        }
+    }
+}
+
+/// Serves until a signal ends it.
+pub(crate) async fn serve(
+    services: Vec<Registered>,
+    endpoints: Vec<Endpoint>,
+    listen: &Listen,
+    out: &Output,
+) -> anyhow::Result<Done> {
+    let mut signals = Signals::new()?;
+    let programs = services.iter().map(Registered::program).collect();
+    let builder = services.into_iter().fold(Server::builder(), Builder::serve);
+    let builder = endpoints
+        .iter()
+        .fold(builder, |builder, endpoint| builder.listen(endpoint));
+    let server = builder.start().await?;
+    let registration = registered(&listen.register, programs, server.endpoints()).await?;
+    ready(server.endpoints(), out)?;
+    signals.asked_to_end().await;
+    let ending = async {
+        if let Some(registration) = registration {
+            registration.remove(UNREGISTER).await;
+        }
+        server.drain(listen.grace).await;
+    };
+    Ok(signals.unless_asked_again(ending).await)
+}
+
+/// Registers the programs; that this machine has no rpcbind is no error unless one was named.
+async fn registered(
+    register: &Option<Register>,
+    programs: Vec<&'static farcall::stub::Program>,
+    endpoints: &[Endpoint],
+) -> Result<Option<Registration>, Error> {
+    match register {
+        Some(Register::No) => Ok(None),
+        Some(Register::At(binder)) => Registrar::at(binder)?
+            .register(programs, endpoints)
+            .await
+            .map(Some),
+        None => {
+            let registering = Registrar::local().register(programs, endpoints).await;
+            Ok(registering
+                .inspect_err(|error| tracing::info!(%error, "not registered"))
+                .ok())
+        }
+    }
+}
+
+/// One line for each endpoint: whoever started the daemon waits for them.
+pub(crate) fn ready(endpoints: &[Endpoint], out: &Output) -> std::io::Result<()> {
+    for endpoint in endpoints {
+        match out.is_json() {
+            true => out.json(&json!({ "ready": endpoint.to_string() }))?,
+            false => out.line(format_args!("ready {endpoint}"))?,
+        }
+    }
+    Ok(())
+}
+
+/// The signals that end a daemon.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// Taken so that a hang-up does not end the process.
+    _hangup: Signal,
+}
+
+impl Signals {
+    /// From now on signals are waited for and no longer kill.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    pub(crate) async fn asked_to_end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::info!("draining");
+    }
+
+    /// Finishes `ending`, unless one more signal asks to end at once.
+    pub(crate) async fn unless_asked_again(&mut self, ending: impl Future<Output = ()>) -> Done {
+        tokio::select! {
+            () = ending => Done::Yes,
+            () = self.asked_to_end() => Done::No,
+        }
+    }
+}

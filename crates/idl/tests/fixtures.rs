@@ -1,0 +1,94 @@
+//! The emitter's output for small interfaces, compared with what is checked in: a change of the
+//! output is reviewed as a change of these files. `FARCALL_BLESS=1` writes them anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use farcall_idl::Config;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+fn types() -> Config {
+    Config::new().no_client().no_server()
+}
+
+/// Compiles `NAME.x` and compares with `OUTPUT.rs`.
+fn compare(name: &str, output: &str, config: &Config) {
+    let source = folder().join(name).with_extension("x");
+    let code = match config.compile_file(source) {
+        Ok(compiled) => compiled.code,
+        Err(error) => panic!("{error}"),
+    };
+    let target = folder().join(output).with_extension("rs");
+    if std::env::var_os("FARCALL_BLESS").is_some() {
+        fs::write(&target, &code).expect("write the fixture");
+    }
+    let expected = fs::read_to_string(&target).unwrap_or_default();
+    let differing = expected.lines().zip(code.lines()).position(|(a, b)| a != b);
+    assert!(
+        expected == code,
+        "{} differs from line {} on; FARCALL_BLESS=1 writes it anew",
+        target.display(),
+        differing.unwrap_or_default() + 1,
+    );
+}
+
+#[test]
+fn every_type() {
+    compare("types", "types", &types());
+}
+
+#[test]
+fn recursive_types() {
+    compare("recursive", "recursive", &types());
+}
+
+#[test]
+fn names_that_rust_has_for_itself() {
+    compare("names", "names", &types());
+}
+
+#[test]
+fn programs_and_their_arguments() {
+    compare("programs", "programs", &Config::new());
+}
+
+#[test]
+fn every_option() {
+    let config = types()
+        .bytes(["data", "file.handle"])
+        .string(["label", "file.path"])
+        .borrowed(["listing"])
+        .open_enums(["status"])
+        .extern_path("foreign", "(i32, i32)")
+        .type_attribute("file", "#[non_exhaustive]")
+        .derive("status", "::core::default::Default");
+    let config = config.extern_path("foreign", "super::Foreign");
+    compare("options", "options", &config);
+}
+
+/// How many lines a procedure costs: printed, and kept from growing unseen.
+#[test]
+fn lines_for_each_procedure() {
+    let idl = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../idl");
+    for (name, budget) in [("calc", 110), ("nfs3", 360)] {
+        let source = idl.join(name).with_extension("x");
+        let (model, _) = farcall_idl::parse_file(source, &farcall_idl::Options::default())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let code = farcall_idl::generate(&model, &Config::new());
+        let lines = code.lines().count();
+        let versions = model
+            .programs()
+            .iter()
+            .flat_map(|program| &program.versions);
+        let procedures: usize = versions.map(|version| version.procedures.len()).sum();
+        let each = lines / procedures.max(1);
+        println!("{name}: {lines} lines for {procedures} procedures, {each} each");
+        assert!(
+            each <= budget,
+            "{name}: {each} lines a procedure, budget {budget}"
+        );
+    }
+}
