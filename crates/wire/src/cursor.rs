@@ -296,11 +296,19 @@ impl<'a> Reader<'a> {
     /// Skips the padding after `len` bytes.
     #[inline]
     fn padding(&mut self, len: usize) -> Result<(), DecodeError> {
-        let pad = self.slice(pad_len(len))?;
-        if self.limits.padding == Padding::Strict && pad.iter().any(|b| *b != 0) {
-            return Err(self.error(Kind::NonZeroPadding));
+        let padding = self.slice(pad_len(len))?;
+        if self.limits.padding == Padding::Strict {
+            self.must_be_zero(padding)?;
         }
         Ok(())
+    }
+
+    #[cold]
+    fn must_be_zero(&self, padding: &[u8]) -> Result<(), DecodeError> {
+        match padding.iter().any(|byte| *byte != 0) {
+            true => Err(self.error(Kind::NonZeroPadding)),
+            false => Ok(()),
+        }
     }
 
     /// Fixed-length opaque data of `N` bytes, borrowed.
@@ -322,8 +330,11 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn opaque_var(&mut self, max: u32) -> Result<&'a [u8], DecodeError> {
         let len = self.length(max)?;
-        let data = self.slice(len)?;
-        self.padding(len)?;
+        let run = self.slice(padded(len))?;
+        let (data, padding) = run.split_at_checked(len).unwrap_or((run, &[]));
+        if self.limits.padding == Padding::Strict {
+            self.must_be_zero(padding)?;
+        }
         Ok(data)
     }
 
@@ -415,6 +426,43 @@ pub const fn pad_len(len: usize) -> usize {
     len.wrapping_neg() & 3
 }
 
+/// `len` and its padding. (Lengths near the end of the address space are never present.)
+#[inline]
+pub(crate) const fn padded(len: usize) -> usize {
+    len.saturating_add(3) & !3
+}
+
+/// Copies `from` to `to`, which are of one length; otherwise nothing.
+///
+/// Short data, as most names and handles are, goes as two overlapping words: a call to copy it
+/// would take longer than the copy.
+#[inline]
+pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
+    if to.len() != from.len() {
+        return;
+    }
+    if from.len() > 32 {
+        to.copy_from_slice(from);
+    } else if !(ends::<16>(to, from) || ends::<8>(to, from) || ends::<4>(to, from)) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    }
+}
+
+/// Copies the first and the last `N` bytes, if there are `N`.
+#[inline]
+fn ends<const N: usize>(to: &mut [u8], from: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else {
+        return false;
+    };
+    if let Some(to) = to.first_chunk_mut::<N>() {
+        *to = *first;
+    }
+    if let Some(to) = to.last_chunk_mut::<N>() {
+        *to = *last;
+    }
+    true
+}
+
 /// Whether `part` lies inside `whole`. Compares addresses only; reads nothing through them.
 #[inline]
 fn contains(whole: &Bytes, part: &[u8]) -> bool {
@@ -424,4 +472,22 @@ fn contains(whole: &Bytes, part: &[u8]) -> bool {
     let outer = whole.as_ptr_range();
     let inner = part.as_ptr_range();
     outer.start <= inner.start && inner.end <= outer.end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_of_every_short_length() {
+        let from: Vec<u8> = (1..=40).collect();
+        for len in 0..=from.len() {
+            let (source, mut to) = (from.get(..len).unwrap_or_default(), vec![0; len]);
+            copy(&mut to, source);
+            assert_eq!(to, source);
+        }
+        let mut other = [0; 3];
+        copy(&mut other, &[1, 2, 3, 4]);
+        assert_eq!(other, [0; 3]);
+    }
 }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use crate::error::{EncodeError, EncodeErrorKind as Kind};
 use crate::write::{Cut, SHARE_FROM, Size, Writer};
@@ -26,7 +26,7 @@ impl Encode for TransmitQueue {
     }
 
     fn encode(&self, w: &mut Writer<'_>) {
-        let mut rest: &[u8] = &self.head;
+        let mut rest: &[u8] = self.head.bytes();
         let mut position = self.base;
         for cut in &self.cuts {
             let before = cut.at.wrapping_sub(position);
@@ -39,8 +39,73 @@ impl Encode for TransmitQueue {
     }
 }
 
-/// Memory that an empty queue keeps for the next message.
-const KEEP: usize = 256 << 10;
+/// Memory that an empty queue keeps for the next message: a mebibyte of data and its header.
+const KEEP: usize = (1 << 20) + 4096;
+
+/// Least memory that a queue takes.
+const LEAST: usize = 512;
+
+/// Bytes that are appended at the end and taken from the front.
+///
+/// Memory is zeroed when it is first taken and then written over and over: a value that is
+/// encoded into it costs no clearing.
+#[derive(Debug, Default)]
+struct Head {
+    memory: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Head {
+    #[inline]
+    fn len(&self) -> usize {
+        self.end.wrapping_sub(self.start)
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self.memory.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// `n` more bytes at the end, to be filled.
+    #[inline]
+    fn room(&mut self, n: usize) -> &mut [u8] {
+        if n > self.memory.len().saturating_sub(self.end) {
+            self.grow(n);
+        }
+        let from = self.end;
+        self.end = from.saturating_add(n);
+        self.memory.get_mut(from..self.end).unwrap_or_default()
+    }
+
+    /// Makes room for `n` bytes behind the end: by moving to the front if that halves what the
+    /// memory would have to be, else by taking more.
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, n: usize) {
+        let len = self.len();
+        let needed = len.saturating_add(n);
+        self.memory.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, len);
+        if needed > self.memory.len() / 2 {
+            let doubled = self.memory.len().saturating_mul(2);
+            self.memory.resize(needed.max(doubled).max(LEAST), 0);
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.room(bytes.len()).copy_from_slice(bytes);
+    }
+
+    fn advance(&mut self, n: usize) {
+        self.start = self.start.saturating_add(n).min(self.end);
+    }
+
+    fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+}
 
 /// Bytes waiting to be transmitted: one growing head, and shared data that stands in between.
 ///
@@ -48,7 +113,7 @@ const KEEP: usize = 256 << 10;
 /// `usize::MAX + 1`, so that taking bytes from the front moves nothing.
 #[derive(Debug, Default)]
 pub struct TransmitQueue {
-    head: BytesMut,
+    head: Head,
     /// Count of the head's first byte.
     base: usize,
     cuts: VecDeque<Cut>,
@@ -71,7 +136,7 @@ impl TransmitQueue {
     /// Whether nothing waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.head.is_empty() && self.cuts.is_empty()
+        self.head.len() == 0 && self.cuts.is_empty()
     }
 
     /// Appends a value and returns its length on the wire.
@@ -117,23 +182,19 @@ impl TransmitQueue {
     /// A writer over `n` fresh bytes at the end.
     #[inline]
     fn room(&mut self, n: usize) -> Writer<'_> {
-        let start = self.head.len();
-        let len = start.saturating_add(n);
-        self.head.resize(len, 0);
-        let end = self.base.wrapping_add(len);
-        let rest = self.head.get_mut(start..).unwrap_or_default();
+        let end = self.base.wrapping_add(self.head.len()).wrapping_add(n);
+        let rest = self.head.room(n);
         Writer {
             rest,
             end,
             cuts: Some(&mut self.cuts),
-            overrun: false,
         }
     }
 
     /// Appends bytes as they are.
     #[inline]
     pub fn put_slice(&mut self, bytes: &[u8]) {
-        self.head.extend_from_slice(bytes);
+        self.head.put(bytes);
     }
 
     /// Appends shared bytes as they are; large ones are not copied.
@@ -159,7 +220,7 @@ impl TransmitQueue {
             .base
             .wrapping_add(self.head.len())
             .wrapping_sub(other.base);
-        self.head.extend_from_slice(&other.head);
+        self.head.put(other.head.bytes());
         self.shared = self.shared.saturating_add(other.shared);
         for cut in other.cuts.drain(..) {
             self.cuts.push_back(Cut {
@@ -184,7 +245,7 @@ impl TransmitQueue {
 
     /// All that waits, in order, as contiguous parts; none is empty.
     pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest: &[u8] = &self.head;
+        let mut rest: &[u8] = self.head.bytes();
         let mut position = self.base;
         let mut cuts = self.cuts.iter().peekable();
         std::iter::from_fn(move || {
@@ -241,14 +302,14 @@ impl TransmitQueue {
     /// Starts over in the memory at hand, unless it grew beyond what is worth keeping.
     fn recycle(&mut self) {
         self.base = 0;
-        if self.head.capacity() > KEEP {
-            self.head = BytesMut::new();
+        self.head.clear();
+        if self.head.memory.len() > KEEP {
+            self.head = Head::default();
         }
     }
 
     /// Forgets everything that waits.
     pub fn clear(&mut self) {
-        self.head.clear();
         self.cuts.clear();
         self.shared = 0;
         self.recycle();
@@ -266,5 +327,32 @@ impl TransmitQueue {
         let mut all = Vec::with_capacity(self.len());
         self.parts().for_each(|part| all.extend_from_slice(part));
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_a_queue_of_bytes_in_any_rhythm() {
+        let (mut head, mut model) = (Head::default(), std::collections::VecDeque::new());
+        let mut next = 0_u8;
+        for round in 0..2_000_usize {
+            let bytes: Vec<u8> = std::iter::repeat_with(|| {
+                next = next.wrapping_add(1);
+                next
+            })
+            .take(round % 97)
+            .collect();
+            head.put(&bytes);
+            model.extend(bytes);
+            let away = (round.wrapping_mul(31) % 101).min(model.len());
+            head.advance(away);
+            model.drain(..away);
+            assert_eq!(head.bytes(), model.make_contiguous());
+        }
+        head.clear();
+        assert_eq!(head.len(), 0);
     }
 }

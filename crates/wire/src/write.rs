@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::cursor::pad_len;
+use crate::cursor::{copy, pad_len, padded};
 use crate::error::{EncodeError, EncodeErrorKind as Kind};
 
 /// Shared opaque data of at least this many bytes is transmitted from where it lies.
@@ -71,17 +71,17 @@ impl Size {
     /// [`TooLong`](Kind::TooLong) if `len` is over `max`.
     #[inline]
     pub fn opaque_var(&mut self, len: usize, max: u32) -> Result<(), EncodeError> {
-        self.length(len, max)?;
-        self.add(len);
-        self.add(pad_len(len));
-        Ok(())
+        if u32::try_from(len).is_ok_and(|len| len <= max) {
+            self.add(padded(len).saturating_add(4));
+            return Ok(());
+        }
+        Err(EncodeError::new(Kind::TooLong { len, max }))
     }
 
     /// Fixed-length opaque data: `len` bytes, padding.
     #[inline]
     pub fn opaque_fixed(&mut self, len: usize) {
-        self.add(len);
-        self.add(pad_len(len));
+        self.add(padded(len));
     }
 
     /// As [`opaque_var`](Self::opaque_var), for data that may be transmitted from where it lies.
@@ -160,15 +160,14 @@ impl Default for Size {
 
 /// Fills exactly the bytes that were measured.
 ///
-/// Writing more than was measured writes nothing and is remembered; `TransmitQueue::append`
-/// then reports it as a defect in debug builds. A peer cannot cause it.
+/// Writing more than was measured is a defect, which debug builds report; no byte outside the
+/// measured ones is written. A peer cannot cause it.
 #[derive(Debug)]
 pub struct Writer<'a> {
     pub(crate) rest: &'a mut [u8],
     /// Where `rest` ends, counted as the queue counts its head.
     pub(crate) end: usize,
     pub(crate) cuts: Option<&'a mut VecDeque<Cut>>,
-    pub(crate) overrun: bool,
 }
 
 /// Shared data that stands in the stream after `at` bytes of the head.
@@ -176,6 +175,11 @@ pub struct Writer<'a> {
 pub(crate) struct Cut {
     pub(crate) at: usize,
     pub(crate) data: Bytes,
+}
+
+#[cold]
+fn overran() {
+    debug_assert!(false, "more is written than was measured");
 }
 
 impl<'a> Writer<'a> {
@@ -186,21 +190,13 @@ impl<'a> Writer<'a> {
             rest: buffer,
             end: 0,
             cuts: None,
-            overrun: false,
         }
     }
 
     /// Whether exactly all bytes were written.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.rest.is_empty() && !self.overrun
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn overran(&mut self) {
-        debug_assert!(false, "more is written than was measured");
-        self.overrun = true;
+        self.rest.is_empty()
     }
 
     /// The next `n` bytes, to be filled.
@@ -213,7 +209,7 @@ impl<'a> Writer<'a> {
                 head
             }
             None => {
-                self.overran();
+                overran();
                 &mut []
             }
         }
@@ -228,17 +224,14 @@ impl<'a> Writer<'a> {
                 *head = bytes;
                 self.rest = tail;
             }
-            None => self.overran(),
+            None => overran(),
         }
     }
 
     /// Exactly these bytes.
     #[inline]
     pub fn slice(&mut self, bytes: &[u8]) {
-        let head = self.take(bytes.len());
-        if head.len() == bytes.len() {
-            head.copy_from_slice(bytes);
-        }
+        copy(self.take(bytes.len()), bytes);
     }
 
     /// The next `N` bytes as a writer of their own, whose bounds the optimiser can see.
@@ -252,16 +245,14 @@ impl<'a> Writer<'a> {
                     rest: head,
                     end: 0,
                     cuts: None,
-                    overrun: false,
                 }
             }
             None => {
-                self.overran();
+                overran();
                 Writer {
                     rest: &mut [],
                     end: 0,
                     cuts: None,
-                    overrun: true,
                 }
             }
         }
@@ -333,8 +324,11 @@ impl<'a> Writer<'a> {
     /// Fixed-length opaque data.
     #[inline]
     pub fn opaque_fixed(&mut self, data: &[u8]) {
-        self.slice(data);
-        self.padding(data.len());
+        let run = self.take(padded(data.len()));
+        if let Some(last) = run.last_chunk_mut::<4>() {
+            *last = [0; 4];
+        }
+        copy(run.get_mut(..data.len()).unwrap_or_default(), data);
     }
 
     /// Variable-length opaque data.

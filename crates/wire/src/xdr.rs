@@ -333,7 +333,9 @@ impl<'a> Decode<'a> for Str {
 /// As [`Reader::opaque_vec`].
 #[inline]
 pub fn string_var(r: &mut Reader<'_>, max: u32) -> Result<Str, DecodeError> {
-    r.opaque_vec(max).map(Str::from)
+    let bytes = r.opaque_var(max)?;
+    r.charge(bytes.len())?;
+    Ok(Str::from(bytes))
 }
 
 /// Optional-data, [RFC 4506] section 4.19: a boolean, and the value if it is true.
@@ -509,10 +511,22 @@ pub fn chain<'a, T: Decode<'a>>(r: &mut Reader<'a>) -> Result<Vec<T>, DecodeErro
     Ok(nodes)
 }
 
+/// Memory that is taken for a list by its first node, at most, in bytes.
+const GUESSED: usize = 64 << 10;
+
 #[inline]
 fn push_node<'a, T: Decode<'a>>(r: &mut Reader<'a>, nodes: &mut Vec<T>) -> Result<(), DecodeError> {
     r.charge(size_of::<T>().max(1))?;
-    nodes.push(T::decode(r).at_index(nodes.len())?);
+    let before = r.remaining();
+    let node = T::decode(r).at_index(nodes.len())?;
+    if nodes.is_empty() {
+        // Lists are mostly of like nodes; what is taken on that guess is bounded.
+        let each = before.saturating_sub(r.remaining()).saturating_add(4);
+        let like = r.remaining().checked_div(each).unwrap_or(0);
+        let most = GUESSED.checked_div(size_of::<T>()).unwrap_or(GUESSED);
+        nodes.reserve(like.min(most).saturating_add(1));
+    }
+    nodes.push(node);
     Ok(())
 }
 
