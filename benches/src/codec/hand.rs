@@ -242,9 +242,10 @@ impl Encode for Sample {
     }
     #[inline]
     fn encode(&self, w: &mut Writer<'_>) {
-        w.u32(self.id);
-        w.u64(self.time);
-        w.i32(self.value);
+        let mut b = w.block::<16>();
+        b.u32(self.id);
+        b.u64(self.time);
+        b.i32(self.value);
         w.opaque_var(&self.tag);
     }
 }
