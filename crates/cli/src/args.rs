@@ -39,7 +39,12 @@ enum Command {
     Describe(cmd::describe::Args),
     Ls(cmd::ls::Args),
     Ping(cmd::ping::Args),
+    Call(cmd::call::Args),
+    Decode(cmd::transcode::DecodeArgs),
+    Encode(cmd::transcode::EncodeArgs),
+    Bench(cmd::bench::Args),
     Binder(cmd::binder::Args),
+    Nfs3(cmd::nfs3::Args),
 }
 
 impl Args {
@@ -61,7 +66,12 @@ impl Args {
             Command::Describe(args) => cmd::describe::run(args, out).await,
             Command::Ls(args) => cmd::ls::run(args, out).await,
             Command::Ping(args) => cmd::ping::run(args, out).await,
+            Command::Call(args) => cmd::call::run(args, out).await,
+            Command::Decode(args) => cmd::transcode::decode(&args, out),
+            Command::Encode(args) => cmd::transcode::encode(&args, out),
+            Command::Bench(args) => cmd::bench::run(args, out).await,
             Command::Binder(args) => cmd::binder::run(args, out).await,
+            Command::Nfs3(args) => cmd::nfs3::run(args, out).await,
         }
     }
 }

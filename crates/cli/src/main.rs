@@ -16,6 +16,7 @@ mod peer;
 mod binding;
 mod interface;
 mod notation;
+mod value;
 mod daemon;
 mod cmd;
 mod args;

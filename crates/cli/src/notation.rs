@@ -146,17 +146,16 @@ fn collect(model: &Model, ty: &Type, found: &mut Vec<ItemId>) {
 }
 
 /// The arguments of a procedure as JSON, to be changed by whoever makes a call: the value itself if
-/// there is one argument, an array if there are several.
+/// there is one, an object if there are several with names, else an array.
 pub(crate) fn example_arguments(model: &Model, procedure: &Procedure) -> Value {
-    let mut values: Vec<Value> = procedure
-        .args
-        .iter()
-        .map(|arg| example(model, &arg.ty))
-        .collect();
-    match values.len() {
-        0 => Value::Null,
-        1 => values.remove(0),
-        _ => Value::Array(values),
+    let mut values = procedure.args.iter().map(|arg| example(model, &arg.ty));
+    if procedure.args.len() <= 1 {
+        return values.next().unwrap_or(Value::Null);
+    }
+    let names: Option<Vec<String>> = procedure.args.iter().map(|arg| arg.name.clone()).collect();
+    match names {
+        Some(names) => Value::Object(names.into_iter().zip(values).collect()),
+        None => Value::Array(values.collect()),
     }
 }
 
@@ -176,7 +175,7 @@ fn example_at(model: &Model, ty: &Type, depth: usize) -> Value {
         Type::Int | Type::UInt | Type::Small { .. } => json!(0),
         Type::Hyper | Type::UHyper => json!("0"),
         Type::Float | Type::Double => json!(0.0),
-        Type::Quadruple => json!("0".repeat(32)),
+        Type::Quadruple => json!(format!("0x{}", "0".repeat(32))),
         Type::Bool => json!(false),
         Type::OpaqueFixed(n) => json!({ "$hex": "00".repeat((*n).min(64) as usize) }),
         Type::OpaqueVar(_) => json!({ "$hex": "" }),

@@ -5,4 +5,8 @@ pub(crate) mod lint;
 pub(crate) mod ls;
 pub(crate) mod describe;
 pub(crate) mod ping;
+pub(crate) mod transcode;
+pub(crate) mod call;
+pub(crate) mod bench;
 pub(crate) mod binder;
+pub(crate) mod nfs3;
