@@ -11,6 +11,7 @@ pub(crate) struct Choices<'a> {
     model: &'a Model,
     bytes: &'a [u8],
     depth: usize,
+    letters: &'static [char],
 }
 
 impl<'a> Choices<'a> {
@@ -19,7 +20,15 @@ impl<'a> Choices<'a> {
             model,
             bytes,
             depth: 0,
+            letters: &['a', 'Z', '"', '\0'],
         }
+    }
+
+    /// No string holds a byte 0: C's strings end there.
+    #[allow(dead_code)]
+    pub(crate) fn without_nul(mut self) -> Self {
+        self.letters = &['a', 'Z', '"', 'ä'];
+        self
     }
 
     fn byte(&mut self) -> u8 {
@@ -59,9 +68,15 @@ impl<'a> Choices<'a> {
     }
 
     fn text(&mut self, max: Option<u32>) -> Value {
-        const LETTERS: [char; 4] = ['a', 'Z', '"', '\0'];
         let n = self.count(max);
-        let text: String = (0..n).map(|_| LETTERS[self.below(4)]).collect();
+        let max = usize::try_from(max.unwrap_or(u32::MAX)).unwrap_or(usize::MAX);
+        let mut text = String::new();
+        for _ in 0..n {
+            let letter = self.letters[self.below(4)];
+            if text.len() + letter.len_utf8() <= max {
+                text.push(letter);
+            }
+        }
         json!(text)
     }
 
