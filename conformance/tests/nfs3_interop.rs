@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use farcall::generated::mount::v3::Client as Mount;
 use farcall::generated::nfs3::{self as wire, v3::Client as Nfs};
-use farcall::{Server, Transport};
+use farcall::{Registrar, Server, Transport};
 use farcall_conformance::peer::{Process, Scratch, available, find, rpcbind, tshark::Capture};
 use farcall_conformance::{case, network_test};
 use farcall_nfs3::Nfs3;
@@ -58,6 +58,11 @@ fn run(program: &str, arguments: &[&str]) -> Output {
     let error = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "{arguments:?}: {error}");
     done
+}
+
+fn words(text: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// Bytes without a period that a lost or doubled block could hide in.
@@ -172,6 +177,40 @@ network_test! {
         assert!(replies.len() > 10, "{replies:?}");
         assert!(replies.iter().any(|reply| reply.ends_with("\t2")), "one NOENT in {replies:?}");
         case::ran("tshark", "NFS version 3 and MOUNT of our server");
+    }
+
+    fn clients_find_our_server_through_rpcbind() {
+        if !available(&["rpcbind", "showmount", "nfs-ls"]) {
+            return;
+        }
+        let rpcbind = rpcbind::start().expect("rpcbind");
+        let (runtime, scratch) = (
+            Runtime::new().expect("runtime"),
+            Scratch::new("nfs3").expect("scratch"),
+        );
+        std::fs::create_dir(scratch.file("sub")).expect("directory");
+        std::fs::write(scratch.file("sub/f"), b"content").expect("file");
+        let nfs = Nfs3::builder(scratch.path()).name("/data").squash(Squash::None);
+        let nfs = nfs.build().expect("the export");
+        let builder = Server::builder()
+            .serve(nfs.service())
+            .serve(nfs.mount_service())
+            .listen("tcp://127.0.0.1:0")
+            .listen("udp://127.0.0.1:0")
+            .register_with(Registrar::at("tcp://127.0.0.1:111").expect("an endpoint"));
+        let server = runtime.block_on(builder.start()).expect("the server");
+        let shown = run("showmount", &["--no-headers", "-e", "127.0.0.1"]).stdout;
+        assert_eq!(words(&shown), ["/data", "127.0.0.0/8,::1/128"]);
+        let listed = run("nfs-ls", &["nfs://127.0.0.1/data"]).stdout;
+        assert_eq!(words(&listed).last().map(String::as_str), Some("sub"));
+        let read = run("nfs-cat", &["nfs://127.0.0.1/data/sub/f"]).stdout;
+        assert_eq!(read, b"content");
+        let shown = run("showmount", &["--no-headers", "-a", "127.0.0.1"]).stdout;
+        assert!(words(&shown).iter().all(|mount| mount.starts_with("127.0.0.1:/data")));
+        runtime.block_on(server.drain(Duration::from_secs(5)));
+        rpcbind.stop(Signal::SIGTERM).expect("stop rpcbind");
+        case::ran("showmount", "our exports and mounts, found through rpcbind");
+        case::ran("libnfs", "our server, found through rpcbind");
     }
 
     fn our_client_works_with_ganesha() {
