@@ -2,14 +2,16 @@
 
 use farcall_conformance::link::{Conditions, Dice};
 use farcall_conformance::pair::{COUNT, End, MISSING, Pair, Plan};
-use farcall_onc::client::ClientConfig;
+use farcall_onc::client::{Client, ClientConfig, Incoming};
 use farcall_onc::drc::{Begin, Drc, DrcConfig, Layer, Origin, Principal};
 use farcall_onc::msg::{
-    Framing, ReplyBody, Target, encode_call, encode_success, parse_call, parse_reply,
+    Framing, ReplyBody, Target, encode_call, encode_refusal, encode_success, parse_call,
+    parse_reply,
 };
 use farcall_onc::record::{Assembler, RecordLimits};
 use farcall_onc::seed::Seed;
-use farcall_wire::{Bytes, TransmitQueue};
+use farcall_onc::server::{Accepts, Admission, Registry};
+use farcall_wire::{Bytes, Padding, TransmitQueue};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -288,5 +290,118 @@ fn calls_repeated_over_new_connections_are_executed_once_and_their_replies_follo
         let want: BTreeMap<u32, u32> = (0..20).map(|xid| (xid, xid * 10 + 1)).collect();
         assert_eq!(client.answers, want, "seed {seed}");
         assert!(executed.values().all(|count| *count == 1), "seed {seed}");
+    }
+}
+
+/// What a server answers to a record: the argument plus one, or a refusal.
+fn serve(registry: &Registry, record: &[u8], replies: &mut TransmitQueue) {
+    match registry.admit(record, Framing::Stream, |_| None) {
+        Admission::Call(call) => {
+            let argument = u32::from_be_bytes(record[call.args..].try_into().expect("one word"));
+            let result = &argument.wrapping_add(1);
+            encode_success(replies, Framing::Stream, call.header.xid, result).expect("encode");
+        }
+        Admission::Null { xid, .. } => {
+            encode_success(replies, Framing::Stream, xid, &()).expect("encode");
+        }
+        Admission::Answer { xid, body } => encode_refusal(replies, Framing::Stream, xid, body),
+        other => panic!("not expected: {other:?}"),
+    }
+}
+
+/// One stream between a client and a server. Bytes arrive in batches cut anywhere, replies overtake each other,
+/// calls are cancelled, and the connection is lost now and then.
+#[test]
+fn over_a_stream_every_call_ends_once_with_its_own_result() {
+    let auth = farcall_onc::auth::AuthBlock::none();
+    for seed in 0..100 {
+        let mut dice = Dice::new(seed);
+        let mut registry = Registry::new(Padding::Strict);
+        registry
+            .insert(COUNT.program, COUNT.version, Accepts::ANY, 0)
+            .expect("it was empty");
+        let mut client: Client<u32> = Client::stream(ClientConfig::default(), &Seed::replay(seed));
+        let (mut ends, mut cancelled, mut ids) = (BTreeMap::new(), 0, BTreeMap::new());
+        let (mut begun, mut down, mut up) = (0, Vec::new(), TransmitQueue::new());
+        let mut assemblers = [(); 2].map(|()| Assembler::new(RecordLimits::default()));
+        let now = Instant::now();
+        while begun < 200 || client.in_flight() > 0 {
+            for _ in 0..dice.below(20).min(200 - begun) {
+                let argument = u32::try_from(begun).expect("a small number");
+                let target = if dice.chance(20) { MISSING } else { COUNT };
+                let id = client
+                    .call(now, target, &auth, &argument, None, argument)
+                    .expect("begin a call");
+                ids.insert(argument, (id, target));
+                begun += 1;
+            }
+            if dice.chance(30) {
+                let oldest = ids
+                    .keys()
+                    .copied()
+                    .find(|argument| !ends.contains_key(argument));
+                if let Some(argument) = oldest {
+                    let (token, _) = client.cancel(ids[&argument].0).expect("it is in flight");
+                    assert_eq!(ends.insert(token, None), None);
+                    cancelled += 1;
+                }
+            }
+            let mut out = TransmitQueue::new();
+            client.poll_transmit(&mut out);
+            let mut calls = Vec::new();
+            for batch in arriving(&mut dice, &out.to_vec(), false) {
+                let mut at = 0;
+                while let Some(record) = assemblers[0].next(&batch, &mut at).expect("records") {
+                    calls.push(record.bytes(&batch));
+                }
+            }
+            while !calls.is_empty() {
+                let any = usize::try_from(dice.below(calls.len() as u64)).expect("an index");
+                serve(&registry, &calls.swap_remove(any), &mut up);
+            }
+            let lost = dice.chance(10);
+            down.extend(arriving(&mut dice, &up.to_vec(), lost));
+            up.clear();
+            for batch in down.drain(..) {
+                let mut at = 0;
+                while let Some(record) = assemblers[1].next(&batch, &mut at).expect("records") {
+                    let message = record.bytes(&batch);
+                    match client.handle_record(&message) {
+                        Incoming::Reply {
+                            id,
+                            token,
+                            header,
+                            results,
+                        } => {
+                            assert_eq!(id, ids[&token].0);
+                            let end = (header.body, message[results..].to_vec());
+                            assert_eq!(ends.insert(token, Some(end)), None, "seed {seed}");
+                        }
+                        Incoming::Ignored(_) => {}
+                        other => panic!("not expected: {other:?}"),
+                    }
+                }
+            }
+            if lost {
+                client.lost();
+                assemblers = [(); 2].map(|()| Assembler::new(RecordLimits::default()));
+                while let Some(event) = client.poll_event() {
+                    assert!(event.sent);
+                    assert_eq!(ends.insert(event.token, None), None, "seed {seed}");
+                }
+            }
+        }
+        assert_eq!(ends.len(), 200, "seed {seed}");
+        assert_eq!(client.counters().cancelled, cancelled);
+        for (argument, end) in ends {
+            let want = match ids[&argument].1 {
+                MISSING => (ReplyBody::ProgUnavail, Vec::new()),
+                _ => (ReplyBody::Success, (argument + 1).to_be_bytes().to_vec()),
+            };
+            assert!(
+                end.is_none_or(|end| end == want),
+                "seed {seed} argument {argument}"
+            );
+        }
     }
 }
