@@ -20,6 +20,10 @@ pub const MAX_FRAGMENT: u32 = 0x7fff_ffff;
 /// How much of one payload may be reserved before its bytes have arrived.
 const FIRST_ROOM: usize = 64 * 1024;
 
+/// How many times the bytes that have arrived may be reserved for those that have not. Memory that is reserved
+/// and not written takes none of the machine's; growing in small steps would copy a large record several times.
+const AHEAD: usize = 15;
+
 /// What one record may take; checked as soon as the four bytes of a mark are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordLimits {
@@ -271,7 +275,7 @@ impl Assembler {
     pub fn room(&self) -> usize {
         self.pending()
             .unwrap_or(0)
-            .min(self.body.len().max(FIRST_ROOM))
+            .min(self.body.len().saturating_mul(AHEAD).max(FIRST_ROOM))
     }
 
     /// The payload so far: a driver may append received bytes here, at most [`pending`](Self::pending) of
@@ -326,6 +330,9 @@ impl Assembler {
                 Stage::Mark { bytes, have } => self.take_mark(bytes, have, rest)?,
                 Stage::Payload { left, .. } => {
                     let piece = rest.get(..left).unwrap_or(rest);
+                    let ahead = self.body.len().saturating_add(piece.len());
+                    let ahead = ahead.saturating_mul(AHEAD).max(piece.len());
+                    self.body.reserve(left.min(ahead));
                     self.body.extend_from_slice(piece);
                     piece.len()
                 }
