@@ -46,7 +46,7 @@ pub(crate) fn clippy() -> Result<Outcome> {
 
 /// The documentation builds without a warning.
 pub(crate) fn docs() -> Result<Outcome> {
-    let mut command = run::cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+    let mut command = run::cargo(&["doc", "--workspace", "--lib", "--no-deps", "--locked"]);
     run::run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
     Ok(Outcome::pass("no warnings"))
 }
