@@ -3,7 +3,7 @@
 //!
 //! Application code meets [`Registered`] (what `service()` returns) and the constant
 //! [`Program`]s; the rest is for stubs. The asynchronous code of a service exists once, in
-//! [`work`]; a stub is a `match` over synchronous codecs.
+//! `work`; a stub is a `match` over synchronous codecs.
 
 use std::fmt;
 use std::future::Future;

@@ -2,7 +2,7 @@
 //!
 //! A bound like `string name<255>` belongs to the place where it is declared, so an array of such
 //! names cannot be read or written through [`Decode`](crate::Decode) and
-//! [`Encode`](crate::Encode) of its element type. The functions here are their namesakes in
+//! [`Encode`](trait@crate::Encode) of its element type. The functions here are their namesakes in
 //! [`xdr`](crate::xdr) with the element's codec as an argument. Generated code calls them; the
 //! limits and the checks are the same.
 

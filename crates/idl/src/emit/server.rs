@@ -25,7 +25,7 @@ impl Plan<'_> {
                 #(#declared)*
             }
 
-            /// The service that a [`farcall::Server`](::farcall::Server) takes.
+            /// The service that a [server](::farcall::Server) takes.
             pub fn service<S: Server>(server: S) -> ::farcall::stub::Registered {
                 ::farcall::stub::Registered::new(Stub(server))
             }

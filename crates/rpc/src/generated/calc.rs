@@ -560,7 +560,7 @@ pub mod v1 {
         ) -> impl ::core::future::Future<Output = Result<(), ::farcall::Refuse>> + Send;
     }
 
-    /// The service that a [`farcall::Server`](::farcall::Server) takes.
+    /// The service that a [server](::farcall::Server) takes.
     pub fn service<S: Server>(server: S) -> ::farcall::stub::Registered {
         ::farcall::stub::Registered::new(Stub(server))
     }

@@ -590,7 +590,7 @@ pub mod v1 {
         > + Send;
     }
 
-    /// The service that a [`farcall::Server`](::farcall::Server) takes.
+    /// The service that a [server](::farcall::Server) takes.
     pub fn service<S: Server>(server: S) -> ::farcall::stub::Registered {
         ::farcall::stub::Registered::new(Stub(server))
     }
@@ -1038,7 +1038,7 @@ pub mod v3 {
         > + Send;
     }
 
-    /// The service that a [`farcall::Server`](::farcall::Server) takes.
+    /// The service that a [server](::farcall::Server) takes.
     pub fn service<S: Server>(server: S) -> ::farcall::stub::Registered {
         ::farcall::stub::Registered::new(Stub(server))
     }

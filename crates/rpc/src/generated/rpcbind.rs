@@ -903,7 +903,7 @@ pub mod v2 {
         > + Send;
     }
 
-    /// The service that a [`farcall::Server`](::farcall::Server) takes.
+    /// The service that a [server](::farcall::Server) takes.
     pub fn service<S: Server>(server: S) -> ::farcall::stub::Registered {
         ::farcall::stub::Registered::new(Stub(server))
     }
@@ -1329,7 +1329,7 @@ pub mod v3 {
         > + Send;
     }
 
-    /// The service that a [`farcall::Server`](::farcall::Server) takes.
+    /// The service that a [server](::farcall::Server) takes.
     pub fn service<S: Server>(server: S) -> ::farcall::stub::Registered {
         ::farcall::stub::Registered::new(Stub(server))
     }
@@ -1995,7 +1995,7 @@ pub mod v4 {
         > + Send;
     }
 
-    /// The service that a [`farcall::Server`](::farcall::Server) takes.
+    /// The service that a [server](::farcall::Server) takes.
     pub fn service<S: Server>(server: S) -> ::farcall::stub::Registered {
         ::farcall::stub::Registered::new(Stub(server))
     }
