@@ -79,12 +79,19 @@ fn counted(command: &mut std::process::Command) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Adds up the closing lines of test runners: nextest's `Summary` and libtest's `test result`.
+/// Adds up the closing lines of test runners: nextest's `Summary`, or libtest's `test result`.
+/// nextest repeats libtest's lines for tests that failed, so they count only without a summary.
 fn count(text: &str) -> Outcome {
+    let is_summary = |line: &str| line.trim_start().starts_with("Summary [");
+    let closing = if text.lines().any(is_summary) {
+        "Summary ["
+    } else {
+        "test result:"
+    };
     let mut outcome = Outcome::default();
     let mut skipped = 0;
     for line in text.lines().map(str::trim_start) {
-        if !line.starts_with("Summary [") && !line.starts_with("test result:") {
+        if !line.starts_with(closing) {
             continue;
         }
         outcome.passed += number_before(line, "passed");
@@ -177,6 +184,8 @@ mod tests {
                 note: "1 skipped".to_owned()
             }
         );
+        let both = format!("{libtest}\n{nextest}");
+        assert_eq!(count(&both), count(nextest));
         assert_eq!(count("7 passed, nonsense"), Outcome::default());
     }
 
