@@ -127,7 +127,7 @@ fn agree(model: &Model, name: &str, again: Again, choices: &[u8]) -> (Vec<u8>, T
 /// Every cut of the bytes is refused by both.
 fn refuse_cuts(model: &Model, ty: &Type, again: Again, bytes: &[u8]) {
     let codec = Codec::new(model);
-    for end in (0..bytes.len()).rev().take(200) {
+    for end in (0..bytes.len()).rev().take(60) {
         assert!(
             again(&bytes[..end]).is_err(),
             "{end} of {} bytes",
@@ -168,7 +168,7 @@ fn seeds() -> impl Strategy<Value = (Vec<u8>, (usize, u8))> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn every_type((choices, flip) in seeds()) {
