@@ -165,7 +165,12 @@ impl Client {
             .core
             .call(begun, target, auth, arguments, Some(deadline), ())
             .map_err(refused)?;
-        let result = inner.transfer(deadline, decode, &self.options);
+        let mut time = Time {
+            begun,
+            given: self.options.timeout,
+            asked: false,
+        };
+        let result = inner.transfer(&mut time, decode, &self.options);
         if let Err(error) = &result {
             inner.core.cancel(id);
             if matches!(error.cause(), Cause::Io(..) | Cause::Disconnected(_)) {
@@ -313,24 +318,40 @@ fn ask(
     Err(last.unwrap_or_else(|| Error::local(Phase::Resolve, "rpcbind was not asked")))
 }
 
+/// The time of one call. The clock is not read before the first wait: nothing has passed then.
+struct Time {
+    begun: Instant,
+    given: Duration,
+    asked: bool,
+}
+
+impl Time {
+    fn left(&mut self) -> Duration {
+        if std::mem::replace(&mut self.asked, true) {
+            return self.given.saturating_sub(self.begun.elapsed());
+        }
+        self.given
+    }
+}
+
 impl Inner {
     /// Sends what the core has and reads until the one reply has come.
     fn transfer<T>(
         &mut self,
-        deadline: Instant,
+        time: &mut Time,
         decode: Decoder<T>,
         options: &Options,
     ) -> Result<T, Error> {
         if matches!(self.socket, Some(Socket::Udp(_))) {
-            return self.transfer_datagrams(deadline, decode, options);
+            return self.transfer_datagrams(time, decode, options);
         }
         self.send().map_err(|e| broken(&e, true))?;
         loop {
             let result = match self.assembler.pending() {
                 Some(missing) if missing > LARGE => {
-                    self.read_large(missing, deadline, decode, options)?
+                    self.read_large(missing, time, decode, options)?
                 }
-                _ => self.read_batch(deadline, decode, options)?,
+                _ => self.read_batch(time, decode, options)?,
             };
             if let Some(result) = result {
                 return result;
@@ -341,12 +362,12 @@ impl Inner {
     /// Reads once and looks for the reply.
     fn read_batch<T>(
         &mut self,
-        deadline: Instant,
+        time: &mut Time,
         decode: Decoder<T>,
         options: &Options,
     ) -> Result<Option<Result<T, Error>>, Error> {
         let mut input = std::mem::take(&mut self.input);
-        let read = self.read(&mut input, deadline, options);
+        let read = self.read(&mut input, time, options);
         let batch = input
             .get(..*read.as_ref().unwrap_or(&0))
             .unwrap_or_default();
@@ -382,7 +403,7 @@ impl Inner {
     fn read_large<T>(
         &mut self,
         missing: usize,
-        deadline: Instant,
+        time: &mut Time,
         decode: Decoder<T>,
         options: &Options,
     ) -> Result<Option<Result<T, Error>>, Error> {
@@ -390,11 +411,7 @@ impl Inner {
         let mut buffer = std::mem::take(self.assembler.buffer());
         let have = buffer.len();
         buffer.resize(have + room, 0);
-        let read = self.read(
-            buffer.get_mut(have..).unwrap_or_default(),
-            deadline,
-            options,
-        );
+        let read = self.read(buffer.get_mut(have..).unwrap_or_default(), time, options);
         buffer.truncate(have + *read.as_ref().unwrap_or(&0));
         *self.assembler.buffer() = buffer;
         read?;
@@ -428,11 +445,11 @@ impl Inner {
     fn read(
         &mut self,
         room: &mut [u8],
-        deadline: Instant,
+        time: &mut Time,
         options: &Options,
     ) -> Result<usize, Error> {
         loop {
-            self.be_patient(deadline, options.timeout)
+            self.be_patient(time.left(), options.timeout)
                 .map_err(|e| broken(&e, true))?;
             let read = match self.socket.as_mut() {
                 Some(Socket::Tcp(stream)) => stream.read(room),
@@ -442,7 +459,7 @@ impl Inner {
             match read {
                 Ok(0) => return Err(broken(&io::ErrorKind::UnexpectedEof.into(), true)),
                 Ok(n) => return Ok(n),
-                Err(error) if is_late(&error) && Instant::now() >= deadline => {
+                Err(error) if is_late(&error) && time.left().is_zero() => {
                     return Err(Error::new(Phase::Call, Cause::Deadline(options.timeout)));
                 }
                 Err(error) if is_late(&error) || error.kind() == io::ErrorKind::Interrupted => {}
@@ -451,10 +468,9 @@ impl Inner {
         }
     }
 
-    /// Sets the socket's time-out. A call in time finds it set already, and so costs no system
-    /// call for it.
-    fn be_patient(&mut self, deadline: Instant, whole: Duration) -> io::Result<()> {
-        let left = deadline.saturating_duration_since(Instant::now());
+    /// Sets the socket's time-out for what is left of `whole`. A call in time finds it set
+    /// already, and so costs no system call for it.
+    fn be_patient(&mut self, left: Duration, whole: Duration) -> io::Result<()> {
         let wanted = match left > whole - whole / 4 {
             true => whole,
             false => left.max(Duration::from_millis(1)),
@@ -511,42 +527,62 @@ impl Inner {
     /// Sends, and sends again, until the reply has come.
     fn transfer_datagrams<T>(
         &mut self,
-        deadline: Instant,
+        time: &mut Time,
         decode: Decoder<T>,
         options: &Options,
     ) -> Result<T, Error> {
+        time.asked = true;
+        let whole = options.retransmit.first.min(options.timeout);
+        let mut patience = whole;
         loop {
-            let Some(Socket::Udp(socket)) = &self.socket else {
-                return Err(broken(&io::ErrorKind::NotConnected.into(), false));
-            };
-            while let Some(datagram) = self.core.poll_datagram() {
-                socket.send(&datagram).map_err(|e| broken(&e, true))?;
-            }
-            let now = Instant::now();
-            if now >= deadline {
-                return Err(Error::new(Phase::Call, Cause::Deadline(options.timeout)));
-            }
-            let next = self.core.poll_timeout().unwrap_or(deadline).min(deadline);
-            let left = next
-                .saturating_duration_since(now)
-                .max(Duration::from_millis(1));
-            socket
-                .set_read_timeout(Some(left))
+            self.send_datagrams().map_err(|e| broken(&e, true))?;
+            self.be_patient(patience, whole)
                 .map_err(|e| broken(&e, true))?;
-            match socket.recv(&mut self.input) {
-                Ok(n) => {
-                    let message = Bytes::copy_from_slice(self.input.get(..n).unwrap_or_default());
-                    if let Some(result) = self.take_shared(&message, decode, options) {
-                        return result;
-                    }
-                }
+            match self.receive_datagram(decode, options) {
+                Ok(Some(result)) => return result,
+                Ok(None) => {}
                 Err(error) if is_late(&error) => {
                     self.core.handle_timeout(Instant::now());
                     while self.core.poll_event().is_some() {}
                 }
                 Err(error) => return Err(broken(&error, true)),
             }
+            let left = time.left();
+            if left.is_zero() {
+                return Err(Error::new(Phase::Call, Cause::Deadline(options.timeout)));
+            }
+            let next = self.core.poll_timeout();
+            patience = next.map_or(left, |next| {
+                left.min(next.saturating_duration_since(Instant::now()))
+            });
         }
+    }
+
+    fn send_datagrams(&mut self) -> io::Result<()> {
+        let Some(Socket::Udp(socket)) = &self.socket else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        while let Some(datagram) = self.core.poll_datagram() {
+            socket.send(&datagram)?;
+        }
+        Ok(())
+    }
+
+    /// Receives one datagram; the result, if it answers the call.
+    fn receive_datagram<T>(
+        &mut self,
+        decode: Decoder<T>,
+        options: &Options,
+    ) -> io::Result<Option<Result<T, Error>>> {
+        let Some(Socket::Udp(socket)) = &self.socket else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        let len = socket.recv(&mut self.input)?;
+        let input = std::mem::take(&mut self.input);
+        let message = input.get(..len).unwrap_or_default();
+        let result = self.take(message, Reader::with_limits, decode, options);
+        self.input = input;
+        Ok(result)
     }
 
     /// Gives the connection up; the next call makes another.
