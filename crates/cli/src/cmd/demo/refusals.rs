@@ -80,73 +80,90 @@ async fn make(client: &Client, mistake: &Mistake) -> Result<(), String> {
 }
 
 fn mistakes() -> anyhow::Result<Vec<Mistake>> {
-    let (program, version) = (PROGRAM.number, PROGRAM.version);
-    let target = |program, version, procedure| Target {
-        program,
-        version,
-        procedure,
-    };
-    let add = target(program, version, 1);
-    let bare = |what, target, arguments, answer, is_right| Mistake {
+    let mut all = wrong_numbers();
+    all.extend(wrong_arguments());
+    all.push(Mistake {
+        auth: crowded()?,
+        ..mistake(
+            "a user in 17 groups",
+            ours(PROGRAM.version, 1),
+            b"\0\0\0\x28\0\0\0\x02",
+            "AUTH_ERROR, AUTH_BADCRED",
+            |cause| matches!(cause, Cause::Authentication(AuthStat::BADCRED)),
+        )
+    });
+    Ok(all)
+}
+
+/// A mistake that has nothing to do with who calls.
+fn mistake(
+    what: &'static str,
+    target: Target,
+    arguments: &'static [u8],
+    answer: &'static str,
+    is_right: fn(&Cause) -> bool,
+) -> Mistake {
+    Mistake {
         what,
         target,
         auth: AuthBlock::none(),
         arguments,
         answer,
         is_right,
+    }
+}
+
+/// A procedure of the calculator, or what would be one.
+fn ours(version: u32, procedure: u32) -> Target {
+    Target {
+        program: PROGRAM.number,
+        version,
+        procedure,
+    }
+}
+
+/// Numbers that name nothing there.
+fn wrong_numbers() -> Vec<Mistake> {
+    let nobody = Target {
+        program: 0x3fff_fff1,
+        version: 1,
+        procedure: 1,
     };
-    Ok(vec![
-        bare(
-            "unknown program",
-            target(0x3fff_fff1, 1, 1),
-            b"",
-            "PROG_UNAVAIL",
-            |cause| matches!(cause, Cause::ProgramUnavailable),
-        ),
-        bare(
+    vec![
+        mistake("unknown program", nobody, b"", "PROG_UNAVAIL", |cause| {
+            matches!(cause, Cause::ProgramUnavailable)
+        }),
+        mistake(
             "unknown version 9",
-            target(program, 9, 1),
+            ours(9, 1),
             b"",
             "PROG_MISMATCH, versions 1 to 1",
             |cause| matches!(cause, Cause::ProgramMismatch { low: 1, high: 1 }),
         ),
-        bare(
+        mistake(
             "unknown procedure 99",
-            target(program, version, 99),
+            ours(PROGRAM.version, 99),
             b"",
             "PROC_UNAVAIL",
             |cause| matches!(cause, Cause::ProcedureUnavailable),
         ),
-        bare(
-            "too few arguments",
-            add,
-            b"\0\0\0\x28",
-            "GARBAGE_ARGS",
-            |cause| matches!(cause, Cause::GarbageArguments),
-        ),
-        bare(
-            "too many arguments",
-            add,
-            b"\0\0\0\x28\0\0\0\x02\0\0\0\x07",
-            "GARBAGE_ARGS",
-            |cause| matches!(cause, Cause::GarbageArguments),
-        ),
-        bare(
-            "a text of 4 GiB, claimed",
-            target(program, version, 6),
-            b"\xff\xff\xff\xff",
-            "GARBAGE_ARGS",
-            |cause| matches!(cause, Cause::GarbageArguments),
-        ),
-        Mistake {
-            what: "a user in 17 groups",
-            target: add,
-            auth: crowded()?,
-            arguments: b"\0\0\0\x28\0\0\0\x02",
-            answer: "AUTH_ERROR, AUTH_BADCRED",
-            is_right: |cause| matches!(cause, Cause::Authentication(AuthStat::BADCRED)),
-        },
-    ])
+    ]
+}
+
+/// Arguments that are not what the interface says.
+fn wrong_arguments() -> Vec<Mistake> {
+    const WRONG: [(&str, u32, &[u8]); 3] = [
+        ("too few arguments", 1, b"\0\0\0\x28"),
+        ("too many arguments", 1, b"\0\0\0\x28\0\0\0\x02\0\0\0\x07"),
+        ("a text of 4 GiB, claimed", 6, b"\xff\xff\xff\xff"),
+    ];
+    let one = |(what, procedure, arguments)| {
+        let target = ours(PROGRAM.version, procedure);
+        mistake(what, target, arguments, "GARBAGE_ARGS", |cause| {
+            matches!(cause, Cause::GarbageArguments)
+        })
+    };
+    WRONG.into_iter().map(one).collect()
 }
 
 /// An AUTH_SYS credential with one group more than there may be.
