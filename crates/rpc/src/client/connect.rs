@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use farcall_onc::record::RecordError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket, UnixStream};
 
@@ -234,14 +235,15 @@ fn lost(link: &Link, connector: &Connector, end: End) -> bool {
         link.settle(|state| state.standing = Standing::Down);
         return false;
     }
-    let why = describe(&end);
-    tracing::debug!(why, "connection ended");
+    let ended = describe(&end);
+    tracing::debug!(error = %ended, "connection ended");
     let final_end = link.options.reconnect == Reconnect::Never || !connector.is_repeatable();
     if final_end {
-        link.close(&Error::new(Phase::Call, Cause::Disconnected(why)));
+        link.close(&ended);
         return false;
     }
     link.settle(|state| {
+        state.ended = Some(ended);
         state.core.lost();
         let again = state.core.in_flight() > 0;
         if !again {
@@ -251,13 +253,21 @@ fn lost(link: &Link, connector: &Connector, end: End) -> bool {
     })
 }
 
-fn describe(end: &End) -> String {
-    match end {
-        End::Closed => "the server closed it".into(),
+/// What the calls that were sent on the connection are told.
+fn describe(end: &End) -> Error {
+    let why = match end {
+        End::Closed => "the server closed it before the reply came".into(),
         End::Io(error) => error.to_string(),
         End::Record(error) => error.to_string(),
         End::Stalled(limit) => format!("the server took nothing for {limit:?} (write_stall)"),
         End::Deserted => "no longer needed".into(),
+    };
+    let error = Error::new(Phase::Call, Cause::Disconnected(why));
+    match end {
+        End::Record(RecordError::Foreign(protocol)) => error.hint(format!(
+            "{protocol} is served at this port: is it the right one?"
+        )),
+        _ => error,
     }
 }
 

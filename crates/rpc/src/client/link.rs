@@ -70,6 +70,8 @@ pub(crate) struct State {
     /// Handles that callers hold; with the last one the connection ends.
     pub(crate) handles: usize,
     woken: Vec<Waker>,
+    /// How the last connection ended.
+    pub(crate) ended: Option<Error>,
 }
 
 impl Link {
@@ -82,6 +84,7 @@ impl Link {
             sleeping: None,
             handles: 1,
             woken: Vec::new(),
+            ended: None,
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -284,12 +287,18 @@ impl State {
     /// Tells callers what the core found out without a message: time-outs and losses.
     fn drain_events(&mut self) {
         while let Some(event) = self.core.poll_event() {
-            let cause = match event.cause {
-                Lost::TimedOut => Cause::Deadline(self.waiter(event.token).given),
-                Lost::Lost => Cause::Disconnected("before the reply came".into()),
+            let error = match (event.cause, &self.ended) {
+                (Lost::TimedOut, _) => {
+                    let given = self.waiter(event.token).given;
+                    Error::new(Phase::Call, Cause::Deadline(given))
+                }
+                (Lost::Lost, Some(ended)) => ended.clone(),
+                (Lost::Lost, None) => Error::new(
+                    Phase::Call,
+                    Cause::Disconnected("before the reply came".into()),
+                ),
             };
-            let error = Error::new(Phase::Call, cause).executed(event.sent);
-            self.finish(event.token, Outcome::Failed(error));
+            self.finish(event.token, Outcome::Failed(error.executed(event.sent)));
         }
     }
 
