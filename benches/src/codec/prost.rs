@@ -102,7 +102,7 @@ pub(super) fn run(clock: &Clock) -> Result<()> {
     )?;
     shape(
         clock,
-        "blob",
+        "payload",
         &Payload {
             data: pattern(MEBIBYTE),
         },

@@ -45,8 +45,6 @@ enum Command {
     Bench(cmd::bench::Args),
     Binder(cmd::binder::Args),
     Nfs3(cmd::nfs3::Args),
-    Trace(cmd::trace::Args),
-    Demo(cmd::demo::Args),
 }
 
 impl Args {
@@ -74,8 +72,6 @@ impl Args {
             Command::Bench(args) => cmd::bench::run(args, out).await,
             Command::Binder(args) => cmd::binder::run(args, out).await,
             Command::Nfs3(args) => cmd::nfs3::run(args, out).await,
-            Command::Trace(args) => cmd::trace::run(args, out).await,
-            Command::Demo(args) => cmd::demo::run(args, out).await,
         }
     }
 }
@@ -88,5 +84,21 @@ mod tests {
     fn the_command_line_does_not_contradict_itself() {
         use clap::CommandFactory;
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_has_an_option_of_all_commands_again() {
+        use clap::CommandFactory;
+        let whole = Args::command();
+        let everywhere: Vec<&str> = whole
+            .get_arguments()
+            .map(|arg| arg.get_id().as_str())
+            .collect();
+        for command in whole.get_subcommands() {
+            for arg in command.get_arguments() {
+                let id = arg.get_id().as_str();
+                assert!(!everywhere.contains(&id), "{} {id}", command.get_name());
+            }
+        }
     }
 }

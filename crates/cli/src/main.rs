@@ -5,8 +5,6 @@
 //! ([`cmd`], one file or folder each with its own options), and the command line ([`args`]).
 //! Adding a command is a file in `cmd/`, a `mod` line in `cmd/mod.rs` and a variant in `args.rs`.
 
-#![allow(dead_code)] // Until the commands that use all of it are here.
-
 mod output;
 mod table;
 mod near;

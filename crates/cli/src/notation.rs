@@ -215,15 +215,16 @@ fn example_union(model: &Model, it: &Union, depth: usize) -> Value {
             _ => json!(case.value),
         }
     });
-    match &arm.field {
-        None => tag,
-        Some(field) => {
-            let mut object = Map::new();
-            object.insert(it.discriminant.name.clone(), tag);
-            object.insert(field.name.clone(), example_at(model, &field.ty, depth));
-            Value::Object(object)
-        }
+    let mut object = Map::new();
+    object.insert(it.discriminant.name.clone(), tag);
+    if let Some(field) = &arm.field {
+        let name = match field.name == it.discriminant.name {
+            true => "$value",
+            false => &field.name,
+        };
+        object.insert(name.to_owned(), example_at(model, &field.ty, depth));
     }
+    Value::Object(object)
 }
 
 #[cfg(test)]

@@ -154,11 +154,6 @@ impl std::error::Error for Failure {}
 pub(crate) struct Paint(bool);
 
 impl Paint {
-    /// Whether colours are on.
-    pub(crate) fn is_on(self) -> bool {
-        self.0
-    }
-
     /// Text between an SGR sequence and its reset.
     pub(crate) fn sgr(self, code: &str, text: impl Display) -> String {
         match self.0 {

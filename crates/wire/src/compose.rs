@@ -109,9 +109,7 @@ fn elements<'a, T>(
 ///
 /// # Errors
 /// What `one` returns, and [`BadBool`](DecodeErrorKind::BadBool).
-// Always: a large value that is returned is copied in wider steps than it was written in,
-// and the processor waits for that.
-#[inline(always)]
+#[inline]
 pub fn optional<'a, T>(
     r: &mut Reader<'a>,
     one: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,

@@ -202,9 +202,9 @@ fn report(
     } else {
         for (target, is_current) in results {
             let state = match (is_current, args.check) {
-                (true, _) => "is current",
-                (false, true) => "is not current",
-                (false, false) => "written",
+                (true, _) => "is current".to_owned(),
+                (false, true) => out.paint().red("is not current"),
+                (false, false) => out.paint().green("written"),
             };
             out.line(format_args!("{} {state}", target.display()))?;
         }

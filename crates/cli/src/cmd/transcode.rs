@@ -88,7 +88,7 @@ pub(crate) struct EncodeArgs {
 
     /// The value: JSON, @FILE, or - for standard input
     #[arg(value_name = "JSON")]
-    json: Option<String>,
+    value: Option<String>,
 
     /// Write the bytes themselves, not their hexadecimal digits
     #[arg(long)]
@@ -167,7 +167,7 @@ pub(crate) fn decode(args: &DecodeArgs, out: &Output) -> anyhow::Result<Done> {
 pub(crate) fn encode(args: &EncodeArgs, out: &Output) -> anyhow::Result<Done> {
     let model = args.what.source.load(out)?;
     let found = args.what.find(&model)?;
-    let json = value::json(args.json.as_deref())?;
+    let json = value::json(args.value.as_deref())?;
     let codec = Codec::new(&model);
     let encoded = match &found {
         Found::Type(ty) => codec.encode(ty, &json),

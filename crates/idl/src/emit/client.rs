@@ -21,14 +21,11 @@ impl Plan<'_> {
 
     fn asynchronous(&self, methods: &[Method<'_>], spot: Spot) -> TokenStream {
         let calling = methods.iter().map(|method| {
-            let (docs, signature) = (
-                method.docs().allowing(&[]),
-                self.signature(method, quote!(pub), spot),
-            );
+            let (docs, signature) = (method.docs().allowing(&[]), self.signature(method, spot));
             let (result, request) = (self.result(method, spot), self.request(method, spot));
             quote! {
                 #docs
-                #signature -> ::farcall::Calling<#result> {
+                pub #signature -> ::farcall::Calling<#result> {
                     self.0.call(#request)
                 }
             }
@@ -76,12 +73,12 @@ impl Plan<'_> {
 
     fn calls(&self, methods: &[Method<'_>], spot: Spot) -> TokenStream {
         let declared = methods.iter().map(|method| {
-            let (docs, signature) = (as_client(method), self.signature(method, quote!(), spot));
+            let (docs, signature) = (as_client(method), self.signature(method, spot));
             let result = self.result(method, spot);
             quote!(#docs #signature -> ::farcall::Calling<#result>;)
         });
         let forwarded = methods.iter().map(|method| {
-            let (signature, name) = (self.signature(method, quote!(), spot), ident(&method.name));
+            let (signature, name) = (self.signature(method, spot), ident(&method.name));
             let result = self.result(method, spot);
             let passed = method.arguments().map(|(_, name)| name);
             quote! {
@@ -105,14 +102,14 @@ impl Plan<'_> {
 
     fn blocking(&self, methods: &[Method<'_>], spot: Spot) -> TokenStream {
         let calling = methods.iter().map(|method| {
-            let (docs, signature) = (as_client(method), self.signature(method, quote!(pub), spot));
+            let (docs, signature) = (as_client(method), self.signature(method, spot));
             let (result, request) = (self.result(method, spot), self.request(method, spot));
             quote! {
                 #docs
                 ///
                 /// # Errors
                 /// Why there is no result.
-                #signature -> Result<#result, ::farcall::Error> {
+                pub #signature -> Result<#result, ::farcall::Error> {
                     self.0.call(#request)
                 }
             }
@@ -147,14 +144,14 @@ impl Plan<'_> {
         }
     }
 
-    /// A method's visibility, name and parameters.
-    fn signature(&self, method: &Method<'_>, visible: TokenStream, spot: Spot) -> TokenStream {
+    /// A method's name and parameters.
+    fn signature(&self, method: &Method<'_>, spot: Spot) -> TokenStream {
         let (name, allow) = (ident(&method.name), method.allow());
         let args = method.arguments().map(|(arg, name)| {
             let ty = self.borrowed_type(&arg.ty, "", spot.site);
             quote!(#name: #ty)
         });
-        quote!(#allow #visible fn #name(&self, #(#args),*))
+        quote!(#allow fn #name(&self, #(#args),*))
     }
 
     fn result(&self, method: &Method<'_>, spot: Spot) -> TokenStream {

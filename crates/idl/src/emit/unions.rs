@@ -207,7 +207,7 @@ impl<'p, 'm> UnionCodec<'p, 'm> {
         let (cases, name) = (self.cases(), self.item);
         let value = self.kind.widened(&quote!(*kept));
         quote! {
-            if matches!(*kept, #(#cases)|*) {
+            if let #(#cases)|* = *kept {
                 return Err(::farcall_wire::EncodeError::new(
                     ::farcall_wire::EncodeErrorKind::BadDiscriminant { name: #name, value: #value },
                 ));

@@ -2,7 +2,6 @@
 
 mod as_root;
 
-mod model;
 mod races;
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};

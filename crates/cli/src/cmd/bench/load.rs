@@ -218,7 +218,7 @@ fn open_loop(worker: Rc<Worker>, rate: f64, most: usize) -> tokio::task::JoinHan
         let mut due = Instant::now();
         let mut calls = tokio::task::JoinSet::new();
         while !worker.is_over() {
-            tokio::time::sleep_until(due.into()).await;
+            wait_until(due).await;
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
                 break;
             };
@@ -232,6 +232,18 @@ fn open_loop(worker: Rc<Worker>, rate: f64, most: usize) -> tokio::task::JoinHan
         }
         while calls.join_next().await.is_some() {}
     })
+}
+
+/// Waits more exactly than the runtime's timer, which counts whole milliseconds: the rest of the
+/// wait goes round the loop.
+async fn wait_until(due: Instant) {
+    let coarse = Duration::from_micros(1500);
+    if let Some(early) = due.checked_duration_since(Instant::now() + coarse) {
+        tokio::time::sleep(early).await;
+    }
+    while Instant::now() < due {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^52 connections")]

@@ -100,7 +100,6 @@ impl<'a> Lower<'a> {
         })
     }
 
-    // req: rpcl-4506-4.15-cases
     fn cases(
         &mut self,
         arm: &ast::Arm,
