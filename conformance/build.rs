@@ -1,5 +1,6 @@
-//! Compiles the demo program for our side of the interop tests, and the types of the oracle.
+//! Compiles the demo program for our side of the interop tests, the types of the oracle, and the
+//! thermometer of the guide.
 
 fn main() -> Result<(), farcall_idl::Error> {
-    farcall_idl::Config::new().compile(["idl/demo.x", "idl/oracle.x"])
+    farcall_idl::Config::new().compile(["idl/demo.x", "idl/oracle.x", "idl/thermometer.x"])
 }

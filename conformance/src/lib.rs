@@ -7,7 +7,7 @@
 //! - [`peer`]: real peers as child processes: libtirpc, rpcbind, tshark;
 //! - [`network`]: a network of a test's own, with its own loopback, port 111 and `/run`;
 //! - [`probe`]: raw messages, well-formed or not, without any of our own codecs;
-//! - [`demo`]: our side of the demo program;
+//! - [`demo`]: our side of the demo program; [`thermometer`]: the interface of the guide;
 //! - [`link`]: a simulated network with loss, delay, duplication and reordering, and its clock;
 //! - [`pair`]: a client and a server of the ONC core at the two ends of such a link.
 
@@ -16,5 +16,8 @@ pub mod peer;
 pub mod network;
 pub mod probe;
 pub mod demo;
+pub mod thermometer;
+#[cfg(doctest)]
+pub mod guide;
 pub mod link;
 pub mod pair;
