@@ -3,6 +3,7 @@
 //! Each test is a row of the field report on deployed peers: what they do wrong, ours must not.
 //! The server runs in a process of its own; the bytes are written by hand.
 
+mod addresses;
 mod connections;
 mod credentials;
 mod memory;
