@@ -1,6 +1,8 @@
 //! Generated code, compiled: it must agree with the dynamic codec, which reads the model, on
 //! random values, on cut bytes and on broken bytes; and with bytes worked out by hand.
 
+#![cfg(feature = "emit")]
+
 #[path = "compiled/choices.rs"]
 mod choices;
 

@@ -1,6 +1,8 @@
 //! The emitter's output for small interfaces, compared with what is checked in: a change of the
 //! output is reviewed as a change of these files. `FARCALL_BLESS=1` writes them anew.
 
+#![cfg(feature = "emit")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
