@@ -20,6 +20,9 @@ pub(crate) fn run(full: bool) -> bool {
     suite::run(&mut report, &[]);
     report.step("fuzz", || fuzz::smoke(FUZZ_SECONDS[usize::from(full)], &[]));
     report.step("deny", deny::check);
+    if full {
+        report.step("benches", benches);
+    }
     report.finish()
 }
 
@@ -49,4 +52,18 @@ pub(crate) fn docs() -> Result<Outcome> {
     let mut command = run::cargo(&["doc", "--workspace", "--lib", "--no-deps", "--locked"]);
     run::run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
     Ok(Outcome::pass("no warnings"))
+}
+
+/// The benches build and every part of them runs; figures are not looked at.
+pub(crate) fn benches() -> Result<Outcome> {
+    let arguments = [
+        "run",
+        "--release",
+        "--manifest-path",
+        "benches/Cargo.toml",
+        "--",
+        "--smoke",
+    ];
+    run::run(&mut run::cargo(&arguments))?;
+    Ok(Outcome::pass("everything runs"))
 }

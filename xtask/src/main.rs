@@ -21,7 +21,7 @@ use anyhow::{Context, Result, bail};
 use step::{Outcome, Report};
 
 const USAGE: &str = "\
-cargo xtask ci [--full]        everything below; --full fuzzes longer
+cargo xtask ci [--full]        everything below; --full fuzzes longer and runs the benches
 cargo xtask test [ARGUMENT…]   install peers where that is allowed, run all tests
 cargo xtask format             rustfmt's check
 cargo xtask clippy             clippy, warnings as errors
@@ -30,6 +30,7 @@ cargo xtask requirements       the ledger of requirements against code and tests
 cargo xtask gen [--write]      is the checked-in generated code current? write it
 cargo xtask docs               rustdoc, warnings as errors
 cargo xtask fuzz [SECONDS] [TARGET…]
+cargo xtask benches            do the benches build and run? (only with ci --full)
 cargo xtask deny               bans, licences and sources of what we depend on";
 
 fn main() -> ExitCode {
@@ -70,6 +71,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         }
         "docs" => Box::new(ci::docs),
         "fuzz" => fuzzing(rest)?,
+        "benches" => Box::new(ci::benches),
         "deny" => Box::new(deny::check),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

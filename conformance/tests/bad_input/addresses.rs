@@ -10,9 +10,13 @@ use super::call;
 
 #[test]
 fn a_datagram_is_answered_from_the_address_it_was_sent_to() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.expect("a runtime");
-    let mut builder = Server::builder().listen("udp://0.0.0.0:0").runtime(Runtime::Threads(1));
+    let mut builder = Server::builder()
+        .listen("udp://0.0.0.0:0")
+        .runtime(Runtime::Threads(1));
     for service in demo::services() {
         builder = builder.serve(service);
     }
@@ -22,7 +26,9 @@ fn a_datagram_is_answered_from_the_address_it_was_sent_to() {
         // Not connected, so that an answer from elsewhere would be seen.
         let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
         socket.set_read_timeout(Some(ANSWER)).expect("a limit");
-        socket.send_to(&call(0).bytes(), (host, port)).expect("send");
+        socket
+            .send_to(&call(0).bytes(), (host, port))
+            .expect("send");
         let mut reply = [0; 64];
         let (length, from) = socket.recv_from(&mut reply).expect("an answer");
         assert_eq!(from.to_string(), format!("{host}:{port}"));
