@@ -28,7 +28,7 @@ fn read(stream: &Bytes, piece: usize) -> (Vec<Bytes>, Option<RecordError>) {
         }
         assert_eq!(at, batch.len(), "a batch is used up");
         assert!(
-            assembler.held() <= 16 * received.max(64),
+            assembler.held() <= 32 * received.max(64),
             "{} held",
             assembler.held()
         );
