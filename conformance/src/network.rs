@@ -11,6 +11,9 @@ use crate::{case, peer};
 /// Set in the process that runs inside.
 const INSIDE: &str = "FARCALL_INSIDE_NETWORK";
 
+/// What it is set to in a user namespace, where root is not really root.
+const AS_USER: &str = "user";
+
 /// What makes the fresh namespaces usable: loopback up, an empty `/run`, a folder for rpcbind
 /// that belongs to the user to which it drops its privileges.
 const PREPARE: &str = "\
@@ -34,10 +37,10 @@ pub fn run(test: &str, body: impl FnOnce()) {
     if !peer::available(&["unshare", "ip"]) {
         return;
     }
-    let namespaces = if nix::unistd::geteuid().is_root() {
-        "-nm"
+    let (namespaces, as_whom) = if nix::unistd::geteuid().is_root() {
+        ("-nm", "root")
     } else {
-        "-rnm"
+        ("-rnm", AS_USER)
     };
     if !Command::new("unshare")
         .args([namespaces, "true"])
@@ -51,10 +54,15 @@ pub fn run(test: &str, body: impl FnOnce()) {
         .args([namespaces, "sh", "-c", PREPARE, "sh"])
         .arg(own)
         .args([test, "--exact", "--nocapture", "--include-ignored"])
-        .env(INSIDE, "1")
+        .env(INSIDE, as_whom)
         .status()
         .expect("start unshare");
     assert!(status.success(), "{test} inside its own network: {status}");
+}
+
+/// Whether we run in a user namespace of [`run`]'s, where no other user can be changed to.
+pub(crate) fn has_one_user() -> bool {
+    std::env::var_os(INSIDE).is_some_and(|as_whom| as_whom == AS_USER)
 }
 
 /// A test whose body runs in a network of its own.

@@ -5,7 +5,10 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 
-use super::{Process, find};
+use super::{Process, Scratch, find};
+
+/// Makes giving up privileges do nothing.
+const KEEP_USER: &str = include_str!("../../peers/keep_user.c");
 
 /// The port of rpcbind.
 pub const PORT: u16 = 111;
@@ -17,10 +20,35 @@ pub const PORT: u16 = 111;
 pub fn start() -> io::Result<Process> {
     let program = find("rpcbind").ok_or_else(|| io::Error::other("no rpcbind"))?;
     // -f: stay in the foreground, -w: keep registrations over a restart.
-    let mut rpcbind = Process::start("rpcbind", Command::new(program).args(["-f", "-w"]))?;
+    let mut command = Command::new(program);
+    command.args(["-f", "-w"]);
+    // Needed until it is loaded, which it is when a port accepts.
+    let _library = keep_user(&mut command)?;
+    let mut rpcbind = Process::start("rpcbind", &mut command)?;
     rpcbind.port((Ipv4Addr::LOCALHOST, PORT).into())?;
     rpcbind.port((Ipv6Addr::LOCALHOST, PORT).into())?;
     Ok(rpcbind)
+}
+
+/// In a user namespace, rpcbind cannot become the user it wants to be, and ends silently.
+fn keep_user(command: &mut Command) -> io::Result<Option<Scratch>> {
+    if !crate::network::has_one_user() {
+        return Ok(None);
+    }
+    let scratch = Scratch::new("rpcbind")?;
+    let (source, library) = (scratch.file("keep_user.c"), scratch.file("keep_user.so"));
+    std::fs::write(&source, KEEP_USER)?;
+    let mut compiler = Command::new("gcc");
+    let built = compiler
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(&source)
+        .status()?;
+    if !built.success() {
+        return Err(io::Error::other(format!("gcc ended with {built}")));
+    }
+    command.env("LD_PRELOAD", &library);
+    Ok(Some(scratch))
 }
 
 /// Runs rpcinfo and gives whether it succeeded and what it printed.
