@@ -57,20 +57,20 @@ static listing *make_listing(void)
 static numbers *make_numbers(void)
 {
     numbers *all = zeroed(1, sizeof *all);
-    all->numbers_len = NUMBERS;
-    all->numbers_val = zeroed(NUMBERS, sizeof *all->numbers_val);
+    all->all.all_len = NUMBERS;
+    all->all.all_val = zeroed(NUMBERS, sizeof *all->all.all_val);
     for (u_int i = 0; i < NUMBERS; i++)
-        all->numbers_val[i] = i * 2654435761u;
+        all->all.all_val[i] = i * 2654435761u;
     return all;
 }
 
 static samples *make_samples(void)
 {
     samples *all = zeroed(1, sizeof *all);
-    all->samples_len = SAMPLES;
-    all->samples_val = zeroed(SAMPLES, sizeof *all->samples_val);
+    all->all.all_len = SAMPLES;
+    all->all.all_val = zeroed(SAMPLES, sizeof *all->all.all_val);
     for (u_int i = 0; i < SAMPLES; i++) {
-        sample *one = &all->samples_val[i];
+        sample *one = &all->all.all_val[i];
         one->id = i, one->time = i * 1000003ull, one->value = -(int)i;
         one->tag = zeroed(1, 16);
         snprintf(one->tag, 16, "t%u", i % 1000);
@@ -78,11 +78,11 @@ static samples *make_samples(void)
     return all;
 }
 
-static payload *make_payload(void)
+static blob *make_blob(void)
 {
-    payload *all = zeroed(1, sizeof *all);
-    all->payload_len = MEBIBYTE;
-    all->payload_val = pattern(MEBIBYTE);
+    blob *all = zeroed(1, sizeof *all);
+    all->data.data_len = MEBIBYTE;
+    all->data.data_val = pattern(MEBIBYTE);
     return all;
 }
 
@@ -159,7 +159,7 @@ int main(int count, char **arguments)
         { "listing", (xdrproc_t)xdr_listing, make_listing(), sizeof(listing) },
         { "numbers", (xdrproc_t)xdr_numbers, make_numbers(), sizeof(numbers) },
         { "samples", (xdrproc_t)xdr_samples, make_samples(), sizeof(samples) },
-        { "payload", (xdrproc_t)xdr_payload, make_payload(), sizeof(payload) },
+        { "blob", (xdrproc_t)xdr_blob, make_blob(), sizeof(blob) },
     };
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     wire = zeroed(1, ROOM), again = zeroed(1, ROOM);

@@ -132,7 +132,7 @@ const GOALS: &[Goal] = &[
     goal(
         "X3",
         "encode 1 MiB, memcpy / ours",
-        Divide("payload encode", "memcpy", "farcall"),
+        Divide("blob encode", "memcpy", "farcall"),
         AtLeast(0.6),
     ),
     goal(

@@ -17,11 +17,11 @@ mod plan;
 mod sample;
 mod idle;
 mod syscalls;
-mod codec;
 mod closed;
+mod ours;
+mod codec;
 mod grpc;
 mod tarpc_peer;
-mod ours;
 mod goals;
 mod report;
 

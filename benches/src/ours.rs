@@ -10,7 +10,6 @@ use farcall::{Call, Endpoint, Limits, Refuse, Server};
 use farcall_wire::Bytes;
 
 use crate::closed::{self, Peer};
-use crate::codec::hand::v1;
 use crate::load::stamp;
 use crate::options::Options;
 use crate::pace::{Pace, Report};
@@ -18,15 +17,23 @@ use crate::process::announce;
 use crate::raw_tokio::runtime;
 use crate::shape::{MEBIBYTE, Transport, Work, check_read, pattern};
 
+/// What the compiler makes of `idl/bench.x`.
+#[allow(unreachable_pub, dead_code, missing_docs)]
+pub(crate) mod bench {
+    include!(concat!(env!("OUT_DIR"), "/bench.rs"));
+}
+
+use bench::v1;
+
 /// The three procedures; the pattern is built once.
 struct Bench(Bytes);
 
 impl v1::Server for Bench {
-    async fn bench_echo(&self, _: &Call, data: Bytes) -> Result<Bytes, Refuse> {
+    async fn echo(&self, _: &Call, data: Bytes) -> Result<Bytes, Refuse> {
         Ok(data)
     }
 
-    async fn bench_read(&self, _: &Call, length: u32) -> Result<Bytes, Refuse> {
+    async fn read(&self, _: &Call, length: u32) -> Result<Bytes, Refuse> {
         let length = length as usize;
         if length > self.0.len() {
             return Err(Refuse::GarbageArgs);
@@ -76,16 +83,16 @@ impl Peer for Calls {
     type Reply = Bytes;
 
     async fn null(&self) -> Result<()> {
-        Ok(self.0.bench_null().await?)
+        Ok(self.0.null().await?)
     }
 
     fn echo(&self, data: &[u8]) -> impl Future<Output = Result<Bytes>> + Send {
-        let calling = self.0.bench_echo(&Bytes::copy_from_slice(data));
+        let calling = self.0.echo(&Bytes::copy_from_slice(data));
         async { Ok(calling.await?) }
     }
 
     async fn read(&self, bytes: u32) -> Result<Bytes> {
-        Ok(self.0.bench_read(bytes).await?)
+        Ok(self.0.read(bytes).await?)
     }
 }
 
@@ -94,7 +101,7 @@ pub(crate) fn client(options: &Options) -> Result<Report> {
     let work: Work = options.required("work")?;
     let endpoint = endpoint(options)?;
     runtime()?.block_on(async {
-        let client = v1::Client::connect(&endpoint).await?;
+        let client = v1::Client::connect(endpoint.as_str()).await?;
         closed::run(Calls(client), work, options).await
     })
 }
@@ -107,19 +114,19 @@ pub(crate) fn blocking(options: &Options) -> Result<Report> {
         "a blocking client keeps one in flight"
     );
     let pace = Pace::new(options.timing()?, work, 1);
-    let client = v1::BlockingClient::connect(&endpoint(options)?)?;
+    let client = v1::BlockingClient::connect(endpoint(options)?.as_str())?;
     let mut payload = pattern(work.payload());
     let mut latencies = Vec::new();
     let mut last = Instant::now();
     for count in 0_u32.. {
         match work {
-            Work::Null => client.bench_null()?,
+            Work::Null => client.null()?,
             Work::Echo(_) => {
                 payload[..4].copy_from_slice(&count.to_be_bytes());
-                let reply = client.bench_echo(&Bytes::copy_from_slice(&payload))?;
+                let reply = client.echo(&Bytes::copy_from_slice(&payload))?;
                 ensure!(reply == payload, "the echo is not what was sent");
             }
-            Work::Read(n) => check_read(&client.bench_read(n as u32)?, &payload, pace.warming())?,
+            Work::Read(n) => check_read(&client.read(n as u32)?, &payload, pace.warming())?,
         }
         if !stamp(&pace, &mut last, &mut latencies)? {
             break;

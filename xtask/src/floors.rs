@@ -62,7 +62,13 @@ pub(crate) const FLOORS: &[Floor] = &[
         folder: "rpc",
         package: "farcall",
         level: 4,
-        may_use: &["farcall-onc", "farcall-dce", "farcall-rpch", "farcall-wire"],
+        may_use: &[
+            "farcall-onc",
+            "farcall-dce",
+            "farcall-rpch",
+            "farcall-idl",
+            "farcall-wire",
+        ],
         core: false,
     },
     Floor {

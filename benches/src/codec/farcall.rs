@@ -3,35 +3,13 @@
 //! Encoding goes through the queue that connections transmit from, which is what a call pays.
 
 use anyhow::{Result, ensure};
-use farcall_wire::{
-    Decode, DecodeError, Encode, EncodeError, Reader, Size, TransmitQueue, Writer, xdr,
-};
+use farcall_wire::{Decode, Encode, TransmitQueue, xdr};
 
-use super::hand::{Attributes, Entry, Listing, ListingRef, Sample, SampleRef};
 use super::{Clock, ENTRIES, NUMBERS, SAMPLES, entry_name, handle, has_attributes, number, tag};
+use crate::ours::bench::{
+    Attributes, Blob, BlobRef, Entry, Listing, ListingRef, Numbers, Sample, Samples, SamplesRef,
+};
 use crate::shape::{MEBIBYTE, pattern};
-
-/// A counted array or opaque as a whole value: what a typedef's argument is.
-struct Array<T>(Vec<T>);
-struct Opaque(Vec<u8>);
-
-impl<T: Encode> Encode for Array<T> {
-    fn measure(&self, size: &mut Size) -> Result<(), EncodeError> {
-        xdr::measure_array_var(&self.0, size, u32::MAX)
-    }
-    fn encode(&self, w: &mut Writer<'_>) {
-        xdr::encode_array_var(&self.0, w);
-    }
-}
-
-impl Encode for Opaque {
-    fn measure(&self, size: &mut Size) -> Result<(), EncodeError> {
-        size.opaque_var(self.0.len(), u32::MAX)
-    }
-    fn encode(&self, w: &mut Writer<'_>) {
-        w.opaque_var(&self.0);
-    }
-}
 
 pub(super) fn run(clock: &Clock, borrowed: &Clock) -> Result<()> {
     let listing = Listing {
@@ -40,48 +18,37 @@ pub(super) fn run(clock: &Clock, borrowed: &Clock) -> Result<()> {
         end: true,
     };
     let wire = encode(clock, "listing", &listing)?;
-    let back: Listing = xdr::from_slice(&wire)?;
-    ensure!(back == listing, "the listing did not come back");
-    clock.time("listing", "decode", &wire, || {
-        xdr::from_slice::<Listing>(&wire)
-    })?;
+    decode(clock, "listing", &wire, &listing)?;
     borrowed.time("listing", "decode", &wire, || {
-        xdr::from_slice::<ListingRef>(&wire)
+        xdr::from_slice::<ListingRef<'_>>(&wire)
     })?;
 
-    let numbers = Array((0..NUMBERS).map(number).collect());
+    let numbers = Numbers {
+        all: (0..NUMBERS).map(number).collect(),
+    };
     let wire = encode(clock, "numbers", &numbers)?;
-    ensure!(
-        array::<u32>(&wire)? == numbers.0,
-        "the numbers did not come back"
-    );
-    clock.time("numbers", "decode", &wire, || array::<u32>(&wire))?;
+    decode(clock, "numbers", &wire, &numbers)?;
 
-    let samples = Array((0..SAMPLES).map(sample).collect());
+    let samples = Samples {
+        all: (0..SAMPLES).map(sample).collect(),
+    };
     let wire = encode(clock, "samples", &samples)?;
-    ensure!(
-        array::<Sample>(&wire)? == samples.0,
-        "the samples did not come back"
-    );
-    clock.time("samples", "decode", &wire, || array::<Sample>(&wire))?;
-    borrowed.time("samples", "decode", &wire, || array::<SampleRef>(&wire))?;
-
-    let payload = Opaque(pattern(MEBIBYTE));
-    let wire = encode(clock, "payload", &payload)?;
-    ensure!(
-        Reader::new(&wire).opaque_vec(u32::MAX)? == payload.0,
-        "the bytes did not come back"
-    );
-    clock.time("payload", "decode", &wire, || {
-        Reader::new(&wire).opaque_vec(u32::MAX)
+    decode(clock, "samples", &wire, &samples)?;
+    borrowed.time("samples", "decode", &wire, || {
+        xdr::from_slice::<SamplesRef<'_>>(&wire)
     })?;
-    borrowed.time("payload", "decode", &wire, || {
-        Reader::new(std::hint::black_box(&wire))
-            .opaque_var(u32::MAX)
-            .map(<[u8]>::len)
+
+    let blob = Blob {
+        data: pattern(MEBIBYTE),
+    };
+    let wire = encode(clock, "blob", &blob)?;
+    decode(clock, "blob", &wire, &blob)?;
+    borrowed.time("blob", "decode", &wire, || {
+        xdr::from_slice::<BlobRef<'_>>(&wire)
     })
 }
 
+/// Times encoding into a queue whose memory is used again; returns the bytes.
 fn encode<T: Encode>(clock: &Clock, shape: &str, value: &T) -> Result<Vec<u8>> {
     let wire = xdr::to_vec(value)?;
     let mut queue = TransmitQueue::new();
@@ -97,11 +64,16 @@ fn encode<T: Encode>(clock: &Clock, shape: &str, value: &T) -> Result<Vec<u8>> {
     Ok(wire)
 }
 
-fn array<'a, T: Decode<'a>>(wire: &'a [u8]) -> Result<Vec<T>, DecodeError> {
-    let mut r = Reader::new(wire);
-    let all = xdr::array_var(&mut r, u32::MAX)?;
-    r.finish()?;
-    Ok(all)
+/// Times decoding into a value that owns everything, and checks that it is `value`.
+fn decode<T>(clock: &Clock, shape: &str, wire: &[u8], value: &T) -> Result<()>
+where
+    T: for<'a> Decode<'a> + PartialEq,
+{
+    ensure!(
+        xdr::from_slice::<T>(wire)? == *value,
+        "{shape} did not come back"
+    );
+    clock.time(shape, "decode", wire, || xdr::from_slice::<T>(wire))
 }
 
 fn entry(i: u32) -> Entry {

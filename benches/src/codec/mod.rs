@@ -3,7 +3,6 @@
 //! Each codec is a process of its own that prints one line for each shape and direction; the
 //! bytes' hash lets the orchestrator see that libtirpc's and ours are the same bytes.
 
-pub(crate) mod hand;
 mod farcall;
 mod prost;
 

@@ -102,7 +102,7 @@ pub(super) fn run(clock: &Clock) -> Result<()> {
     )?;
     shape(
         clock,
-        "payload",
+        "blob",
         &Payload {
             data: pattern(MEBIBYTE),
         },

@@ -45,6 +45,8 @@ enum Command {
     Bench(cmd::bench::Args),
     Binder(cmd::binder::Args),
     Nfs3(cmd::nfs3::Args),
+    Trace(cmd::trace::Args),
+    Demo(cmd::demo::Args),
 }
 
 impl Args {
@@ -72,6 +74,8 @@ impl Args {
             Command::Bench(args) => cmd::bench::run(args, out).await,
             Command::Binder(args) => cmd::binder::run(args, out).await,
             Command::Nfs3(args) => cmd::nfs3::run(args, out).await,
+            Command::Trace(args) => cmd::trace::run(args, out).await,
+            Command::Demo(args) => cmd::demo::run(args, out).await,
         }
     }
 }

@@ -27,6 +27,7 @@ use self::scan::{Piece, PieceKind, Scan, is_word, without_comments};
 use crate::diag::{Diagnostic, FileId, SourceMap, Span};
 use crate::model::Passthrough;
 
+// req: rpcl-bounded
 /// How deep includes, and macros within macros, may be nested.
 pub const MAX_DEPTH: usize = 32;
 /// How many files may be opened, counting a file once for each time.

@@ -104,8 +104,8 @@ pub fn parse_str(
         more.push(warning);
     }
     if list.iter().any(is_error) {
-        // What could not be read is not undefined.
-        more.retain(|d| !is_undefined(d) && d.code != "E0409");
+        // What could not be read is not empty.
+        more.retain(|d| d.code != "E0409");
     }
     list.append(&mut more);
     match model {
@@ -129,8 +129,10 @@ fn is_undefined(diagnostic: &Diagnostic) -> bool {
     matches!(diagnostic.code, "E0302" | "E0303")
 }
 
+/// Errors go first when the list is cut off; what is left is in source order.
 fn in_order(mut list: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    list.sort_by_key(|d| (d.span, d.code));
+    list.sort_by_key(|d| (!is_error(d), d.span, d.code));
     list.truncate(MOST_DIAGNOSTICS);
+    list.sort_by_key(|d| (d.span, d.code));
     list
 }

@@ -109,7 +109,9 @@ fn elements<'a, T>(
 ///
 /// # Errors
 /// What `one` returns, and [`BadBool`](DecodeErrorKind::BadBool).
-#[inline]
+// Always: a large value that is returned is copied in wider steps than it was written in,
+// and the processor waits for that.
+#[inline(always)]
 pub fn optional<'a, T>(
     r: &mut Reader<'a>,
     one: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,

@@ -358,7 +358,9 @@ impl<T: Encode> Encode for Option<T> {
 
 impl<'a, T: Decode<'a>> Decode<'a> for Option<T> {
     const MIN_LEN: usize = 4;
-    #[inline]
+    // Always: a large value that is returned is copied in wider steps than it was written in,
+    // and the processor waits for that.
+    #[inline(always)]
     fn decode(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         if r.bool()? {
             T::decode(r).map(Some)

@@ -10,3 +10,5 @@ pub(crate) mod call;
 pub(crate) mod bench;
 pub(crate) mod binder;
 pub(crate) mod nfs3;
+pub(crate) mod trace;
+pub(crate) mod demo;

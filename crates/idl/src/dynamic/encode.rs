@@ -219,7 +219,11 @@ impl<'m> Encoder<'m> {
 
     fn enumerated(&self, name: &str, it: &Enum, value: &Value) -> Result<i32, Error> {
         if let Value::String(text) = value
-            && let Some(named) = it.values.iter().find(|one| one.name == *text)
+            && let Some(named) = it
+                .values
+                .iter()
+                .chain(&it.aliases)
+                .find(|one| one.name == *text)
         {
             return Ok(named.value);
         }

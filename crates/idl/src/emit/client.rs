@@ -21,11 +21,14 @@ impl Plan<'_> {
 
     fn asynchronous(&self, methods: &[Method<'_>], spot: Spot) -> TokenStream {
         let calling = methods.iter().map(|method| {
-            let (docs, signature) = (method.docs().allowing(&[]), self.signature(method, spot));
+            let (docs, signature) = (
+                method.docs().allowing(&[]),
+                self.signature(method, quote!(pub), spot),
+            );
             let (result, request) = (self.result(method, spot), self.request(method, spot));
             quote! {
                 #docs
-                pub #signature -> ::farcall::Calling<#result> {
+                #signature -> ::farcall::Calling<#result> {
                     self.0.call(#request)
                 }
             }
@@ -73,12 +76,12 @@ impl Plan<'_> {
 
     fn calls(&self, methods: &[Method<'_>], spot: Spot) -> TokenStream {
         let declared = methods.iter().map(|method| {
-            let (docs, signature) = (as_client(method), self.signature(method, spot));
+            let (docs, signature) = (as_client(method), self.signature(method, quote!(), spot));
             let result = self.result(method, spot);
             quote!(#docs #signature -> ::farcall::Calling<#result>;)
         });
         let forwarded = methods.iter().map(|method| {
-            let (signature, name) = (self.signature(method, spot), ident(&method.name));
+            let (signature, name) = (self.signature(method, quote!(), spot), ident(&method.name));
             let result = self.result(method, spot);
             let passed = method.arguments().map(|(_, name)| name);
             quote! {
@@ -102,14 +105,14 @@ impl Plan<'_> {
 
     fn blocking(&self, methods: &[Method<'_>], spot: Spot) -> TokenStream {
         let calling = methods.iter().map(|method| {
-            let (docs, signature) = (as_client(method), self.signature(method, spot));
+            let (docs, signature) = (as_client(method), self.signature(method, quote!(pub), spot));
             let (result, request) = (self.result(method, spot), self.request(method, spot));
             quote! {
                 #docs
                 ///
                 /// # Errors
                 /// Why there is no result.
-                pub #signature -> Result<#result, ::farcall::Error> {
+                #signature -> Result<#result, ::farcall::Error> {
                     self.0.call(#request)
                 }
             }
@@ -144,14 +147,14 @@ impl Plan<'_> {
         }
     }
 
-    /// A method's name and parameters.
-    fn signature(&self, method: &Method<'_>, spot: Spot) -> TokenStream {
+    /// A method's visibility, name and parameters.
+    fn signature(&self, method: &Method<'_>, visible: TokenStream, spot: Spot) -> TokenStream {
         let (name, allow) = (ident(&method.name), method.allow());
         let args = method.arguments().map(|(arg, name)| {
             let ty = self.borrowed_type(&arg.ty, "", spot.site);
             quote!(#name: #ty)
         });
-        quote!(#allow fn #name(&self, #(#args),*))
+        quote!(#allow #visible fn #name(&self, #(#args),*))
     }
 
     fn result(&self, method: &Method<'_>, spot: Spot) -> TokenStream {

@@ -8,6 +8,7 @@ use quote::quote;
 
 use crate::model::{Enum, Field, Item, ItemId, ItemKind, Struct, Type, Union};
 
+use super::names::{Scope, screaming};
 use super::plan::{Choice, Form, Holder, Plan, Variant};
 use super::text::{Docs, ident, int, tokens};
 
@@ -268,12 +269,37 @@ impl<'m> Plan<'m> {
                 let number = int(value.value.into());
                 quote!(#docs #member = #number,)
             });
+        let aliases = self.aliases(id, it);
         quote! {
             #docs
             #attributes
             #[repr(i32)]
             pub enum #name { #(#values)* }
+
+            #aliases
         }
+    }
+
+    /// The further names of an enum's values, as constants.
+    fn aliases(&self, id: ItemId, it: &Enum) -> TokenStream {
+        if it.aliases.is_empty() {
+            return TokenStream::new();
+        }
+        let mut scope = Scope::new(&[]);
+        scope.claim_all(self.members(id));
+        let constants = it.aliases.iter().filter_map(|alias| {
+            let at = it
+                .values
+                .iter()
+                .position(|value| value.value == alias.value)?;
+            let member = ident(self.members(id).get(at)?);
+            let constant = scope.claim(&screaming(&alias.name));
+            let docs = Docs::of(&alias.docs).renamed(&alias.name, &constant);
+            let (docs, constant) = (docs.allowing(&["dead_code"]), ident(&constant));
+            Some(quote!(#docs pub const #constant: Self = Self::#member;))
+        });
+        let (name, constants) = (ident(self.name(id)), constants.collect::<Vec<_>>());
+        quote!(impl #name { #(#constants)* })
     }
 
     fn open_enum(&self, id: ItemId, item: &Item, it: &Enum) -> TokenStream {
@@ -295,7 +321,7 @@ impl<'m> Plan<'m> {
                 let number = int(value.value.into());
                 quote!(#docs pub const #member: Self = Self(#number);)
             });
-        let printed = self.printed(id, it);
+        let (printed, aliases) = (self.printed(id, it), self.aliases(id, it));
         quote! {
             #docs
             #attributes
@@ -305,6 +331,8 @@ impl<'m> Plan<'m> {
             );
 
             impl #name { #(#values)* }
+
+            #aliases
 
             #printed
         }

@@ -207,7 +207,7 @@ impl<'p, 'm> UnionCodec<'p, 'm> {
         let (cases, name) = (self.cases(), self.item);
         let value = self.kind.widened(&quote!(*kept));
         quote! {
-            if let #(#cases)|* = *kept {
+            if matches!(*kept, #(#cases)|*) {
                 return Err(::farcall_wire::EncodeError::new(
                     ::farcall_wire::EncodeErrorKind::BadDiscriminant { name: #name, value: #value },
                 ));

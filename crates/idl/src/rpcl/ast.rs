@@ -1,5 +1,7 @@
 //! What a `.x` file says, as it is written: names are not resolved and nothing is checked.
 
+use std::collections::HashSet;
+
 use crate::diag::Span;
 
 /// A name and its place.
@@ -157,4 +159,9 @@ pub(crate) struct Definition {
 pub(crate) struct File {
     pub(crate) definitions: Vec<Definition>,
     pub(crate) programs: Vec<Program>,
+    /// Names of definitions that could not be parsed: they are not undefined.
+    pub(crate) broken: HashSet<String>,
+    /// Definitions without a name, or values of enums, could not be parsed: any name may be
+    /// theirs.
+    pub(crate) lost: bool,
 }

@@ -1,6 +1,7 @@
 //! What an interface file takes from C: with rpcgen undefined types are C's affair, so that stock
 //! files use some that only headers define.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::ast::File;
@@ -9,6 +10,7 @@ use crate::diag::{Diagnostic, SourceMap, Span};
 use crate::model::Passthrough;
 use crate::preprocess::{Options, Preprocessed, preprocess};
 
+// req: rpcl-rpcgen-stock
 /// What stock interface files take from `<rpc/...>`: names, and their definitions in our words.
 const NATIVE: [(&str, &str); 4] = [
     (
@@ -56,11 +58,15 @@ pub(super) fn add_headers(
         let other = preprocess(sources, &found, text, options);
         let (parsed, _) = parse(&other);
         source.sources = other.sources;
-        let known = |name: &str| file.definitions.iter().any(|it| it.name.text == name);
+        let known: HashSet<String> = file
+            .definitions
+            .iter()
+            .map(|it| it.name.text.clone())
+            .collect();
         let new: Vec<_> = parsed
             .definitions
             .into_iter()
-            .filter(|it| !known(&it.name.text))
+            .filter(|it| !known.contains(&it.name.text))
             .collect();
         file.definitions.extend(new);
         add_native(file, &mut source.sources, &other.text);

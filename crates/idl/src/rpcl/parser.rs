@@ -33,6 +33,7 @@ pub(crate) fn parse(source: &Preprocessed) -> (File, Vec<Diagnostic>) {
         at: 0,
         depth: 0,
         quiet: false,
+        lost: false,
         diagnostics: Vec::new(),
     };
     let mut file = File::default();
@@ -40,9 +41,13 @@ pub(crate) fn parse(source: &Preprocessed) -> (File, Vec<Diagnostic>) {
         let start = parser.at;
         match parser.definition(&mut file) {
             Ok(()) => parser.quiet = false,
-            Err(Failed) => parser.skip_definition(start),
+            Err(Failed) => {
+                parser.note_broken(start, &mut file);
+                parser.skip_definition(start);
+            }
         }
     }
+    file.lost |= parser.lost;
     (file, parser.diagnostics)
 }
 
@@ -55,6 +60,8 @@ struct Parser<'a> {
     depth: u32,
     /// Nothing is reported until a definition begins: an error before it is likely the cause.
     quiet: bool,
+    /// A value of an enum could not be parsed.
+    lost: bool,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -140,6 +147,7 @@ impl<'a> Parser<'a> {
         Err(self.fail(Diagnostic::error("E0201", gap, message)))
     }
 
+    // req: rpcl-4506-6.2-names
     fn name(&mut self, of: &str) -> Parsed<Name> {
         let (token, text, span) = (self.token(), self.text_at(self.at), self.span());
         if token == Token::Word {
@@ -164,6 +172,7 @@ impl<'a> Parser<'a> {
         Err(self.fail(error))
     }
 
+    // req: rpcl-4506-6.2-constants
     /// A number, or a name that stands for one.
     fn value(&mut self, what: &str) -> Parsed<Value> {
         let (text, span) = (self.text_at(self.at), self.span());
@@ -269,6 +278,21 @@ impl Parser<'_> {
             .contains('\n')
     }
 
+    /// Remembers which names are missing because the definition at `start` could not be parsed.
+    fn note_broken(&self, start: usize, file: &mut File) {
+        let named = matches!(
+            self.token_at(start),
+            Token::Const | Token::Struct | Token::Union | Token::Program
+        );
+        if self.quiet {
+            // The rest of one that was noted.
+        } else if named && self.token_at(start + 1) == Token::Word {
+            file.broken.insert(self.text_at(start + 1).to_owned());
+        } else {
+            file.lost = true;
+        }
+    }
+
     /// Goes behind the end of the definition that began at `start`, or to what looks like the
     /// start of another.
     fn skip_definition(&mut self, start: usize) {
@@ -333,7 +357,10 @@ impl Parser<'_> {
             }
             match member(self) {
                 Ok(it) => members.push(it),
-                Err(Failed) => self.skip_member(),
+                Err(Failed) => {
+                    self.lost |= of == "the enum";
+                    self.skip_member();
+                }
             }
         }
         Ok(members)

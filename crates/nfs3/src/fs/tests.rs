@@ -2,6 +2,7 @@
 
 mod as_root;
 
+mod model;
 mod races;
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};

@@ -109,6 +109,12 @@ impl Recorder {
         kept.iter().cloned().collect()
     }
 
+    /// Forgets all records.
+    pub fn clear(&self) {
+        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clear();
+    }
+
     /// The latest record of the call with this number. The server may still be at its last step
     /// when the caller has its result, so this waits for at most `patience`; it blocks the
     /// thread.

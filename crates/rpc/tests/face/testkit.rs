@@ -126,3 +126,38 @@ async fn calls_over_a_lossy_network_run_exactly_once() {
     );
     assert_eq!(test.calls.load(std::sync::atomic::Ordering::SeqCst), 100);
 }
+
+#[cfg(feature = "fake")]
+#[tokio::test]
+async fn a_fake_serves_an_interface_file_with_the_answers_it_is_given() {
+    use farcall::generated::calc;
+    use farcall::testkit::Fake;
+    use serde_json::json;
+
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../idl/calc.x");
+    let fake = Fake::from_file(path)
+        .expect("an interface")
+        .answer("ADD", json!(7))
+        .answer_with("ECHO", |text| Ok(text.clone()))
+        .refuse("SLEEP", farcall::Refuse::SystemErr("tired".into()));
+    let services = fake.services().into_iter();
+    let server = services.fold(Server::builder(), |server, service| server.serve(service));
+    let server = server.start().await.expect("starts");
+    let client = calc::v1::Client::from(Client::in_process(&server).expect("pair"));
+    assert_eq!(client.add(1, 2).await.expect("answered"), 7);
+    assert_eq!(client.echo(&"again".into()).await.expect("echoed"), "again");
+    let error = client.sleep(1).await.expect_err("refused");
+    assert!(matches!(error.cause(), Cause::SystemError), "{error}");
+    let error = client.count(1).await.expect_err("no answer was given");
+    assert!(
+        matches!(error.cause(), Cause::ProcedureUnavailable),
+        "{error}"
+    );
+    let calls = fake.calls();
+    assert_eq!(
+        calls[0],
+        ("ADD".to_owned(), json!({"a": 1, "b": 2})),
+        "{calls:?}"
+    );
+    assert!(Fake::from_file("/nonexistent.x").is_err());
+}

@@ -204,3 +204,39 @@ async fn a_recorder_samples_what_it_was_asked_for_and_keeps_no_more() {
     }
     assert!(only.records().is_empty());
 }
+
+#[tokio::test]
+async fn of_many_calls_in_flight_each_has_instants_of_its_own() {
+    const CALLS: i32 = 100;
+    let test = Test::default();
+    let recorder = Recorder::every(1).capacity(1000);
+    let server = start(&test, &recorder).await;
+    for (round, endpoint) in server.endpoints().iter().map(reachable).enumerate() {
+        let (program, version) = (PROGRAM.number, PROGRAM.version);
+        let client = farcall::Client::connect(&endpoint, program, version).await;
+        let client = client.expect("connects");
+        let calls = (0..CALLS).map(|i| crate::common::add(&client, i, round as i32));
+        for sum in futures_util::future::join_all(calls).await {
+            sum.expect("a sum");
+        }
+        // The server notes the last ones while the client has its results already.
+        let mut records = recorder.records();
+        while records.len() < CALLS as usize {
+            tokio::task::yield_now().await;
+            records = recorder.records();
+        }
+        for steps in &records {
+            assert_rising(steps);
+            if endpoint.transport() != Transport::Unix {
+                assert!(steps.instant(Step::CallArrives).is_some(), "{steps:?}");
+            }
+            assert!(steps.instant(Step::ProcedureReturns).is_some(), "{steps:?}");
+        }
+        let left = records
+            .iter()
+            .filter(|s| s.instant(Step::ReplyLeaves).is_some());
+        let (left, unix) = (left.count(), endpoint.transport() == Transport::Unix);
+        assert_eq!(left, if unix { 0 } else { records.len() }, "{endpoint}");
+        recorder.clear();
+    }
+}

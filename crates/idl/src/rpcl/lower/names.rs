@@ -1,5 +1,7 @@
 //! Declares every name, nested types included, and finds what a name means.
 
+use std::collections::HashSet;
+
 use super::{Body, Declaration, Draft, DraftBody, Lower, Outside, Specifier};
 use crate::diag::{Diagnostic, Span};
 use crate::model::{ItemId, Type};
@@ -27,17 +29,21 @@ impl Symbol {
     }
 }
 
-/// How many names are compared to guess what was meant.
-const MAX_GUESSES: usize = 10_000;
+/// How many names are compared to guess what was meant, and for how many undefined ones.
+const MAX_NAMES: usize = 10_000;
+const MAX_GUESSES: usize = 20;
 
 impl<'a> Lower<'a> {
     pub(super) fn declare_all(&mut self, macros: &[MacroConstant], passed: &[MacroConstant]) {
         let file = self.file;
-        let defined = |name: &str| file.definitions.iter().any(|it| it.name.text == name);
+        let defined: HashSet<&str> = file
+            .definitions
+            .iter()
+            .map(|it| it.name.text.as_str())
+            .collect();
         for it in macros
             .iter()
-            .filter(|it| !defined(&it.name))
-            .take(MAX_GUESSES)
+            .filter(|it| !defined.contains(it.name.as_str()))
         {
             let name = Name {
                 text: it.name.clone(),
@@ -115,6 +121,7 @@ impl<'a> Lower<'a> {
         id
     }
 
+    // req: rpcl-4506-6.4-unique
     fn declare(&mut self, name: &Name, symbol: Symbol) {
         let Some((_, first)) = self.symbols.get(&name.text) else {
             self.symbols.insert(name.text.clone(), (symbol, name.span));
@@ -234,7 +241,8 @@ impl<'a> Lower<'a> {
         name: &Name,
         fits: fn(&Symbol) -> bool,
     ) {
-        if !self.missing.insert(name.text.clone()) {
+        let unread = self.file.lost || self.file.broken.contains(&name.text);
+        if unread || !self.missing.insert(name.text.clone()) {
             return;
         }
         let error = Diagnostic::error(
@@ -251,9 +259,12 @@ impl<'a> Lower<'a> {
 
     /// The declared name that is most like this one, if one is.
     fn nearest(&self, name: &str, fits: fn(&Symbol) -> bool) -> Option<String> {
+        if self.missing.len() > MAX_GUESSES {
+            return None;
+        }
         let names = self.symbols.iter().filter(|(_, (symbol, _))| fits(symbol));
         let near = names
-            .take(MAX_GUESSES)
+            .take(MAX_NAMES)
             .map(|(known, _)| (distance(name, known), known));
         let best = near.min()?;
         (best.0 <= name.len().div_ceil(3)).then(|| best.1.clone())

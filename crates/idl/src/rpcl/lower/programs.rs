@@ -11,6 +11,9 @@ use crate::rpcl::ast::{self, Declaration, Name};
 /// What stands in a comment, and what it promises.
 const PRAGMAS: [&str; 2] = ["@idempotent", "@blocking"];
 
+/// How many other words with an `@` are compared with them, in one comment.
+const MAX_PRAGMAS: usize = 100;
+
 /// Names and numbers that are taken, of one kind and in one place.
 struct Taken<'n> {
     what: &'static str,
@@ -27,6 +30,7 @@ impl<'n> Taken<'n> {
         }
     }
 
+    // req: rpcl-5531-12.3-unique
     /// Takes both; the errors if one was taken.
     fn take(&mut self, name: &'n Name, number: u32) -> Vec<Diagnostic> {
         let mut errors = Vec::new();
@@ -171,11 +175,16 @@ impl<'a> Lower<'a> {
     fn pragmas(&mut self, procedure: &ast::Procedure) -> (Properties, String) {
         let words = procedure.docs.split_whitespace().filter_map(pragma);
         let mut properties = Properties::default();
+        let mut checked = 0;
         for word in words {
             match word {
                 "@idempotent" => properties.idempotent = true,
                 "@blocking" => properties.blocking = true,
-                other => self.check_pragma(other, procedure.name.span),
+                other if other.len() < 20 && checked < MAX_PRAGMAS => {
+                    checked += 1;
+                    self.check_pragma(other, procedure.name.span);
+                }
+                _ => {}
             }
         }
         (properties, without_pragmas(&procedure.docs))

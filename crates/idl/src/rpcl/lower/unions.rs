@@ -100,6 +100,7 @@ impl<'a> Lower<'a> {
         })
     }
 
+    // req: rpcl-4506-4.15-cases
     fn cases(
         &mut self,
         arm: &ast::Arm,

@@ -106,6 +106,7 @@ impl<'a> Lower<'a> {
         None
     }
 
+    // req: rpcl-4506-6.4-sizes
     /// A number of 32 bits without sign.
     pub(super) fn unsigned(&mut self, value: &Value, what: &str) -> Option<u32> {
         let number = self.number(value)?;

@@ -20,6 +20,7 @@ pub(super) enum Naming {
 }
 
 impl Parser<'_> {
+    // req: rpcl-4506-6.3-declarations
     /// A declaration without the semicolon.
     pub(super) fn declaration(&mut self, naming: Naming, of: &str) -> Parsed<Declaration> {
         let start = self.at;

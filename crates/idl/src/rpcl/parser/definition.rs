@@ -75,6 +75,7 @@ impl Parser<'_> {
         Ok(Definition { name, body, docs })
     }
 
+    // req: rpcl-5531-12.2-programs
     fn program(&mut self, start: usize) -> Parsed<Program> {
         self.bump();
         let name = self.name("a program")?;

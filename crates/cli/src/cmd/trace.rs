@@ -1,0 +1,183 @@
+//! `farcall trace`: one call drawn as its ten steps.
+//!
+//! Five of the steps happen here: two of them by the kernel's own timestamps. Those of a server
+//! that keeps no record for us are marked as not seen.
+
+use std::path::PathBuf;
+
+use farcall::stub::{Raw, Target};
+use farcall::trace::{self, Mark, Steps};
+use farcall::{Cause, Client, Endpoint};
+use farcall_idl::dynamic::Codec;
+use serde_json::{Value, json};
+
+use super::call;
+use crate::interface::{self, Preprocess};
+use crate::output::{Done, Failure, Output};
+use crate::peer::{self, Reach};
+use crate::{programs, value};
+
+/// Draw the ten steps of one call
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where: tcp://HOST[:PORT], udp://HOST[:PORT] or unix:///PATH
+    #[arg(value_parser = peer::endpoint)]
+    endpoint: Endpoint,
+
+    /// The program whose null procedure is called, by number or well-known name
+    /// [default: any RPC server will do]; with --idl, the procedure
+    #[arg(value_name = "PROGRAM|PROCEDURE")]
+    what: Option<String>,
+
+    /// The program's version [default: the highest that the server has]; with --idl, the
+    /// arguments as JSON
+    #[arg(value_name = "VERSION|JSON")]
+    more: Option<String>,
+
+    /// The interface file, to call one of its procedures
+    #[arg(long, value_name = "FILE", requires = "what")]
+    idl: Option<PathBuf>,
+
+    #[command(flatten)]
+    preprocess: Preprocess,
+
+    #[command(flatten)]
+    reach: Reach,
+}
+
+pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
+    let options = args.reach.options()?;
+    let Question { target, arguments } = question(&args, out).await?;
+    let traced = trace::call(
+        &args.endpoint,
+        target,
+        &options,
+        &Raw(&arguments),
+        call::rest,
+    )?;
+    // Without a program asked for, that there is none is an answer.
+    let any = args.what.is_none();
+    let failure = traced.result.err();
+    let failure = failure.filter(|error| !(any && is_an_answer(error)));
+    print(&traced.steps, out)?;
+    match failure {
+        None => Ok(Done::Yes),
+        Some(error) => Err(error.into()),
+    }
+}
+
+fn is_an_answer(error: &farcall::Error) -> bool {
+    matches!(error.cause(), Cause::ProgramUnavailable)
+}
+
+/// What is called, the arguments being packed.
+struct Question {
+    target: Target,
+    arguments: Vec<u8>,
+}
+
+async fn question(args: &Args, out: &Output) -> anyhow::Result<Question> {
+    let Some(file) = &args.idl else {
+        let (program, version) = null(args).await?;
+        let target = Target {
+            program,
+            version,
+            procedure: 0,
+        };
+        let arguments = Vec::new();
+        return Ok(Question { target, arguments });
+    };
+    let model = interface::load(file, &args.preprocess, out)?;
+    let procedure = args.what.as_deref().unwrap_or_default();
+    let found = interface::find(&model, procedure, None, None)?;
+    let json = value::json(args.more.as_deref())?;
+    let packed = Codec::new(&model).encode_arguments(found.procedure, &json);
+    let what = format!("arguments of {}", found.procedure.name);
+    Ok(Question {
+        target: call::target(&found),
+        arguments: packed.map_err(|error| value::misfit(&what, &error))?,
+    })
+}
+
+/// The program and version whose null procedure is called.
+async fn null(args: &Args) -> anyhow::Result<(u32, u32)> {
+    let known = args.endpoint.port().is_some() || args.endpoint.path().is_some();
+    let program = match &args.what {
+        Some(program) => programs::parse(program)?,
+        None if known => return Ok((0, 0)),
+        None => return Ok(peer::PORTMAP),
+    };
+    if let Some(version) = &args.more {
+        let number = programs::number(version);
+        let number = number.ok_or_else(|| {
+            Failure::new(format!("'{version}' is no version: expected a number"))
+                .hint("to call a procedure with arguments, name its file: --idl FILE")
+        })?;
+        return Ok((program, number));
+    }
+    let options = args.reach.options()?;
+    let client = Client::connect_with(&args.endpoint, program, 1, options).await?;
+    let found = peer::versions(&client, program).await?;
+    Ok((program, found.map_or(1, |(_, high)| high)))
+}
+
+/// Prints a record as a waterfall, or as JSON.
+pub(crate) fn print(steps: &Steps, out: &Output) -> anyhow::Result<()> {
+    if out.is_json() {
+        return Ok(out.json(&described(steps))?);
+    }
+    out.line(format_args!(
+        "{}: program {} version {} procedure {}, xid {:08x}",
+        steps.peer,
+        programs::shown(steps.program),
+        steps.version,
+        steps.procedure,
+        steps.xid
+    ))?;
+    Ok(out.text(trace::render(steps, width()))?)
+}
+
+/// A record for programs.
+fn described(steps: &Steps) -> Value {
+    json!({
+        "endpoint": steps.peer,
+        "transport": steps.transport.scheme(),
+        "program": steps.program,
+        "version": steps.version,
+        "procedure": steps.procedure,
+        "xid": steps.xid,
+        "steps": rows(steps),
+    })
+}
+
+/// The ten steps for programs: nanoseconds since 1970, microseconds from the first instant.
+pub(crate) fn rows(steps: &Steps) -> Value {
+    let micros = |duration: Option<std::time::Duration>| {
+        duration.map(|duration| crate::latency::micros(duration.as_nanos() as u64))
+    };
+    let one = |row: &trace::Row| {
+        let at = match row.mark {
+            Mark::At(instant) => Some(instant.nanoseconds),
+            _ => None,
+        };
+        json!({
+            "step": row.step.number(),
+            "title": row.step.title(),
+            "by": row.by(),
+            "nanoseconds": at,
+            "at_us": micros(row.offset),
+            "for_us": micros(row.took),
+        })
+    };
+    Value::Array(steps.rows().iter().map(one).collect())
+}
+
+/// How wide the waterfall may be, in columns: as the terminal, between 80 and 100.
+pub(crate) fn width() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    match columns {
+        0 => 96,
+        columns => columns.clamp(80, 100),
+    }
+}
