@@ -251,6 +251,11 @@ async fn work<S: Service>(kept: Arc<Kept<S>>, plan: Plan) {
 /// The span of a call being served; nothing unless somebody listens at level debug.
 #[inline]
 fn span(call: &Call) -> tracing::Span {
+    // Where a dependency has turned on tracing's `log` feature, the macro alone would format the
+    // fields of every call.
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return tracing::Span::none();
+    }
     tracing::debug_span!(
         "serve",
         procedure = call.procedure_name(),
