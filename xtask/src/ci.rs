@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::step::{Outcome, Report};
-use crate::{deny, fuzz, r#gen, layers, requirements, run, suite};
+use crate::{deny, fuzz, r#gen, layers, requirements, run, style, suite};
 
 /// How long each fuzz target runs: in a usual run, and with `--full`.
 const FUZZ_SECONDS: [u64; 2] = [4, 60];
@@ -13,6 +13,7 @@ pub(crate) fn run(full: bool) -> bool {
     let mut report = Report::default();
     report.step("format", format);
     report.step("layers", layers::check);
+    report.step("style", style::check);
     report.step("requirements", requirements::check);
     report.step("clippy", clippy);
     report.step("generated", r#gen::check);

@@ -55,6 +55,16 @@ const FORBIDDEN_PAIRS: &[(&str, &str)] = &[
     ("hash_map", "RandomState"),
 ];
 
+/// What a core must not do, by the names of clippy's lints.
+const CORE_LINTS: &[&str] = &[
+    "arithmetic_side_effects",
+    "as_conversions",
+    "expect_used",
+    "indexing_slicing",
+    "panic",
+    "unwrap_used",
+];
+
 /// What generated code may name as the root of a path.
 const GENERATED_ROOTS: &[&str] = &["farcall", "farcall_wire", "core", "std", "alloc"];
 
@@ -72,6 +82,7 @@ pub(crate) fn check() -> Result<Outcome> {
     for package in &packages {
         manifest_laws(package, &mut breaches);
         let core = floors::floor(&package.name).is_some_and(|floor| floor.core);
+        lint_laws(package, core, &mut breaches);
         for (path, text) in sources(&package.folder.join("src"))? {
             files += 1;
             if core {
@@ -197,17 +208,37 @@ fn forbidden(words: &[String]) -> Option<String> {
     Some(pair.join("::"))
 }
 
+/// Whether a file says that it was generated.
+pub(crate) fn is_generated(text: &str) -> bool {
+    let mut head = text.lines().take(8);
+    head.any(|line| line.starts_with("//") && line.contains(GENERATED_MARK))
+}
+
+/// What the manifest of every crate promises about itself, and of a core besides.
+fn lint_laws(package: &Package, core: bool, breaches: &mut Vec<String>) {
+    let lints = package.manifest.get("lints");
+    let of = |tool: &str, name: &str| {
+        lints
+            .and_then(|lints| lints.get(tool))
+            .and_then(|tool| tool.get(name))
+            .is_some()
+    };
+    let inherits = lints.and_then(|lints| lints.get("workspace")).is_some();
+    if !inherits && !of("rust", "unsafe_code") {
+        breaches.push(format!("{}: does not forbid unsafe code", package.name));
+    }
+    for lint in CORE_LINTS.iter().filter(|lint| core && !of("clippy", lint)) {
+        breaches.push(format!("{}: is a core and allows {lint}", package.name));
+    }
+}
+
 /// Law 2: generated files anywhere in the repository; tells how many there are.
 fn generated_law(breaches: &mut Vec<String>) -> Result<usize> {
     let mut count = 0;
     for folder in ["crates", "conformance", "examples", "benches"] {
         for path in workspace::files(&workspace::root().join(folder), &["rs", "snap"])? {
             let text = fs::read_to_string(&path).with_context(|| workspace::shown(&path))?;
-            if !text
-                .lines()
-                .take(8)
-                .any(|line| line.starts_with("//") && line.contains(GENERATED_MARK))
-            {
+            if !is_generated(&text) {
                 continue;
             }
             count += 1;

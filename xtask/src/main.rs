@@ -6,6 +6,7 @@ mod step;
 mod floors;
 mod source;
 mod layers;
+mod style;
 mod requirements;
 mod r#gen;
 mod peers;
@@ -26,6 +27,7 @@ cargo xtask test [ARGUMENT…]   install peers where that is allowed, run all te
 cargo xtask format             rustfmt's check
 cargo xtask clippy             clippy, warnings as errors
 cargo xtask layers             the four laws of ARCHITECTURE.md
+cargo xtask style              sizes and heads of files, as STYLE.md has them
 cargo xtask requirements       the ledger of requirements against code and tests
 cargo xtask gen [--write]      is the checked-in generated code current? write it
 cargo xtask docs               rustdoc, warnings as errors
@@ -64,6 +66,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         "format" => Box::new(ci::format),
         "clippy" => Box::new(ci::clippy),
         "layers" => Box::new(layers::check),
+        "style" => Box::new(style::check),
         "requirements" => Box::new(requirements::check),
         "gen" => {
             let rest = rest.to_vec();

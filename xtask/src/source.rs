@@ -50,6 +50,29 @@ pub(crate) fn modules(source: &str) -> Vec<String> {
     declared.map(|three| three[1].text.clone()).collect()
 }
 
+/// The functions with a body: name, line and length in lines.
+pub(crate) fn functions(source: &str) -> Vec<(String, usize, usize)> {
+    let tokens = tokens(source);
+    let mut found = Vec::new();
+    for at in 0..tokens.len() {
+        if tokens[at].text != "fn" {
+            continue;
+        }
+        let Some(name) = tokens.get(at + 1).filter(|name| is_word(&name.text)) else {
+            continue;
+        };
+        let Some(last) = tokens.get(item_end(&tokens, at) - 1) else {
+            continue;
+        };
+        found.push((
+            name.text.clone(),
+            tokens[at].line,
+            last.line + 1 - tokens[at].line,
+        ));
+    }
+    found
+}
+
 /// A walk over the tokens of one file.
 struct Walk<'a> {
     tokens: &'a [Token],

@@ -60,3 +60,14 @@ fn lines_and_modules_are_known() {
         ["b", "a"]
     );
 }
+
+#[test]
+fn functions_are_measured() {
+    let source = "fn a() {}\nfn b(x: [u8; 2]) -> u8 {\n  if x { 1 }\n  else { 2 }\n}\ntrait T { fn c(&self); }";
+    let found = functions(source);
+    let expected = [("a", 1, 1), ("b", 2, 4), ("c", 6, 1)];
+    assert_eq!(
+        found,
+        expected.map(|(name, line, length)| (name.to_owned(), line, length))
+    );
+}

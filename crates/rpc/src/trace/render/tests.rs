@@ -1,3 +1,5 @@
+//! The waterfall as a person sees it.
+
 use super::*;
 use crate::endpoint::Transport;
 use crate::steps::step::Step;
