@@ -127,11 +127,7 @@ impl<T> Calling<T> {
             }
         };
         let (timeout, retry) = (client.options.timeout, client.options.retry);
-        let span = tracing::debug_span!(
-            "call",
-            procedure = name(program, target),
-            peer = client.peer()
-        );
+        let span = span(&client, program, target);
         let request = Request {
             client,
             target,
@@ -188,6 +184,20 @@ impl<T> Calling<T> {
         }
         self
     }
+}
+
+/// The span of a call; nothing unless somebody listens at level debug. Asked first: where a
+/// dependency has turned on tracing's `log` feature, the macro alone would format its fields.
+#[inline]
+fn span(client: &Client, program: Option<&'static Program>, target: Target) -> tracing::Span {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return tracing::Span::none();
+    }
+    tracing::debug_span!(
+        "call",
+        procedure = name(program, target),
+        peer = client.peer()
+    )
 }
 
 /// The procedure's name for errors.
