@@ -308,7 +308,7 @@ fn ask(
 ) -> Result<Option<u16>, Error> {
     let client = Client::connect_with(binder, resolve::RPCBIND, 4, resolve::options())?;
     let mut last = None;
-    for question in resolve::questions(transport, program, version) {
+    for question in resolve::questions(binder.transport(), transport, program, version) {
         match client.call_target(question.target, &Raw(&question.arguments), question.answer) {
             Ok(port) => return Ok(port),
             Err(error) if resolve::speaks_other_versions(&error) => last = Some(error),

@@ -141,7 +141,7 @@ async fn ask(
 ) -> Result<Option<u16>, Error> {
     let client = Client::connect_with(binder, RPCBIND, 4, options()).await?;
     let mut last = None;
-    for question in questions(transport, program, version) {
+    for question in questions(binder.transport(), transport, program, version) {
         let Question {
             target,
             arguments,
@@ -172,8 +172,18 @@ pub(crate) struct Question {
     pub(crate) answer: Decoder<Option<u16>>,
 }
 
-/// Where is this version of this program? In versions 4, 3 and 2 of rpcbind.
-pub(crate) fn questions(transport: Transport, program: u32, version: u32) -> [Question; 3] {
+/// Where is this version of this program? In versions 4, 3 and 2 of rpcbind, asked over `over`.
+///
+/// Versions 4 and 3 answer for the transport over which they are asked, whatever the question
+/// says ([RFC 1833] section 2.2.1), so of another transport only version 2 is asked.
+///
+/// [RFC 1833]: https://www.rfc-editor.org/rfc/rfc1833#section-2.2.1
+pub(crate) fn questions(
+    over: Transport,
+    transport: Transport,
+    program: u32,
+    version: u32,
+) -> impl Iterator<Item = Question> {
     let (netid, none) = (Str::from(transport.scheme()), Str::default());
     let by_address = (program, version, netid, none.clone(), none);
     let protocol: u32 = if transport == Transport::Udp { 17 } else { 6 };
@@ -183,7 +193,11 @@ pub(crate) fn questions(transport: Transport, program: u32, version: u32) -> [Qu
         version,
         procedure: 3,
     };
-    [4, 3, 2].map(|rpcbind| Question {
+    let versions: &[u32] = match over == transport {
+        true => &[4, 3, 2],
+        false => &[2],
+    };
+    versions.iter().map(move |&rpcbind| Question {
         target: target(rpcbind),
         arguments: match rpcbind {
             2 => xdr::to_vec(&by_number),
@@ -237,6 +251,17 @@ fn port_of(address: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_another_transport_only_version_2_can_tell() {
+        let versions = |over, transport| -> Vec<u32> {
+            let all = questions(over, transport, 100_003, 3);
+            all.map(|question| question.target.version).collect()
+        };
+        assert_eq!(versions(Transport::Udp, Transport::Udp), [4, 3, 2]);
+        assert_eq!(versions(Transport::Tcp, Transport::Udp), [2]);
+        assert_eq!(versions(Transport::Udp, Transport::Tcp), [2]);
+    }
 
     #[test]
     fn a_universal_address_ends_with_its_port() {

@@ -220,7 +220,7 @@ impl ::farcall_wire::Encode for Mountres3 {
         match self {
             Self::Mnt3Ok(value) => value.measure(size).at("mountinfo"),
             Self::Default(kept) => {
-                if let Mountstat3::Mnt3Ok = *kept {
+                if matches!(* kept, Mountstat3::Mnt3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "mountres3",
@@ -297,7 +297,7 @@ impl ::farcall_wire::Encode for Fhstatus {
                 Ok(())
             }
             Self::Default(kept) => {
-                if let 0 = *kept {
+                if matches!(* kept, 0) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "fhstatus",

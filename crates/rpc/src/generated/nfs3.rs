@@ -1233,7 +1233,7 @@ impl ::farcall_wire::Encode for SetAtime {
                 Ok(())
             }
             Self::Default(kept) => {
-                if let TimeHow::SetToClientTime = *kept {
+                if matches!(* kept, TimeHow::SetToClientTime) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "set_atime",
@@ -1308,7 +1308,7 @@ impl ::farcall_wire::Encode for SetMtime {
                 Ok(())
             }
             Self::Default(kept) => {
-                if let TimeHow::SetToClientTime = *kept {
+                if matches!(* kept, TimeHow::SetToClientTime) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "set_mtime",
@@ -1557,7 +1557,7 @@ impl ::farcall_wire::Encode for Getattr3Res {
                 Ok(())
             }
             Self::Default(kept) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "GETATTR3res",
@@ -1808,7 +1808,7 @@ impl ::farcall_wire::Encode for Setattr3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "SETATTR3res",
@@ -2001,7 +2001,7 @@ impl ::farcall_wire::Encode for Lookup3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "LOOKUP3res",
@@ -2219,7 +2219,7 @@ impl ::farcall_wire::Encode for Access3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "ACCESS3res",
@@ -2408,7 +2408,7 @@ impl ::farcall_wire::Encode for Readlink3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "READLINK3res",
@@ -2624,7 +2624,7 @@ impl ::farcall_wire::Encode for Read3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "READ3res",
@@ -2937,7 +2937,7 @@ impl ::farcall_wire::Encode for Write3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "WRITE3res",
@@ -3292,7 +3292,7 @@ impl ::farcall_wire::Encode for Create3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "CREATE3res",
@@ -3489,7 +3489,7 @@ impl ::farcall_wire::Encode for Mkdir3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "MKDIR3res",
@@ -3727,7 +3727,7 @@ impl ::farcall_wire::Encode for Symlink3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "SYMLINK3res",
@@ -3856,10 +3856,10 @@ impl ::farcall_wire::Encode for Mknoddata3 {
             Self::Nf3Sock(value) => value.measure(size).at("pipe_attributes"),
             Self::Nf3Fifo(value) => value.measure(size).at("pipe_attributes"),
             Self::Default(kept) => {
-                if let Ftype3::Nf3Chr
-                | Ftype3::Nf3Blk
-                | Ftype3::Nf3Sock
-                | Ftype3::Nf3Fifo = *kept {
+                if matches!(
+                    * kept, Ftype3::Nf3Chr | Ftype3::Nf3Blk | Ftype3::Nf3Sock |
+                    Ftype3::Nf3Fifo
+                ) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "mknoddata3",
@@ -4064,7 +4064,7 @@ impl ::farcall_wire::Encode for Mknod3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "MKNOD3res",
@@ -4249,7 +4249,7 @@ impl ::farcall_wire::Encode for Remove3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "REMOVE3res",
@@ -4434,7 +4434,7 @@ impl ::farcall_wire::Encode for Rmdir3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "RMDIR3res",
@@ -4631,7 +4631,7 @@ impl ::farcall_wire::Encode for Rename3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "RENAME3res",
@@ -4828,7 +4828,7 @@ impl ::farcall_wire::Encode for Link3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "LINK3res",
@@ -5128,7 +5128,7 @@ impl ::farcall_wire::Encode for Readdir3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "READDIR3res",
@@ -5442,7 +5442,7 @@ impl ::farcall_wire::Encode for Readdirplus3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "READDIRPLUS3res",
@@ -5674,7 +5674,7 @@ impl ::farcall_wire::Encode for Fsstat3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "FSSTAT3res",
@@ -5945,7 +5945,7 @@ impl ::farcall_wire::Encode for Fsinfo3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "FSINFO3res",
@@ -6175,7 +6175,7 @@ impl ::farcall_wire::Encode for Pathconf3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "PATHCONF3res",
@@ -6376,7 +6376,7 @@ impl ::farcall_wire::Encode for Commit3Res {
         match self {
             Self::Nfs3Ok(value) => value.measure(size).at("resok"),
             Self::Default(kept, value) => {
-                if let Nfsstat3::Nfs3Ok = *kept {
+                if matches!(* kept, Nfsstat3::Nfs3Ok) {
                     return Err(
                         ::farcall_wire::EncodeError::new(::farcall_wire::EncodeErrorKind::BadDiscriminant {
                             name: "COMMIT3res",

@@ -27,7 +27,7 @@ pub enum Step {
     ReplyArrives = 8,
     /// 9, by the client: it has read the reply.
     ClientReceives = 9,
-    /// 10, by the client: the result is unpacked, the caller has it.
+    /// 10, by the client: the reply is unpacked, the caller has the result or the refusal.
     CallerHasResult = 10,
 }
 

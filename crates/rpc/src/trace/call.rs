@@ -51,10 +51,10 @@ pub fn call<A: Encode + ?Sized, T>(
     let mut out = TransmitQueue::new();
     probe.steps.set(Step::ClientPacks, now());
     msg::encode_call(&mut out, framing, probe.steps.xid, target, auth, arguments)?;
-    let result = probe
-        .exchange(out, options)
-        .and_then(|reply| unpack(&reply, options, decode));
-    if result.is_ok() {
+    let reply = probe.exchange(out, options);
+    let answered = reply.is_ok();
+    let result = reply.and_then(|reply| unpack(&reply, options, decode));
+    if answered {
         probe.steps.set(Step::CallerHasResult, now());
     }
     probe.collect();

@@ -158,7 +158,7 @@ async fn a_refused_call_shows_how_far_it_came() {
     let steps = both(&traced.steps, &recorder);
     assert_eq!(steps.mark(Step::ProcedureBegins), Mark::NotMeasured);
     assert!(steps.instant(Step::ReplyLeaves).is_some());
-    assert_eq!(steps.mark(Step::CallerHasResult), Mark::NotMeasured);
+    assert!(steps.instant(Step::CallerHasResult).is_some());
 }
 
 #[tokio::test]
