@@ -8,7 +8,7 @@ mod choices;
 
 use std::path::Path;
 
-use farcall_idl::dynamic::Codec;
+use farcall_idl::dynamic::{Binary, Codec};
 use farcall_idl::{Model, Options, Type};
 use farcall_wire::{DecodeError, DecodeErrorKind as Kind, DecodeOwned, Encode, xdr};
 use proptest::prelude::*;
@@ -117,7 +117,7 @@ fn agree(model: &Model, name: &str, again: Again, choices: &[u8]) -> (Vec<u8>, T
             .expect("the table names types of the fixture"),
     );
     let value = Choices::new(model, choices).value(&ty);
-    let codec = Codec::new(model);
+    let codec = Codec::new(model).binary(Binary::Hex);
     let bytes = codec
         .encode(&ty, &value)
         .unwrap_or_else(|error| panic!("{name} {value}: {error}"));
@@ -326,6 +326,15 @@ fn deep_values_are_refused_and_long_lists_are_not() {
         xdr::from_slice::<recursive::All>(&bytes).expect("decode"),
         all
     );
+}
+
+#[test]
+fn large_arrays_are_boxed_and_travel_like_others() {
+    let model = model("types");
+    let choices: Vec<u8> = (0..=u8::MAX).collect();
+    let (bytes, ty) = agree(&model, "large", again::<types::Large>, &choices);
+    refuse_cuts(&model, &ty, again::<types::Large>, &bytes);
+    assert!(size_of::<types::Large>() < 100);
 }
 
 #[test]

@@ -67,6 +67,42 @@ pub fn array_fixed<'a, T, const N: usize>(
     })
 }
 
+/// As [`array_fixed`], for arrays that are too large for the stack.
+///
+/// # Errors
+/// As [`array_fixed`].
+#[inline]
+pub fn array_boxed<'a, T, const N: usize>(
+    r: &mut Reader<'a>,
+    min_len: usize,
+    one: impl FnMut(&mut Reader<'a>) -> Result<T, DecodeError>,
+) -> Result<Box<[T; N]>, DecodeError> {
+    let items = elements(r, N, min_len, one)?;
+    sized(r, items.into_boxed_slice())
+}
+
+/// Reads fixed-length opaque data that is too large for the stack.
+///
+/// # Errors
+/// As [`Reader::opaque_fixed`], and [`BudgetExceeded`](DecodeErrorKind::BudgetExceeded).
+#[inline]
+pub fn opaque_boxed<const N: usize>(r: &mut Reader<'_>) -> Result<Box<[u8; N]>, DecodeError> {
+    let data = r.opaque_fixed::<N>()?;
+    r.charge(N)?;
+    sized(r, Box::from(data.as_slice()))
+}
+
+/// The same items, their number known.
+#[inline]
+fn sized<T, const N: usize>(r: &Reader<'_>, items: Box<[T]>) -> Result<Box<[T; N]>, DecodeError> {
+    items.try_into().map_err(|items: Box<[T]>| {
+        r.error(DecodeErrorKind::Truncated {
+            needed: N,
+            available: items.len(),
+        })
+    })
+}
+
 /// Reads a fixed-length array of numbers without taking memory for it.
 ///
 /// # Errors
@@ -295,6 +331,18 @@ mod tests {
         let mut r = Reader::new(b"\0\0\0\x01\xff\0\0\0");
         let error = text_slice(&mut r, 4).unwrap_err();
         assert_eq!(*error.kind(), DecodeErrorKind::NotUtf8);
+    }
+
+    #[test]
+    fn large_arrays_have_memory_of_their_own() {
+        let bytes = vec![7; 8 << 20];
+        let mut r = Reader::new(&bytes);
+        let opaque = opaque_boxed::<{ 4 << 20 }>(&mut r).unwrap();
+        assert!(opaque.iter().all(|byte| *byte == 7));
+        let numbers = array_boxed::<u32, { 1 << 20 }>(&mut r, 4, |r| r.u32()).unwrap();
+        assert!(numbers.iter().all(|number| *number == 0x0707_0707));
+        r.finish().unwrap();
+        assert!(opaque_boxed::<{ 9 << 20 }>(&mut Reader::new(&bytes)).is_err());
     }
 
     #[test]

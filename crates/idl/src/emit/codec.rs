@@ -140,6 +140,9 @@ impl<'m> Plan<'m> {
         match ty {
             Type::OpaqueFixed(n) => {
                 let n = len(*n as usize);
+                if self.is_large(ty) {
+                    return quote!(::farcall_wire::compose::opaque_boxed(r));
+                }
                 quote!(r.opaque_fixed::<#n>().copied())
             }
             Type::OpaqueVar(bound) | Type::String(bound) => {
@@ -152,6 +155,11 @@ impl<'m> Plan<'m> {
                     Holder::Str => quote!(::farcall_wire::xdr::string_var(r, #bound)),
                     Holder::String => quote!(::farcall_wire::compose::text_var(r, #bound)),
                 }
+            }
+            Type::Array(inner, _) if self.is_large(ty) => {
+                let one = self.reading(inner, place, site);
+                let least = len(self.model.min_len(inner));
+                quote!(::farcall_wire::compose::array_boxed(r, #least, #one))
             }
             Type::Array(inner, n) => self.decode_array(inner, *n, place, site),
             Type::Vec(inner, bound) => self.decode_vec(inner, *bound, place, site),
@@ -248,7 +256,8 @@ impl<'m> Plan<'m> {
             }
             Type::Array(inner, _) => {
                 let one = self.measure(inner, place, &item, form);
-                quote!(::farcall_wire::compose::measure_each(#value, size, |item, size| #one))
+                let it = quote!(#it.as_slice());
+                quote!(::farcall_wire::compose::measure_each(#it, size, |item, size| #one))
             }
             Type::Vec(inner, bound) => {
                 let bound = max(*bound);
@@ -293,6 +302,7 @@ impl<'m> Plan<'m> {
         let item = Value::Reference(quote!(item));
         match ty {
             Type::Void => quote!(()),
+            Type::OpaqueFixed(_) if self.is_large(ty) => quote!(w.opaque_fixed(#it.as_slice())),
             Type::OpaqueFixed(_) => quote!(w.opaque_fixed(#value)),
             Type::OpaqueVar(_) | Type::String(_) => match self.holder(ty, place, form) {
                 Holder::Bytes => quote!(w.bytes_var(#value)),
@@ -305,7 +315,8 @@ impl<'m> Plan<'m> {
             }
             Type::Array(inner, _) => {
                 let one = self.encode(inner, place, &item, form);
-                quote!(::farcall_wire::compose::encode_each(#value, w, |item, w| #one))
+                let it = quote!(#it.as_slice());
+                quote!(::farcall_wire::compose::encode_each(#it, w, |item, w| #one))
             }
             Type::Vec(inner, _) if self.is_whole(inner) => {
                 quote!(::farcall_wire::xdr::encode_array_var(#value, w))

@@ -89,7 +89,8 @@ fn are_apart(line: &str, next: &str) -> bool {
     ];
     let (end, begin) = (line.trim_start(), next.trim_start());
     let depth = next.len() - begin.len();
-    let ends = end == "}" || end == "};" || (end.ends_with(';') && depth <= 4);
+    let statement = end.ends_with(';') && !end.starts_with("//");
+    let ends = end == "}" || end == "};" || (statement && depth <= 4);
     let same = line.len() - end.len() == depth;
     ends && same && BEGINNINGS.iter().any(|word| begin.starts_with(word))
 }

@@ -31,6 +31,9 @@ impl Plan<'_> {
             },
             Type::Array(inner, _) => {
                 let one = self.owned_item(inner, place);
+                if self.is_large(ty) {
+                    return quote!(Box::new(#it.each_ref().map(#one)));
+                }
                 quote!(#it.each_ref().map(#one))
             }
             Type::Vec(inner, _) => {

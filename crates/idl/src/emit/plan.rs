@@ -33,6 +33,10 @@ pub(crate) enum Holder {
     Text,
 }
 
+/// Fixed arrays above this length, in bytes on the wire or in elements, are boxed: they would
+/// overflow the stack.
+const LARGE: usize = 4096;
+
 /// When a variant of a generated union is chosen.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Choice<'m> {
@@ -196,9 +200,19 @@ impl<'m> Plan<'m> {
         }
     }
 
+    /// Whether the type is a fixed array that is boxed.
+    pub(crate) fn is_large(&self, ty: &Type) -> bool {
+        match ty {
+            Type::OpaqueFixed(n) => *n as usize > LARGE,
+            Type::Array(_, n) => *n as usize > LARGE || self.model.min_len(ty) > LARGE,
+            _ => false,
+        }
+    }
+
     /// Whether the type is `Copy`, and small enough to be.
     pub(crate) fn copies(&self, ty: &Type) -> bool {
         match ty {
+            _ if self.is_large(ty) => false,
             Type::OpaqueFixed(n) => *n <= 64,
             Type::Array(inner, n) => *n <= 64 && self.copies(inner),
             Type::Optional(inner) => !self.is_boxed(inner) && self.copies(inner),

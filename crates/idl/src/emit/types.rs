@@ -70,10 +70,13 @@ impl<'m> Plan<'m> {
             Type::Quadruple => quote!(::farcall_wire::Quadruple),
             Type::Bool => quote!(bool),
             Type::Small { bits, signed } => small(*bits, *signed),
-            Type::OpaqueFixed(n) => array(quote!(u8), *n),
+            Type::OpaqueFixed(n) => array(quote!(u8), *n, self.is_large(ty)),
             Type::OpaqueVar(_) | Type::String(_) => held(self.holder(ty, place, site.form)),
             Type::Named(id) => self.named(*id, site),
-            Type::Array(inner, n) => array(self.rust_type(inner, place, site), *n),
+            Type::Array(inner, n) => {
+                let inner = self.rust_type(inner, place, site);
+                array(inner, *n, self.is_large(ty))
+            }
             Type::Vec(inner, _) => {
                 let inner = self.rust_type(inner, place, site);
                 quote!(Vec<#inner>)
@@ -424,9 +427,12 @@ pub(crate) fn small(bits: u8, signed: bool) -> TokenStream {
     }
 }
 
-fn array(element: TokenStream, n: u32) -> TokenStream {
+fn array(element: TokenStream, n: u32, boxed: bool) -> TokenStream {
     let n = Literal::u32_unsuffixed(n);
-    quote!([#element; #n])
+    match boxed {
+        true => quote!(Box<[#element; #n]>),
+        false => quote!([#element; #n]),
+    }
 }
 
 fn held(holder: Holder) -> TokenStream {
