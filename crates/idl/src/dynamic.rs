@@ -271,3 +271,6 @@ fn wrong_arguments(args: &[Arg], value: &Value) -> Error {
         names.join(", ")
     ))
 }
+
+#[cfg(test)]
+mod tests;
