@@ -16,9 +16,18 @@ impl Plan<'_> {
         let served: Vec<&Method<'_>> = methods.iter().filter(|m| !m.is_null()).collect();
         let declared = served.iter().map(|method| self.declared(method, spot));
         let arms = served.iter().map(|method| self.served(method, spot));
-        let ignored = served
-            .is_empty()
-            .then(|| quote!(let _ = (arguments, reply, &self.0);));
+        let body = match served.is_empty() {
+            true => quote! {
+                let _ = (call, arguments, reply, &self.0);
+                Err(::farcall::Refuse::ProcUnavail)
+            },
+            false => quote! {
+                match call.procedure() {
+                    #(#arms)*
+                    _ => Err(::farcall::Refuse::ProcUnavail),
+                }
+            },
+        };
         quote! {
             /// What a server of this version does. Write the methods as `async fn`.
             pub trait Server: Send + Sync + 'static {
@@ -43,11 +52,7 @@ impl Plan<'_> {
                     arguments: &mut ::farcall_wire::Reader<'_>,
                     reply: &mut ::farcall::stub::Reply<'_>,
                 ) -> Result<(), ::farcall::Refuse> {
-                    #ignored
-                    match call.procedure() {
-                        #(#arms)*
-                        _ => Err(::farcall::Refuse::ProcUnavail),
-                    }
+                    #body
                 }
             }
         }
