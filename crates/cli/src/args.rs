@@ -2,7 +2,7 @@
 //!
 //! The options of a command stand in its own file; here are those that every command takes.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cmd;
 use crate::output::{Choice, Done, Output};
@@ -47,6 +47,9 @@ enum Command {
     Nfs3(cmd::nfs3::Args),
     Trace(cmd::trace::Args),
     Demo(cmd::demo::Args),
+    Completions(cmd::manual::CompletionsArgs),
+    #[command(hide = true)]
+    Man(cmd::manual::ManArgs),
 }
 
 impl Args {
@@ -76,6 +79,8 @@ impl Args {
             Command::Nfs3(args) => cmd::nfs3::run(args, out).await,
             Command::Trace(args) => cmd::trace::run(args, out).await,
             Command::Demo(args) => cmd::demo::run(args, out).await,
+            Command::Completions(args) => cmd::manual::completions(&args, Self::command(), out),
+            Command::Man(args) => cmd::manual::man(&args, Self::command(), out),
         }
     }
 }
@@ -86,13 +91,11 @@ mod tests {
 
     #[test]
     fn the_command_line_does_not_contradict_itself() {
-        use clap::CommandFactory;
         Args::command().debug_assert();
     }
 
     #[test]
     fn no_command_has_an_option_of_all_commands_again() {
-        use clap::CommandFactory;
         let whole = Args::command();
         let everywhere: Vec<&str> = whole
             .get_arguments()

@@ -116,7 +116,7 @@ fn read_hello(endpoint: &str) {
 }
 
 #[test]
-fn a_second_signal_ends_at_once() {
+fn a_daemon_with_nothing_to_do_drains_at_once() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().to_str().unwrap();
     let mut nfs = Daemon::start(&[

@@ -278,3 +278,20 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert!(output.status.success(), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
 }
+
+#[test]
+fn shells_and_man_know_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = farcall(&["completions", shell]).ok();
+        assert!(script.contains("describe"), "{shell}");
+    }
+    let place = tempfile::tempdir().unwrap();
+    farcall(&["man", place.path().to_str().unwrap()]).ok();
+    let page = std::fs::read_to_string(place.path().join("farcall-call.1")).unwrap();
+    assert!(page.contains("Call a procedure that an interface file describes"));
+    let help = farcall(&["-h"]).ok();
+    assert!(
+        help.contains("\n  call         Call a procedure that"),
+        "{help}"
+    );
+}

@@ -12,3 +12,4 @@ pub(crate) mod binder;
 pub(crate) mod nfs3;
 pub(crate) mod trace;
 pub(crate) mod demo;
+pub(crate) mod manual;
