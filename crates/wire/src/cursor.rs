@@ -264,6 +264,7 @@ impl<'a> Reader<'a> {
     /// [`Truncated`](Kind::Truncated), [`BadBool`](Kind::BadBool).
     #[inline]
     pub fn bool(&mut self) -> Result<bool, DecodeError> {
+        // req: xdr-4506-4.4-bool
         match self.u32()? {
             0 => Ok(false),
             1 => Ok(true),

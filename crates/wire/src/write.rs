@@ -318,6 +318,7 @@ impl<'a> Writer<'a> {
     /// The zeros after `len` bytes of data.
     #[inline]
     fn padding(&mut self, len: usize) {
+        // req: xdr-4506-3-padding
         self.take(pad_len(len)).fill(0);
     }
 

@@ -492,6 +492,7 @@ pub fn array_fixed<'a, T: Decode<'a>, const N: usize>(
 /// What is wrong with a node, with its index in the path.
 #[inline]
 pub fn list<'a, T: Decode<'a>>(r: &mut Reader<'a>) -> Result<Vec<T>, DecodeError> {
+    // req: xdr-4506-4.19-lists
     let mut nodes = Vec::new();
     while r.bool().at_index(nodes.len())? {
         push_node(r, &mut nodes)?;

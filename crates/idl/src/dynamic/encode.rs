@@ -32,6 +32,7 @@ impl<'m> Encoder<'m> {
 
     /// Writes a value of the type.
     pub(crate) fn value(&mut self, ty: &Type, value: &Value) -> Result<(), Error> {
+        // req: xdr-4506-7-example
         match ty {
             Type::Void => match value {
                 Value::Null => Ok(()),

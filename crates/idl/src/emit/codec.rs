@@ -236,6 +236,7 @@ impl<'m> Plan<'m> {
 
     /// Measures a value of the type: an expression of type `Result<(), EncodeError>`.
     pub(crate) fn measure(&self, ty: &Type, place: &str, value: &Value, form: Form) -> TokenStream {
+        // req: xdr-4506-bounds
         if let Some(flat) = self.flat_len(ty) {
             let flat = len(flat);
             return quote!({ size.add(#flat); Ok(()) });
@@ -394,6 +395,7 @@ impl<'m> Plan<'m> {
         let name = ident(self.name(id));
         let original = &self.model.item(id).name;
         let open = self.is_open(id);
+        // req: xdr-4506-4.3-enum
         let decode = match open {
             true => quote!(r.i32().map(Self)),
             false => quote! {

@@ -255,6 +255,7 @@ impl<'p, 'm> UnionCodec<'p, 'm> {
                 quote!(kept => #body,)
             }
         });
+        // req: xdr-4506-4.15-union
         let otherwise = (!complete && self.it.default.is_none()).then(|| {
             let (name, value) = (self.item, self.kind.widened(&quote!(other)));
             quote! {
