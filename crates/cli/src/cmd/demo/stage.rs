@@ -42,7 +42,7 @@ impl Stage {
     /// Starts everything. The directory is served read-only, so that nothing that happens on the
     /// stage can change it.
     pub(super) async fn start(directory: &Path) -> anyhow::Result<Self> {
-        let sockets = tempfile::Builder::new().prefix("farcall-demo-").tempdir()?;
+        let sockets = tempfile::Builder::new().prefix("farcall-").tempdir()?;
         let binder = binder().await.context("starting the binder")?;
         let at = binder
             .endpoints()
@@ -53,7 +53,7 @@ impl Stage {
             .identity(Identity::Server)
             .build()?;
         let recorder = Recorder::every(1);
-        let calculator = listening(&sockets, "calculator.sock")
+        let calculator = listening(&sockets, "calc.sock")
             .serve(calc::v1::service(Calculator::default()))
             .record(recorder.clone())
             .register_with(Registrar::at(at)?)
