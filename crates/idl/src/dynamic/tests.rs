@@ -1,3 +1,5 @@
+//! The forms in which values are written, and the words for what is wrong with them.
+
 use serde_json::{Value, json};
 
 use super::{Binary, Codec, Error};
