@@ -183,12 +183,6 @@ const GOALS: &[Goal] = &[
         Figure("system calls, server, 64 in flight", "farcall"),
         AtMost(0.05),
     ),
-    goal(
-        "S1",
-        "client, 64 in flight",
-        Figure("system calls, client, 64 in flight", "farcall"),
-        AtMost(0.05),
-    ),
 ];
 
 /// A goal and what this run has to say of it.

@@ -49,6 +49,19 @@ impl Report<'_> {
         for reason in &self.left_out {
             let _ = writeln!(out, "left out: {reason}");
         }
+        let samples: usize = self
+            .results
+            .series
+            .iter()
+            .map(|series| series.cpu.len())
+            .sum();
+        if self.results.noisy > 0 {
+            let _ = writeln!(
+                out,
+                "NOISY: others used more than a fifth of the machine in {} of {samples} samples",
+                self.results.noisy
+            );
+        }
         self.tables(&mut out);
         self.goals(&mut out);
         out

@@ -51,6 +51,8 @@ pub(crate) struct Series {
 /// All series, in the order they were first measured.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Results {
+    /// Samples that were kept although others used more of the machine than is tolerated.
+    pub(crate) noisy: usize,
     pub(crate) series: Vec<Series>,
 }
 

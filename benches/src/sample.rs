@@ -63,21 +63,24 @@ pub(crate) fn take(
     serde_json::from_str(&text).with_context(|| format!("the client said {text:?}"))
 }
 
-/// As [`take`], again when the machine was busy with other things or a datagram was lost.
+/// As [`take`], again when the machine was busy with other things or a datagram was lost. Also
+/// says whether the sample that is kept was taken in such company.
 pub(crate) fn quiet(
     programs: &Programs,
     shape: &Shape,
     peer: Peer,
     placement: Placement,
     effort: &Effort,
-) -> Result<Report> {
+) -> Result<(Report, bool)> {
     let mut attempt = 1;
     loop {
         let noise = Noise::watch()?;
         let report = take(programs, shape, peer, placement, effort);
         let others = noise.others()?;
         match report {
-            Ok(report) if others <= effort.tolerated || attempt == ATTEMPTS => return Ok(report),
+            Ok(report) if others <= effort.tolerated || attempt == ATTEMPTS => {
+                return Ok((report, others > effort.tolerated));
+            }
             Ok(_) => eprintln!(
                 "{} {}: again, others used {others:.2}",
                 shape.name, peer.name
@@ -109,7 +112,7 @@ pub(crate) fn round(
         peers.reverse();
     }
     for peer in peers {
-        let report = quiet(programs, shape, peer, placement, effort)?;
+        let (report, noisy) = quiet(programs, shape, peer, placement, effort)?;
         let (unit, figure) = figure(shape, &report);
         let calls = report.calls.max(1) as f64 * 1e3;
         let cpu = (
@@ -117,6 +120,7 @@ pub(crate) fn round(
             report.client_cpu_ns as f64 / calls,
         );
         let name = format!("{} [{placement}]", shape.name);
+        results.noisy += usize::from(noisy);
         results.add(&name, peer.name, unit, figure).cpu.push(cpu);
     }
     Ok(())
