@@ -59,9 +59,6 @@ pub struct Options {
     /// UDP: when a call is sent again. Default after 1 s, then twice as long each time, at most
     /// every 16 s.
     pub retransmit: Retransmit,
-    /// A null call is made when the connection has been silent this long; an unanswered one ends
-    /// it. Default off: TCP's own keep-alive finds dead peers.
-    pub ping: Option<Duration>,
     /// Bounds on what the server can cost. Default [`Limits::default`].
     pub limits: Limits,
 }
@@ -76,7 +73,6 @@ impl Default for Options {
             auth: AuthBlock::none(),
             in_flight: 4096,
             retransmit: farcall_onc::client::ClientConfig::default().retransmit,
-            ping: None,
             limits: Limits::default(),
         }
     }
