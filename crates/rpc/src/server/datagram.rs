@@ -92,6 +92,9 @@ impl DatagramServer {
             if self.waiting {
                 return Poll::Pending;
             }
+            if self.workers.can_run(&self.hub, turn) {
+                continue;
+            }
             if closing && turn.is_idle() && self.workers.is_empty() {
                 return Poll::Ready(());
             }

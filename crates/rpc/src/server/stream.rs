@@ -75,6 +75,8 @@ struct Clock {
     stalled: Option<Instant>,
     /// Something was read in this poll, at `active`.
     fresh: bool,
+    /// Nothing is being read, for reasons of ours: the peer is not late.
+    paused: bool,
     /// When the timer will fire.
     armed: Instant,
     timer: Pin<Box<Sleep>>,
@@ -100,6 +102,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
                 active: now,
                 stalled: None,
                 fresh: false,
+                paused: false,
                 armed,
                 timer: Box::pin(tokio::time::sleep_until(armed.into())),
             },
@@ -142,8 +145,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
             if self.closing
                 || !turn.calls.is_empty()
                 || turn.out.len() > self.hub.limits.write_queue
+                || self.workers.is_full(&self.hub)
             {
+                self.clock.paused = true;
                 return self.rest(turn);
+            }
+            if std::mem::take(&mut self.clock.paused) {
+                self.clock.active = Instant::now();
             }
             match self.read(cx, turn) {
                 Ok(Poll::Ready(true)) => {}
@@ -190,6 +198,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
                 }
             }
             self.clock.stalled = None;
+            if !self.clock.fresh {
+                self.clock.active = Instant::now();
+            }
         }
         Ok(())
     }
@@ -252,11 +263,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
         turn.source = Some(self.origin.source);
         self.generation = self.generation.wrapping_add(1);
         turn.generation = self.generation;
-        let mut at = 0;
-        while let Some(record) = self.assembler.next(&batch, &mut at).map_err(End::Record)? {
-            self.admit_record(&record, &batch, turn)?;
-        }
+        let admitted = self.admit_records(&batch, turn);
+        // Also when the stream went wrong: what was admitted before is still answered.
         turn.batch = batch;
+        admitted
+    }
+
+    fn admit_records(&mut self, batch: &Bytes, turn: &mut Box<Turn>) -> Result<(), End> {
+        let mut at = 0;
+        while let Some(record) = self.assembler.next(batch, &mut at).map_err(End::Record)? {
+            self.admit_record(&record, batch, turn)?;
+        }
         Ok(())
     }
 
@@ -304,7 +321,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
         if let Some(since) = self.clock.stalled {
             return (since + limits.write_stall, "write_stall");
         }
-        if self.assembler.pending().is_some() {
+        if self.assembler.pending().is_some() && !self.clock.paused {
             return (self.clock.active + limits.partial, "partial");
         }
         if !self.workers.is_empty() || self.turn.is_some() || limits.idle.is_zero() {

@@ -23,6 +23,8 @@ pub(crate) struct Workers {
     spare: Option<Slot>,
     /// Replies of calls that run elsewhere.
     inbox: Option<Inbox>,
+    /// More may lie in the inbox: it was left alone because replies were piling up.
+    left: bool,
 }
 
 impl Workers {
@@ -36,7 +38,8 @@ impl Workers {
 
     /// Whether no procedure is pending.
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        // In this order: a call's reply lies in the inbox before the call is over.
+        self.len() == 0 && self.inbox.as_ref().is_none_or(|i| i.receiver.is_empty())
     }
 
     /// Procedures that are pending, here and elsewhere.
@@ -52,9 +55,14 @@ impl Workers {
     /// Takes in replies that were made elsewhere.
     fn collect(&mut self, cx: &mut Context<'_>, transport: Transport, turn: &mut Turn) {
         let Some(inbox) = &mut self.inbox else { return };
-        while turn.out.len() <= turn.write_queue
-            && let Poll::Ready(Some(delivery)) = inbox.receiver.poll_recv(cx)
-        {
+        loop {
+            self.left = turn.out.len() > turn.write_queue;
+            if self.left {
+                return;
+            }
+            let Poll::Ready(Some(delivery)) = inbox.receiver.poll_recv(cx) else {
+                return;
+            };
             if let Some(message) = delivery.message {
                 turn.put_message(transport, delivery.peer, delivery.local, &message);
                 if let Some(sample) = delivery.sample {
@@ -64,9 +72,10 @@ impl Workers {
         }
     }
 
-    /// Whether a call waits and may be begun now.
+    /// Whether something waits that may be gone on with now: a call, or replies made elsewhere.
     pub(crate) fn can_run(&self, hub: &Hub, turn: &Turn) -> bool {
-        !turn.calls.is_empty() && turn.out.len() <= turn.write_queue && !self.is_full(hub)
+        let waits = self.left || (!turn.calls.is_empty() && !self.is_full(hub));
+        waits && turn.out.len() <= turn.write_queue
     }
 
     /// Goes on with pending procedures that were woken, then begins the calls that wait.
