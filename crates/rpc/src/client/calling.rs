@@ -215,6 +215,10 @@ impl Request {
         if let Some(deadline) = self.deadline {
             given = given.min(deadline.saturating_duration_since(now));
         }
+        if !matches!(self.retry, Retry::Never) {
+            // Other attempts share the time of the first.
+            self.deadline = now.checked_add(given);
+        }
         self.attempts += 1;
         self.client
             .begin(now, self.target, &self.arguments, given, cx.waker())
@@ -230,14 +234,15 @@ impl Request {
             .and_then(|program| program.procedure(self.target.procedure))
             .is_some_and(|procedure| procedure.idempotent || procedure.number == 0);
         let safe = !error.may_have_executed() || idempotent;
-        let late = matches!(error.cause(), Cause::Deadline(_)) || self.is_late();
-        (safe && !late && error.is_retryable() && self.attempts <= most)
-            .then(|| Duration::from_millis(50 << self.attempts.saturating_sub(1).min(8)))
+        let pause = Duration::from_millis(50 << self.attempts.saturating_sub(1).min(8));
+        let late = matches!(error.cause(), Cause::Deadline(_)) || self.is_late(pause);
+        (safe && !late && error.is_retryable() && self.attempts <= most).then_some(pause)
     }
 
-    fn is_late(&self) -> bool {
+    /// Whether it must be over before this pause is.
+    fn is_late(&self, pause: Duration) -> bool {
         self.deadline
-            .is_some_and(|deadline| deadline <= Instant::now())
+            .is_some_and(|deadline| deadline <= Instant::now() + pause)
     }
 
     fn describe(&self, error: Error) -> Error {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use farcall_onc::record::RecordError;
@@ -15,6 +16,7 @@ use super::link::{Link, Standing};
 use super::options::{Options, Reconnect};
 use super::resolve;
 use super::stream::{End, StreamDriver};
+use super::timer::Timer;
 use crate::endpoint::{Endpoint, Transport};
 use crate::error::{Cause, Error, Phase};
 use crate::socket;
@@ -146,11 +148,20 @@ pub(crate) async fn connect_udp(
 }
 
 /// The driver's task: connects, drives, and connects again as long as somebody wants it.
-pub(crate) async fn run(link: Arc<Link>, connector: Arc<Connector>) {
-    let mut watch = Watch {
+///
+/// It is watched from here on: its runtime may go away before it is polled at all.
+pub(crate) fn run(
+    link: Arc<Link>,
+    connector: Arc<Connector>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let watch = Watch {
         link: Arc::clone(&link),
         ended: false,
     };
+    run_watched(link, connector, watch)
+}
+
+async fn run_watched(link: Arc<Link>, connector: Arc<Connector>, mut watch: Watch) {
     let mut pause = None;
     loop {
         match establish(&link, &connector).await {
@@ -188,20 +199,28 @@ async fn establish(link: &Arc<Link>, connector: &Connector) -> Result<Made, Erro
     }
 }
 
-/// Runs `future` and keeps the time-outs of calls meanwhile.
+/// Runs `future` and keeps the time-outs of calls meanwhile, also of those that come meanwhile.
 async fn keeping_time<T>(link: &Link, future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
-    loop {
-        let next = link.lock().core.poll_timeout();
-        let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
-        tokio::select! {
-            biased;
-            value = &mut future => return value,
-            () = tokio::time::sleep_until(next.into()) => {
-                link.settle(|state| state.core.handle_timeout(Instant::now()));
-            }
+    let mut timer = Timer::new();
+    std::future::poll_fn(move |cx| {
+        if let Poll::Ready(value) = future.as_mut().poll(cx) {
+            return Poll::Ready(value);
         }
-    }
+        loop {
+            let next = {
+                let mut state = link.lock();
+                state.sleep(cx.waker());
+                state.core.poll_timeout()
+            };
+            let Some(next) = next else {
+                return Poll::Pending;
+            };
+            ready!(timer.poll_until(cx, next));
+            link.settle(|state| state.core.handle_timeout(Instant::now()));
+        }
+    })
+    .await
 }
 
 async fn wait(link: &Link, pause: Duration) {

@@ -83,6 +83,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamDriver<IO> {
                 return self.rest(cx);
             }
         }
+        // A server that never stops sending does not stop the clock.
+        let now = Instant::now();
+        self.link.settle(|state| state.core.handle_timeout(now));
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -106,6 +109,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamDriver<IO> {
                 Poll::Ready(Err(error)) => return Err(End::Io(error)),
                 Poll::Pending => {
                     self.stalled.get_or_insert_with(Instant::now);
+                    // A call that comes meanwhile may have the earliest deadline.
+                    self.link.lock().sleep(cx.waker());
                     return Ok(());
                 }
             }
