@@ -2,6 +2,7 @@
 
 mod common;
 
+mod awake;
 mod calls;
 mod limits;
 mod once;
