@@ -245,9 +245,12 @@ impl Client {
             .lock()
             .call(now, target, auth, arguments, given, waker)?;
         if needs_driver && let Err(error) = self.handle.drive() {
-            let mut state = link.lock();
-            state.standing = link::Standing::Down;
-            state.abandon(ticket);
+            // Whoever called meanwhile counted on the driver too.
+            link.settle(|state| {
+                state.standing = link::Standing::Down;
+                state.abandon(ticket);
+                state.fail_all(&error);
+            });
             return Err(error);
         }
         Ok(ticket)
