@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,9 @@ impl Default for Runtime {
         Self::Threads(std::thread::available_parallelism().map_or(1, usize::from))
     }
 }
+
+/// How long the end of a server waits for its cores.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The running cores of a server.
 pub(crate) struct Cores {
@@ -97,11 +101,15 @@ impl Cores {
 impl Drop for Cores {
     fn drop(&mut self) {
         self.stop.cancel();
-        // A thread that drops the server from within cannot wait for itself; and none waits long:
-        // whatever still runs on the pool for blocking work is left behind.
+        // A thread that drops the server from within cannot wait for itself, and a procedure that
+        // blocks its core for ever is left behind: it must not keep `drain` from ending.
         let me = std::thread::current().id();
-        for thread in self.threads.drain(..).filter(|t| t.thread().id() != me) {
-            let _ = thread.join();
+        let others = self.threads.iter().filter(|t| t.thread().id() != me);
+        let since = Instant::now();
+        for thread in others {
+            while !thread.is_finished() && since.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_micros(200));
+            }
         }
     }
 }

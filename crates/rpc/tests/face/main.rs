@@ -7,6 +7,7 @@ mod calls;
 mod limits;
 mod once;
 mod seams;
+mod stuck;
 mod testkit;
 mod spans;
 mod trace;
