@@ -1,0 +1,16 @@
+//! Sans-io DCE/RPC: the connection-oriented protocol of C706 with Microsoft's extensions (MS-RPCE).
+//!
+//! Nothing here opens a socket, reads a clock, draws a random number or holds a key: bytes, instants, seeds and
+//! security mechanisms are arguments.
+//!
+//! Modules, from the ground up; each uses only those above it:
+//!
+//! - [`seed`]: randomness as an argument;
+//! - [`syntax`]: the names of interfaces and transfer syntaxes, and how data is represented;
+//! - [`security`]: what authentication asks of a mechanism;
+//! - [`co`]: connection-oriented associations, the client's and the server's.
+
+pub mod seed;
+pub mod syntax;
+pub mod security;
+pub mod co;
