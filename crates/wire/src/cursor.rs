@@ -373,7 +373,16 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`BudgetExceeded`](Kind::BudgetExceeded).
     pub fn take_rest(&mut self) -> Result<Bytes, DecodeError> {
-        let data = self.slice(self.rest.len())?;
+        self.bytes(self.rest.len())
+    }
+
+    /// The next `n` bytes, as they are: a slice of the shared buffer if there is one, otherwise
+    /// a copy.
+    ///
+    /// # Errors
+    /// [`Truncated`](Kind::Truncated), [`BudgetExceeded`](Kind::BudgetExceeded).
+    pub(crate) fn bytes(&mut self, n: usize) -> Result<Bytes, DecodeError> {
+        let data = self.slice(n)?;
         match self.shared {
             Some(whole) if contains(whole, data) => Ok(whole.slice_ref(data)),
             _ => {
@@ -409,15 +418,27 @@ impl<'a> Reader<'a> {
         &mut self,
         f: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<T, DecodeError> {
+        self.descend()?;
+        let value = f(self)?;
+        self.ascend();
+        Ok(value)
+    }
+
+    /// Counts one level down; [`ascend`](Self::ascend) counts it up again.
+    #[inline]
+    pub(crate) fn descend(&mut self) -> Result<(), DecodeError> {
         let Some(left) = self.depth.checked_sub(1) else {
             return Err(self.error(Kind::DepthExceeded {
                 limit: self.limits.depth,
             }));
         };
         self.depth = left;
-        let value = f(self)?;
-        self.depth = left.saturating_add(1);
-        Ok(value)
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn ascend(&mut self) {
+        self.depth = self.depth.saturating_add(1);
     }
 }
 

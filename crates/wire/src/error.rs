@@ -57,6 +57,34 @@ pub enum DecodeErrorKind {
     TrailingBytes(usize),
     /// A string that was asked for as text is not UTF-8.
     NotUtf8,
+    /// A count on the wire is not what the interface computes for it (`size_is`, `length_is`).
+    BadCount {
+        /// The count on the wire.
+        count: u64,
+        /// The count by the interface's expression.
+        expected: i64,
+    },
+    /// A number outside the range that the interface declares.
+    OutOfRange {
+        /// The number on the wire.
+        value: i128,
+        /// The least allowed.
+        min: i128,
+        /// The greatest allowed.
+        max: i128,
+    },
+    /// A union's discriminant on the wire is not what `switch_is` says.
+    BadSwitch {
+        /// The discriminant on the wire.
+        value: i64,
+        /// The discriminant by the interface's expression.
+        expected: i64,
+    },
+    /// Decoding took more steps than the bytes present can be worth.
+    FuelExceeded {
+        /// The limit, in steps.
+        limit: usize,
+    },
     /// A field holds a value that its protocol does not allow.
     Invalid(&'static str),
 }
@@ -80,6 +108,16 @@ impl fmt::Display for DecodeErrorKind {
             }
             Self::TrailingBytes(n) => write!(f, "{n} bytes left over after the value"),
             Self::NotUtf8 => f.write_str("string is not UTF-8"),
+            Self::BadCount { count, expected } => {
+                write!(f, "count is {count}, the interface says {expected}")
+            }
+            Self::OutOfRange { value, min, max } => {
+                write!(f, "{value} is not in the range {min} to {max}")
+            }
+            Self::BadSwitch { value, expected } => {
+                write!(f, "discriminant is {value}, the interface says {expected}")
+            }
+            Self::FuelExceeded { limit } => write!(f, "decoding took more than {limit} steps"),
             Self::Invalid(what) => f.write_str(what),
         }
     }
@@ -120,6 +158,33 @@ pub enum EncodeErrorKind {
     },
     /// The message would be longer than can be addressed.
     TooLarge,
+    /// A number of elements is not what the interface computes for it (`size_is`, `length_is`).
+    BadCount {
+        /// The value's length.
+        len: usize,
+        /// The length by the interface's expression.
+        expected: i64,
+    },
+    /// A number outside the range that the interface or its wire form allows.
+    OutOfRange {
+        /// The number.
+        value: i128,
+        /// The least allowed.
+        min: i128,
+        /// The greatest allowed.
+        max: i128,
+    },
+    /// A union's arm is not the one that `switch_is` says.
+    BadSwitch {
+        /// The arm's discriminant.
+        value: i64,
+        /// The discriminant by the interface's expression.
+        expected: i64,
+    },
+    /// A full pointer's alias comes before the value it stands for, or a label has two values.
+    BadAlias(u32),
+    /// A value that its wire form cannot express.
+    Invalid(&'static str),
 }
 
 impl fmt::Display for EncodeErrorKind {
@@ -135,6 +200,22 @@ impl fmt::Display for EncodeErrorKind {
             Self::EmptyChain => f.write_str("a chain of nodes holds at least one, got none"),
             Self::DepthExceeded { limit } => write!(f, "nested deeper than {limit} levels"),
             Self::TooLarge => f.write_str("message is too large to address"),
+            Self::BadCount { len, expected } => {
+                write!(f, "length is {len}, the interface says {expected}")
+            }
+            Self::OutOfRange { value, min, max } => {
+                write!(f, "{value} is not in the range {min} to {max}")
+            }
+            Self::BadSwitch { value, expected } => {
+                write!(f, "arm is for {value}, the interface says {expected}")
+            }
+            Self::BadAlias(label) => {
+                write!(
+                    f,
+                    "full pointer {label} is not given its value once and first"
+                )
+            }
+            Self::Invalid(what) => f.write_str(what),
         }
     }
 }

@@ -1,0 +1,243 @@
+//! The writer of NDR and NDR64 in either byte order.
+//!
+//! Read first: [C706] sections 14.2 and 14.3.10 (alignment, referent identifiers). One pass over
+//! a value: bytes are appended, and a value that the interface does not allow stops it. What a
+//! value is made of stands in the files beside.
+//!
+//! [C706]: https://pubs.opengroup.org/onlinepubs/9629399/chap14.htm
+
+use std::collections::BTreeMap;
+
+use crate::error::{EncodeError, EncodeErrorKind as Kind};
+
+use super::syntax::{Align, Mode, Order, Syntax};
+
+/// Deepest nesting of pointers that is written, in levels.
+const DEPTH: u32 = 1024;
+
+/// The first referent identifier, as deployed peers have it.
+const FIRST_REFERENT: u32 = 0x0002_0000;
+
+/// A growing stub: the bytes of a call's parameters.
+///
+/// Positions, and with them alignment, count from where the stub begins.
+#[derive(Debug)]
+pub struct Writer {
+    bytes: Vec<u8>,
+    /// Where the stub begins in `bytes`.
+    origin: usize,
+    mode: Mode,
+    depth: u32,
+    next_referent: u32,
+    pub(super) full: BTreeMap<u32, Label>,
+}
+
+/// A label of full pointers: its identifier on the wire, and whether its value is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Label {
+    pub(super) id: u32,
+    pub(super) written: bool,
+}
+
+impl Writer {
+    /// A writer of a stub on its own.
+    pub fn new(syntax: Syntax, order: Order) -> Self {
+        Self::append_to(Vec::new(), syntax, order)
+    }
+
+    /// A writer of a stub behind what `bytes` already holds.
+    pub fn append_to(bytes: Vec<u8>, syntax: Syntax, order: Order) -> Self {
+        Self {
+            origin: bytes.len(),
+            bytes,
+            mode: Mode::new(syntax, order),
+            depth: DEPTH,
+            next_referent: FIRST_REFERENT,
+            full: BTreeMap::new(),
+        }
+    }
+
+    /// All bytes, those before the stub included.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// The bytes of the stub.
+    pub fn stub(&self) -> &[u8] {
+        self.bytes.get(self.origin..).unwrap_or_default()
+    }
+
+    /// Bytes of the stub so far.
+    #[inline]
+    pub fn position(&self) -> usize {
+        self.bytes.len().wrapping_sub(self.origin)
+    }
+
+    /// Syntax, order and packing.
+    #[inline]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Writes a part in another mode.
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub fn with_mode(
+        &mut self,
+        mode: Mode,
+        f: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        let before = std::mem::replace(&mut self.mode, mode);
+        let result = f(self);
+        self.mode = before;
+        result
+    }
+
+    /// Takes memory for `more` bytes at once.
+    #[inline]
+    pub fn reserve(&mut self, more: usize) {
+        self.bytes.reserve(more);
+    }
+
+    /// Writes zeros up to the alignment.
+    #[inline]
+    pub fn align(&mut self, align: Align) {
+        let gap = align.gap(self.mode, self.position());
+        self.zeros(gap);
+    }
+
+    /// Writes `n` zeros.
+    #[inline]
+    pub fn zeros(&mut self, n: usize) {
+        self.bytes.resize(self.bytes.len().saturating_add(n), 0);
+    }
+
+    /// Writes zeros up to the alignment in NDR64; nothing in NDR.
+    ///
+    /// Structures and arrays of NDR64 end at their alignment (MS-RPCE section 2.2.5.3.4.1).
+    #[inline]
+    pub fn trailer(&mut self, align: Align) {
+        if self.mode.is_ndr64() {
+            self.align(align);
+        }
+    }
+
+    /// Writes bytes as they are.
+    #[inline]
+    pub fn slice(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Writes a count, an offset or a pointer: 4 bytes in NDR, 8 in NDR64.
+    ///
+    /// # Errors
+    /// [`OutOfRange`](Kind::OutOfRange) if it does not fit.
+    #[inline]
+    pub fn wide(&mut self, value: u64) -> Result<(), EncodeError> {
+        if self.mode.is_ndr64() {
+            self.u64(value);
+            return Ok(());
+        }
+        let narrow =
+            u32::try_from(value).map_err(|_| out_of_range(value.into(), 0, u32::MAX.into()))?;
+        self.u32(narrow);
+        Ok(())
+    }
+
+    /// Writes the number of something.
+    ///
+    /// # Errors
+    /// As [`wide`](Self::wide).
+    #[inline]
+    pub fn count(&mut self, len: usize) -> Result<(), EncodeError> {
+        self.wide(u64::try_from(len).unwrap_or(u64::MAX))
+    }
+
+    /// Writes a fresh referent identifier where a pointer lies, or zero for none.
+    ///
+    /// # Errors
+    /// [`TooLarge`](Kind::TooLarge) when all identifiers are used.
+    #[inline]
+    pub fn referent(&mut self, present: bool) -> Result<(), EncodeError> {
+        let id = match present {
+            true => self.fresh_referent()?,
+            false => 0,
+        };
+        self.wide(id.into())
+    }
+
+    pub(super) fn fresh_referent(&mut self) -> Result<u32, EncodeError> {
+        let id = self.next_referent;
+        let next = id.checked_add(4);
+        self.next_referent = next.ok_or_else(|| EncodeError::new(Kind::TooLarge))?;
+        Ok(id)
+    }
+
+    /// Overwrites a number written earlier, at a position of the stub.
+    pub(super) fn patch_u32(&mut self, position: usize, value: u32) {
+        let bytes = match self.mode.order {
+            Order::Little => value.to_le_bytes(),
+            Order::Big => value.to_be_bytes(),
+        };
+        let start = self.origin.saturating_add(position);
+        let end = start.saturating_add(4);
+        if let Some(place) = self.bytes.get_mut(start..end) {
+            place.copy_from_slice(&bytes);
+        }
+    }
+
+    /// Writes one level deeper.
+    ///
+    /// # Errors
+    /// [`DepthExceeded`](Kind::DepthExceeded), and what `f` returns.
+    #[inline]
+    pub fn nested(
+        &mut self,
+        f: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        let Some(left) = self.depth.checked_sub(1) else {
+            return Err(EncodeError::new(Kind::DepthExceeded { limit: DEPTH }));
+        };
+        self.depth = left;
+        let result = f(self);
+        self.depth = left.saturating_add(1);
+        result
+    }
+}
+
+/// An error that says that a number does not fit.
+#[cold]
+pub(super) fn out_of_range(value: i128, min: i128, max: i128) -> EncodeError {
+    EncodeError::new(Kind::OutOfRange { value, min, max })
+}
+
+/// The words of each number: aligned to its own size, in the mode's order.
+macro_rules! numbers {
+    ($($name:ident: $type:ty, $align:ident;)*) => {
+        impl Writer {$(
+            #[doc = concat!("Writes an aligned `", stringify!($type), "`.")]
+            #[inline]
+            pub fn $name(&mut self, value: $type) {
+                self.align(Align::$align);
+                match self.mode.order {
+                    Order::Little => self.bytes.extend_from_slice(&value.to_le_bytes()),
+                    Order::Big => self.bytes.extend_from_slice(&value.to_be_bytes()),
+                }
+            }
+        )*}
+    };
+}
+
+numbers! {
+    u8: u8, A1;
+    i8: i8, A1;
+    u16: u16, A2;
+    i16: i16, A2;
+    u32: u32, A4;
+    i32: i32, A4;
+    u64: u64, A8;
+    i64: i64, A8;
+    f32: f32, A4;
+    f64: f64, A8;
+}
