@@ -12,6 +12,8 @@
 //! - a list node (see [`Struct::link`]) is named by [`Type::List`] and [`Type::Chain`] only,
 //!   never by [`Type::Named`].
 
+pub mod ndr;
+
 use std::collections::HashMap;
 
 use crate::diag::{SourceMap, Span};
@@ -286,6 +288,7 @@ pub struct Model {
     sources: SourceMap,
     by_name: HashMap<String, ItemId>,
     extents: Vec<Extent>,
+    ndr: ndr::Definitions,
 }
 
 impl Model {
@@ -310,6 +313,7 @@ impl Model {
             sources,
             by_name,
             extents,
+            ndr: ndr::Definitions::default(),
         };
         for id in model.innermost_first() {
             let extent = model.item_extent(id);
@@ -318,6 +322,23 @@ impl Model {
             }
         }
         model
+    }
+
+    /// A model of what an `.idl` file defines.
+    pub fn with_ndr(
+        ndr: ndr::Definitions,
+        passthrough: Vec<Passthrough>,
+        sources: SourceMap,
+    ) -> Self {
+        Self {
+            ndr,
+            ..Self::new(Vec::new(), Vec::new(), passthrough, sources)
+        }
+    }
+
+    /// What an `.idl` file defines; empty for `.x` files, as everything else here is for `.idl` files.
+    pub fn ndr(&self) -> &ndr::Definitions {
+        &self.ndr
     }
 
     /// All items, in source order; an item nested without a name follows the one it is nested in.
