@@ -7,12 +7,10 @@ use std::time::Instant;
 
 use farcall_onc::auth::{AuthStat, AuthSys};
 use farcall_onc::msg::ReplyBody;
-use farcall_wire::ndr::ContextHandle;
 use farcall_wire::{DecodeError, EncodeError, Reader, Uuid};
-use tokio::sync::RwLock;
 
 use crate::endpoint::Transport;
-use crate::group::{Group, Held, Shared};
+use crate::group::Group;
 use crate::interface::Interface;
 use crate::program::Program;
 use crate::steps::step::Step;
@@ -237,63 +235,6 @@ impl Call {
     /// The object that is meant, if the call names one.
     pub fn object(&self) -> Option<Uuid> {
         self.invoked().ok()?.object
-    }
-
-    /// Gives `state` a context handle, which is good for calls to the same interface over any
-    /// connection of this client's association group. The state is dropped when the handle is
-    /// [closed](Self::close), or else with the last connection of the group.
-    ///
-    /// # Errors
-    /// The client has as many handles open as [`Limits::handles`](crate::Limits::handles) allows.
-    pub fn open<T: Send + Sync + 'static>(&self, state: T) -> Result<ContextHandle, Refuse> {
-        let invoked = self.invoked()?;
-        let opened = invoked.group.open(invoked.interface, state);
-        opened.map_err(Refuse::Fault)
-    }
-
-    /// The state behind a context handle, for this call alone: another call that wants it waits
-    /// until this one lets go of it.
-    ///
-    /// # Errors
-    /// `nca_s_fault_context_mismatch` (0x1c00001a): no such handle is open in this association
-    /// group, or it is another interface's, or what is behind it is no `T`.
-    pub async fn held<T: Send + Sync + 'static>(
-        &self,
-        handle: &ContextHandle,
-    ) -> Result<Held<T>, Refuse> {
-        Ok(Held::of(self.find(handle)?).await)
-    }
-
-    /// As [`held`](Self::held), together with other calls that only look at it.
-    ///
-    /// # Errors
-    /// As [`held`](Self::held).
-    pub async fn shared<T: Send + Sync + 'static>(
-        &self,
-        handle: &ContextHandle,
-    ) -> Result<Shared<T>, Refuse> {
-        Ok(Shared::of(self.find(handle)?).await)
-    }
-
-    fn find<T: Send + Sync + 'static>(
-        &self,
-        handle: &ContextHandle,
-    ) -> Result<Arc<RwLock<T>>, Refuse> {
-        let invoked = self.invoked()?;
-        let found = invoked.group.find(invoked.interface, handle);
-        found.map_err(Refuse::Fault)
-    }
-
-    /// Closes a context handle and returns the null handle, which is what a closing operation
-    /// gives back. The state is dropped as soon as no call holds it.
-    ///
-    /// # Errors
-    /// As [`held`](Self::held).
-    pub fn close(&self, handle: &ContextHandle) -> Result<ContextHandle, Refuse> {
-        let invoked = self.invoked()?;
-        let closed = invoked.group.close(invoked.interface, handle);
-        closed.map_err(Refuse::Fault)?;
-        Ok(ContextHandle::default())
     }
 
     /// The connection the call came on, numbered within this process; 0 for datagrams.

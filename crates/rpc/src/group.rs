@@ -19,7 +19,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use farcall_wire::Uuid;
-use farcall_wire::ndr::ContextHandle;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::interface::Interface;
@@ -150,7 +149,7 @@ impl Group {
         &self,
         interface: &Interface,
         state: T,
-    ) -> Result<ContextHandle, u32> {
+    ) -> Result<Uuid, u32> {
         let entry = Entry {
             interface: interface.uuid,
             state: Arc::new(RwLock::new(state)),
@@ -158,23 +157,23 @@ impl Group {
         let uuid = self.groups.names.uuid();
         let mut handles = self.handles();
         if handles.len() >= self.groups.handles {
-            tracing::warn!(limit = self.groups.handles, "a client has too many handles open");
+            tracing::warn!(
+                limit = self.groups.handles,
+                "a client has too many handles open"
+            );
             return Err(REMOTE_NO_MEMORY);
         }
         handles.insert(uuid, entry);
-        Ok(ContextHandle {
-            attributes: 0,
-            uuid,
-        })
+        Ok(uuid)
     }
 
     /// What a handle of `interface` stands for.
     pub(crate) fn find<T: Send + Sync + 'static>(
         &self,
         interface: &Interface,
-        handle: &ContextHandle,
+        handle: Uuid,
     ) -> Result<Arc<RwLock<T>>, u32> {
-        let entry = self.handles().get(&handle.uuid).cloned();
+        let entry = self.handles().get(&handle).cloned();
         entry
             .filter(|entry| entry.interface == interface.uuid)
             .and_then(|entry| entry.state.downcast().ok())
@@ -182,17 +181,13 @@ impl Group {
     }
 
     /// Closes a handle of `interface`; its state is dropped as soon as nobody holds it.
-    pub(crate) fn close(
-        &self,
-        interface: &Interface,
-        handle: &ContextHandle,
-    ) -> Result<(), u32> {
+    pub(crate) fn close(&self, interface: &Interface, handle: Uuid) -> Result<(), u32> {
         let mut handles = self.handles();
-        let known = handles.get(&handle.uuid);
+        let known = handles.get(&handle);
         if known.is_none_or(|entry| entry.interface != interface.uuid) {
             return Err(CONTEXT_MISMATCH);
         }
-        let entry = handles.remove(&handle.uuid);
+        let entry = handles.remove(&handle);
         // Dropping what was opened may run code of the application: not under the lock.
         drop(handles);
         drop(entry);
@@ -204,7 +199,10 @@ impl Drop for Group {
     fn drop(&mut self) {
         let mut shard = self.groups.shard(self.key);
         // Another group may have come to the same id since.
-        if shard.get(&self.key).is_some_and(|there| there.strong_count() == 0) {
+        if shard
+            .get(&self.key)
+            .is_some_and(|there| there.strong_count() == 0)
+        {
             shard.remove(&self.key);
         }
     }
@@ -290,14 +288,14 @@ mod tests {
         let groups = Groups::new(8);
         let (group, stranger) = (groups.of(Scope::Network, 1), groups.of(Scope::Network, 2));
         let handle = group.open(&ONE, String::from("state")).expect("opened");
-        assert!(group.find::<String>(&ONE, &handle).is_ok());
-        assert!(is_mismatch(&group.find::<u32>(&ONE, &handle)));
-        assert!(is_mismatch(&group.find::<String>(&OTHER, &handle)));
-        assert!(is_mismatch(&stranger.find::<String>(&ONE, &handle)));
-        assert!(is_mismatch(&group.find::<String>(&ONE, &ContextHandle::default())));
-        assert!(is_mismatch(&group.close(&OTHER, &handle)));
-        assert!(group.close(&ONE, &handle).is_ok());
-        assert!(is_mismatch(&group.find::<String>(&ONE, &handle)));
+        assert!(group.find::<String>(&ONE, handle).is_ok());
+        assert!(is_mismatch(&group.find::<u32>(&ONE, handle)));
+        assert!(is_mismatch(&group.find::<String>(&OTHER, handle)));
+        assert!(is_mismatch(&stranger.find::<String>(&ONE, handle)));
+        assert!(is_mismatch(&group.find::<String>(&ONE, Uuid::NIL)));
+        assert!(is_mismatch(&group.close(&OTHER, handle)));
+        assert!(group.close(&ONE, handle).is_ok());
+        assert!(is_mismatch(&group.find::<String>(&ONE, handle)));
     }
 
     #[test]
@@ -309,19 +307,19 @@ mod tests {
         let state = Arc::new(());
         let handle = first.open(&ONE, Arc::clone(&state)).expect("opened");
         drop(first);
-        assert!(second.find::<Arc<()>>(&ONE, &handle).is_ok());
-        assert!(is_mismatch(&local.find::<Arc<()>>(&ONE, &handle)));
+        assert!(second.find::<Arc<()>>(&ONE, handle).is_ok());
+        assert!(is_mismatch(&local.find::<Arc<()>>(&ONE, handle)));
         drop(second);
         assert_eq!(Arc::strong_count(&state), 1, "rundown");
         let again = groups.of(Scope::Network, 7);
-        assert!(is_mismatch(&again.find::<Arc<()>>(&ONE, &handle)));
+        assert!(is_mismatch(&again.find::<Arc<()>>(&ONE, handle)));
     }
 
     #[test]
     fn a_group_has_no_more_handles_than_its_limit() {
         let group = Groups::new(2).of(Scope::Local, 1);
         let handles: Vec<_> = (0..2).filter_map(|n| group.open(&ONE, n).ok()).collect();
-        assert_ne!(handles[0].uuid, handles[1].uuid);
+        assert_ne!(handles[0], handles[1]);
         assert_eq!(group.open(&ONE, 3), Err(REMOTE_NO_MEMORY));
     }
 }
