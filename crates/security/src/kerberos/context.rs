@@ -1,0 +1,183 @@
+//! An established Kerberos context, protecting messages in place.
+//!
+//! Read first: RFC 4121 section 4.2, RFC 4757 section 7.3 (`GSS_WrapEx`), MS-KILE section 3.4.5.4. In the DCE style a wrap token has no room after
+//! the message: everything that is not the message itself stands in the token beside it, rotated there. Its length depends on the
+//! kind of key alone, so it is asked for once.
+
+use std::ops::Range;
+
+use farcall_dce::security::{Principal, ProtectError};
+use libgssapi::context::{CtxFlags, SecurityContext};
+use libgssapi::error::Error;
+use libgssapi::util::{GssIov, GssIovFake, GssIovType};
+
+use crate::context::Context;
+
+/// Longest token that is taken, in bytes. AES makes 76.
+const MAX_TOKEN: usize = 256;
+
+/// Length of a wrap token with RC4 (RFC 4757 section 7.3), and of its twin for signatures (section 7.2).
+const RC4_TOKENS: (usize, usize) = (45, 37);
+
+/// A context of the library that stands.
+pub(super) struct Established<C> {
+    context: C,
+    flags: CtxFlags,
+    peer: Principal,
+    dce: bool,
+    sealed_len: usize,
+    signed_len: usize,
+}
+
+impl<C: SecurityContext> Established<C> {
+    pub(super) fn new(
+        mut context: C,
+        flags: CtxFlags,
+        peer: Principal,
+        dce: bool,
+    ) -> Result<Self, Error> {
+        let (sealed_len, wrapped_len) = (
+            token_len(&mut context, true)?,
+            token_len(&mut context, false)?,
+        );
+        // A signature's token is like that of a message wrapped in the clear, but for RC4, which puts a confounder there.
+        let signed_len = match wrapped_len == RC4_TOKENS.0 {
+            true => RC4_TOKENS.1,
+            false => wrapped_len,
+        };
+        Ok(Self {
+            context,
+            flags,
+            peer,
+            dce,
+            sealed_len,
+            signed_len,
+        })
+    }
+}
+
+/// What the library says a wrap token takes beside its message.
+fn token_len<C: SecurityContext>(context: &mut C, sealed: bool) -> Result<usize, Error> {
+    let mut sample = [0; 16];
+    let data = GssIov::new(GssIovType::Data, &mut sample).as_fake();
+    let mut parts = [data, GssIovFake::new(GssIovType::Header)];
+    context.wrap_iov_length(sealed, &mut parts)?;
+    let [_, header] = parts;
+    Ok(header.len())
+}
+
+/// The parts of a message as the library wants them: what is only signed, what is encrypted, what is only signed, the token.
+fn parts<'a>(
+    message: &'a mut [u8],
+    body: Range<usize>,
+    whole: bool,
+    token: &'a mut [u8],
+) -> Result<Vec<GssIov<'a>>, ProtectError> {
+    let wrong = || ProtectError::Mechanism("the body is not inside its message");
+    let (before, rest) = message.split_at_mut_checked(body.start).ok_or_else(wrong)?;
+    let len = body.end.checked_sub(body.start).ok_or_else(wrong)?;
+    let (body, after) = rest.split_at_mut_checked(len).ok_or_else(wrong)?;
+    let mut parts = Vec::with_capacity(4);
+    if whole {
+        parts.push(GssIov::new(GssIovType::SignOnly, before));
+    }
+    parts.push(GssIov::new(GssIovType::Data, body));
+    if whole {
+        parts.push(GssIov::new(GssIovType::SignOnly, after));
+    }
+    parts.push(GssIov::new(GssIovType::Header, token));
+    Ok(parts)
+}
+
+const fn failed(_: Error) -> ProtectError {
+    ProtectError::Mechanism("the Kerberos library cannot protect the message")
+}
+
+const fn refused(_: Error) -> ProtectError {
+    ProtectError::BadToken
+}
+
+impl<C: SecurityContext + Send> Context for Established<C> {
+    fn peer(&self) -> &Principal {
+        &self.peer
+    }
+
+    fn integrity(&self) -> bool {
+        self.flags.contains(CtxFlags::GSS_C_INTEG_FLAG)
+    }
+
+    fn confidentiality(&self) -> bool {
+        self.flags.contains(CtxFlags::GSS_C_CONF_FLAG)
+    }
+
+    fn token_len(&self, sealed: bool) -> usize {
+        match sealed {
+            true => self.sealed_len,
+            false => self.signed_len,
+        }
+    }
+
+    fn sign(&mut self, signed: &[u8], token: &mut [u8]) -> Result<(), ProtectError> {
+        let made = self.context.get_mic(signed).map_err(failed)?;
+        if made.len() != token.len() {
+            return Err(ProtectError::Mechanism(
+                "a signature of another length than was said",
+            ));
+        }
+        token.copy_from_slice(&made);
+        Ok(())
+    }
+
+    fn verify(&mut self, signed: &[u8], token: &[u8]) -> Result<(), ProtectError> {
+        self.context.verify_mic(signed, token).map_err(refused)
+    }
+
+    fn seal(
+        &mut self,
+        message: &mut [u8],
+        body: Range<usize>,
+        whole: bool,
+        token: &mut [u8],
+    ) -> Result<(), ProtectError> {
+        if !self.dce || token.len() != self.sealed_len {
+            return Err(ProtectError::Mechanism(
+                "sealing in place is for contexts in the DCE style",
+            ));
+        }
+        let mut parts = parts(message, body, whole, token)?;
+        self.context.wrap_iov(true, &mut parts).map_err(failed)
+    }
+
+    fn unseal(
+        &mut self,
+        message: &mut [u8],
+        body: Range<usize>,
+        whole: bool,
+        token: &[u8],
+    ) -> Result<(), ProtectError> {
+        let mut place = [0; MAX_TOKEN];
+        let copy = place.get_mut(..token.len()).filter(|_| self.dce);
+        let copy = copy.ok_or(ProtectError::BadToken)?;
+        copy.copy_from_slice(token);
+        let mut parts = parts(message, body, whole, copy)?;
+        self.context.unwrap_iov(&mut parts).map_err(refused)
+    }
+
+    fn wrap(&mut self, message: &[u8], confidential: bool) -> Result<Vec<u8>, ProtectError> {
+        let wrapped = self.context.wrap(confidential, message).map_err(failed)?;
+        Ok(wrapped.to_vec())
+    }
+
+    /// The library does not say whether the message was encrypted; a token of RFC 4121 says it in its flags, and one that does not is
+    /// taken as not encrypted.
+    fn unwrap(&mut self, message: &[u8]) -> Result<(Vec<u8>, bool), ProtectError> {
+        let sealed = matches!(message, [5, 4, flags, ..] if flags & 2 != 0);
+        let body = self.context.unwrap(message).map_err(refused)?;
+        Ok((body.to_vec(), sealed))
+    }
+
+    /// The library's safe binding does not give it.
+    fn session_key(&self) -> Option<&[u8]> {
+        None
+    }
+}

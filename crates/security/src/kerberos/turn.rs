@@ -1,0 +1,94 @@
+//! One call of the library, run aside: the context goes into a query and comes back with its answer.
+
+use farcall_dce::security::{Answer, Denied, Principal, Query};
+use libgssapi::context::{ClientCtx, CtxFlags, SecurityContext, ServerCtx};
+use libgssapi::error::Error;
+
+use super::context::Established;
+use crate::context::Progress;
+
+/// A context of the library, of either side.
+pub(super) trait Side: SecurityContext + Send + Sized + 'static {
+    /// Whether the other end is the context's source.
+    const PEER_IS_SOURCE: bool;
+
+    fn turn(&mut self, token: &[u8], bindings: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error>;
+}
+
+impl Side for ClientCtx {
+    const PEER_IS_SOURCE: bool = false;
+
+    fn turn(&mut self, token: &[u8], bindings: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
+        let token = (!token.is_empty()).then_some(token);
+        Ok(self.step(token, bindings)?.map(|token| token.to_vec()))
+    }
+}
+
+impl Side for ServerCtx {
+    const PEER_IS_SOURCE: bool = true;
+
+    fn turn(&mut self, token: &[u8], bindings: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.step(token, bindings)?.map(|token| token.to_vec()))
+    }
+}
+
+/// What comes back: the context, and the token for the peer.
+struct Turned<S>(Result<(S, Option<Vec<u8>>), String>);
+
+/// Asks for a turn; `make` gives the context, and may block.
+pub(super) fn ask<S: Side>(
+    make: impl FnOnce() -> Result<S, String> + Send + 'static,
+    token: Vec<u8>,
+    bindings: Option<Vec<u8>>,
+) -> Query {
+    Query(Box::new(move || {
+        let turned = make().and_then(|mut context| {
+            let made = context.turn(&token, bindings.as_deref());
+            let made = made.map_err(|fault| fault.to_string())?;
+            Ok((context, made))
+        });
+        Box::new(Turned(turned))
+    }))
+}
+
+/// What a turn came to. An unfinished context is put back into `place`.
+pub(super) fn take<S: Side>(
+    answer: Answer,
+    place: &mut Option<S>,
+    dce: bool,
+) -> Result<Progress, Denied> {
+    let turned = answer.downcast::<Turned<S>>();
+    let turned = turned.map_err(|_| Denied::package("not an answer to what was asked"))?;
+    let (context, token) = turned.0.map_err(Denied::new)?;
+    let token = token.filter(|token| !token.is_empty());
+    if context.is_complete() {
+        return finish(context, token, dce);
+    }
+    *place = Some(context);
+    let token = token.ok_or_else(|| Denied::package("Kerberos has no token for the peer"))?;
+    Ok(Progress::Continue(token))
+}
+
+fn finish<S: Side>(context: S, token: Option<Vec<u8>>, dce: bool) -> Result<Progress, Denied> {
+    let failed = |fault: Error| Denied::package(fault.to_string());
+    let name = match S::PEER_IS_SOURCE {
+        true => context.source_name(),
+        false => context.target_name(),
+    };
+    let name = name.and_then(|name| name.display_name()).map_err(failed)?;
+    let flags = context.flags().map_err(failed)?;
+    let peer = principal(&String::from_utf8_lossy(&name), flags);
+    let context = Established::new(context, flags, peer, dce).map_err(failed)?;
+    let context = Box::new(context);
+    Ok(Progress::Done { token, context })
+}
+
+fn principal(name: &str, flags: CtxFlags) -> Principal {
+    let (name, realm) = name.rsplit_once('@').unwrap_or((name, ""));
+    Principal {
+        name: name.to_owned(),
+        domain: realm.to_owned(),
+        mechanism: "kerberos",
+        anonymous: flags.contains(CtxFlags::GSS_C_ANON_FLAG),
+    }
+}
