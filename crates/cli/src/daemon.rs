@@ -69,7 +69,7 @@ pub(crate) async fn serve(
     out: &Output,
 ) -> anyhow::Result<Done> {
     let mut signals = Signals::new()?;
-    let programs = services.iter().map(Registered::program).collect();
+    let programs = services.iter().filter_map(Registered::program).collect();
     let builder = services.into_iter().fold(Server::builder(), Builder::serve);
     let builder = endpoints
         .iter()

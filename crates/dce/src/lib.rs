@@ -7,10 +7,14 @@
 //!
 //! - [`seed`]: randomness as an argument;
 //! - [`syntax`]: the names of interfaces and transfer syntaxes, and how data is represented;
+//! - [`tower`]: ways to an interface, as the endpoint mapper tells them;
+//! - [`binding`]: ways to an interface, as people write them;
 //! - [`security`]: what authentication asks of a mechanism;
 //! - [`co`]: connection-oriented associations, the client's and the server's.
 
 pub mod seed;
 pub mod syntax;
+pub mod tower;
+pub mod binding;
 pub mod security;
 pub mod co;

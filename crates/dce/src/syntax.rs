@@ -5,62 +5,8 @@
 
 use core::fmt;
 
-/// A universal unique identifier.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Uuid {
-    d1: u32,
-    d2: u16,
-    d3: u16,
-    d4: [u8; 8],
-}
-
-impl Uuid {
-    /// All zero.
-    pub const NIL: Self = Self::new(0, 0, 0, [0; 8]);
-
-    /// A UUID of its fields as the text form shows them.
-    #[must_use]
-    pub const fn new(d1: u32, d2: u16, d3: u16, d4: [u8; 8]) -> Self {
-        Self { d1, d2, d3, d4 }
-    }
-}
-
-impl fmt::Display for Uuid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}-{:04x}-{:04x}-", self.d1, self.d2, self.d3)?;
-        for (at, byte) in self.d4.iter().enumerate() {
-            let dash = if at == 2 { "-" } else { "" };
-            write!(f, "{dash}{byte:02x}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Uuid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// The order of a number's bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Order {
-    /// Least significant first: what nearly every peer sends.
-    #[default]
-    Little,
-    /// Most significant first.
-    Big,
-}
-
-/// A transfer syntax that stubs can be encoded in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Syntax {
-    /// NDR, version 2.
-    #[default]
-    Ndr,
-    /// NDR64.
-    Ndr64,
-}
+pub use farcall_wire::Uuid;
+pub use farcall_wire::ndr::{Order, Syntax};
 
 /// The name of an interface or of a transfer syntax (`p_syntax_id_t`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

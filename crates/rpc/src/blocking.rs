@@ -14,12 +14,13 @@ use bytes::Bytes;
 use farcall_onc::client::{Client as Core, Incoming};
 use farcall_onc::msg::Target;
 use farcall_onc::record::{Assembler, Record, RecordError, RecordLimits};
-use farcall_wire::{Encode, Reader, TransmitQueue};
+use farcall_wire::{Encode, EncodeError, Reader, TransmitQueue, ndr};
 
 use crate::client::link::{Link, failure, refused};
-use crate::client::{self, Decoder, Options, resolve};
+use crate::client::{self, Decoder, NdrDecoder, Options, resolve};
 use crate::endpoint::{Endpoint, IntoEndpoint, Transport};
 use crate::error::{Cause, Error, Phase};
+use crate::interface::Interface;
 use crate::program::Program;
 use crate::socket;
 use crate::stub::Raw;
@@ -148,6 +149,38 @@ impl Client {
     ) -> Result<T, Error> {
         self.with_inner(|inner| self.exchange(inner, target, arguments, decode))
             .map_err(|error| error.with_peer(&self.endpoint))
+    }
+
+    /// As [`connect`](Self::connect), for calls to an interface, to a string binding such as
+    /// `ncacn_ip_tcp:host[port]`. Without a port in it, the host's endpoint mapper is asked.
+    ///
+    /// # Errors
+    /// As [`client::Client::connect_interface`].
+    pub fn connect_interface(
+        endpoint: impl IntoEndpoint,
+        interface: &'static Interface,
+    ) -> Result<Self, Error> {
+        let endpoint = endpoint.into_endpoint()?;
+        let text = format!("{interface} cannot be called yet");
+        Err(Error::local(Phase::Connect, text).with_peer(endpoint))
+    }
+
+    /// Calls an operation of an interface and waits for its result.
+    ///
+    /// # Errors
+    /// As the asynchronous client: see [`Error`].
+    pub fn operation<T>(
+        &self,
+        interface: &'static Interface,
+        opnum: u16,
+        known: &[i64],
+        encode: impl FnOnce(&mut ndr::Writer) -> Result<(), EncodeError>,
+        decode: NdrDecoder<T>,
+    ) -> Result<T, Error> {
+        let mut writer = ndr::Writer::new(ndr::Syntax::Ndr, ndr::Order::Little);
+        let _ = (known, encode(&mut writer), decode);
+        let text = format!("{interface} cannot be called yet");
+        Err(Error::local(Phase::Connect, text).with_procedure(interface.operation_name(opnum)))
     }
 
     fn exchange<A: Encode + ?Sized, T>(

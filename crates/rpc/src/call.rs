@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use farcall_onc::auth::{AuthStat, AuthSys};
 use farcall_onc::msg::ReplyBody;
-use farcall_wire::{DecodeError, EncodeError, Reader};
+use farcall_wire::{DecodeError, EncodeError, Reader, Uuid};
 
 use crate::endpoint::Transport;
+use crate::group::Group;
+use crate::interface::Interface;
 use crate::program::Program;
 use crate::steps::step::Step;
 use crate::steps::tap::Sample;
@@ -93,12 +95,30 @@ pub(crate) struct Source {
     pub(crate) connection: u64,
 }
 
+/// What is called.
+#[derive(Clone, Debug)]
+pub(crate) enum Callee {
+    /// A program's version, over ONC RPC.
+    Program(&'static Program),
+    /// An interface, over DCE/RPC.
+    Interface(Invoked),
+}
+
+/// What a call over DCE/RPC says besides who calls and what its numbers are.
+#[derive(Clone, Debug)]
+pub(crate) struct Invoked {
+    pub(crate) interface: &'static Interface,
+    pub(crate) object: Option<Uuid>,
+    /// Where context handles live.
+    pub(crate) group: Arc<Group>,
+}
+
 /// One call as the server's procedure sees it.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub(crate) xid: u32,
     pub(crate) procedure: u32,
-    pub(crate) program: &'static Program,
+    pub(crate) callee: Callee,
     pub(crate) source: Source,
     pub(crate) credential: Credential,
     pub(crate) deadline: Option<Instant>,
@@ -107,23 +127,47 @@ pub struct Call {
 }
 
 impl Call {
-    /// The procedure's number.
+    /// The procedure's number; over DCE/RPC the operation's.
     #[inline]
     pub fn procedure(&self) -> u32 {
         self.procedure
     }
 
-    /// The program and version that were called.
-    pub fn program(&self) -> &'static Program {
-        self.program
+    /// The operation's number, if the call came over DCE/RPC; else 0.
+    #[inline]
+    pub fn opnum(&self) -> u16 {
+        match self.callee {
+            Callee::Program(_) => 0,
+            // Operation numbers have 16 bits on the wire.
+            Callee::Interface(_) => self.procedure as u16,
+        }
+    }
+
+    /// The program and version that were called, if the call came over ONC RPC.
+    pub fn program(&self) -> Option<&'static Program> {
+        match &self.callee {
+            Callee::Program(program) => Some(program),
+            Callee::Interface(_) => None,
+        }
+    }
+
+    /// The interface that was called, if the call came over DCE/RPC.
+    pub fn interface(&self) -> Option<&'static Interface> {
+        match &self.callee {
+            Callee::Program(_) => None,
+            Callee::Interface(invoked) => Some(invoked.interface),
+        }
     }
 
     /// The procedure's name, or its number if the interface does not name it.
     pub fn procedure_name(&self) -> String {
-        self.program.procedure_name(self.procedure)
+        match &self.callee {
+            Callee::Program(program) => program.procedure_name(self.procedure),
+            Callee::Interface(invoked) => invoked.interface.operation_name(self.opnum()),
+        }
     }
 
-    /// The transaction id, as the caller chose it.
+    /// The transaction id (over DCE/RPC the call id), as the caller chose it.
     pub fn xid(&self) -> u32 {
         self.xid
     }
@@ -179,13 +223,28 @@ impl Call {
         }
     }
 
+    fn invoked(&self) -> Result<&Invoked, Refuse> {
+        match &self.callee {
+            Callee::Interface(invoked) => Ok(invoked),
+            Callee::Program(_) => Err(Refuse::SystemErr(
+                "ONC RPC has no context handles".to_owned(),
+            )),
+        }
+    }
+
+    /// The object that is meant, if the call names one.
+    pub fn object(&self) -> Option<Uuid> {
+        self.invoked().ok()?.object
+    }
+
     /// The connection the call came on, numbered within this process; 0 for datagrams.
     pub fn connection(&self) -> u64 {
         self.source.connection
     }
 }
 
-/// Why a procedure is not answered with a result, [RFC 5531] section 9.
+/// Why a procedure is not answered with a result, [RFC 5531] section 9; over DCE/RPC the caller
+/// is told by the status of a fault.
 ///
 /// What an application itself wants to say belongs in the interface's results, not here.
 ///
@@ -203,16 +262,21 @@ pub enum Refuse {
     Auth(AuthStat),
     /// No reply at all, as a one-way or batched procedure wants it.
     NoReply,
+    /// A fault with this status, over DCE/RPC: one of `nca_s_*` ([C706] appendix E) or a Win32
+    /// code. Over ONC RPC the caller is told `SYSTEM_ERR`.
+    ///
+    /// [C706]: https://pubs.opengroup.org/onlinepubs/9629399/apdxe.htm
+    Fault(u32),
 }
 
 impl Refuse {
-    /// What the caller is told. [`NoReply`](Self::NoReply) is for the transport to honour; as a
+    /// What a caller over ONC RPC is told. [`NoReply`](Self::NoReply) is for the transport to honour; as a
     /// reply it would be `SYSTEM_ERR`.
     pub(crate) fn body(&self) -> ReplyBody {
         match self {
             Self::ProcUnavail => ReplyBody::ProcUnavail,
             Self::GarbageArgs => ReplyBody::GarbageArgs,
-            Self::SystemErr(_) | Self::NoReply => ReplyBody::SystemErr,
+            Self::SystemErr(_) | Self::NoReply | Self::Fault(_) => ReplyBody::SystemErr,
             Self::Auth(stat) => ReplyBody::AuthError(*stat),
         }
     }
@@ -226,6 +290,7 @@ impl fmt::Display for Refuse {
             Self::SystemErr(why) => write!(f, "server failed: {why}"),
             Self::Auth(stat) => write!(f, "credential refused: {stat}"),
             Self::NoReply => f.write_str("no reply"),
+            Self::Fault(status) => write!(f, "fault {status:#010x}"),
         }
     }
 }

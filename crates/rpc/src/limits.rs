@@ -33,6 +33,8 @@ pub struct Limits {
     pub memory: usize,
     /// Deepest nesting of recursive values. Default 64.
     pub depth: u32,
+    /// DCE/RPC: context handles that one client may have open at one server. Default 4096.
+    pub handles: usize,
     /// Dead peers: TCP keep-alive begins after this silence. Default 60 s. Zero: off.
     pub keep_alive: Duration,
     /// Dead peers: sent bytes must be acknowledged within this time (`TCP_USER_TIMEOUT`).
@@ -55,6 +57,7 @@ impl Default for Limits {
             connections_per_source: 1_000,
             memory: 64 << 20,
             depth: 64,
+            handles: 4096,
             keep_alive: Duration::from_secs(60),
             user_timeout: Duration::from_secs(60),
         }

@@ -17,7 +17,7 @@ use crate::call::{Call, Refuse};
 use crate::client::{Calling, Client};
 use crate::error::Error;
 use crate::program::Program;
-use crate::stub::{Raw, Registered, Reply, Service};
+use crate::stub::{Hosted, Raw, Registered, Reply, Service};
 
 /// A call at the server, before its arguments are unpacked.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ pub type Running = Pin<Box<dyn Future<Output = Result<Results, Refuse>> + Send>>
 /// The service itself, at the bottom of its middleware.
 #[derive(Clone, Debug)]
 pub struct Bottom {
-    service: Registered,
+    service: Hosted,
     limits: WireLimits,
 }
 
@@ -118,13 +118,15 @@ impl Registered {
         T::Future: Send,
         T::Error: Into<Refuse> + Send,
     {
-        let limits = WireLimits::DEFAULT;
-        let program = self.program();
-        let top = wrap(Bottom {
-            service: self.clone(),
-            limits,
-        });
-        self.with_service(Layered { program, top })
+        self.program_too(|hosted| {
+            let service = hosted.clone();
+            let program = service.program();
+            let limits = WireLimits::DEFAULT;
+            hosted.serve(Layered {
+                program,
+                top: wrap(Bottom { service, limits }),
+            });
+        })
     }
 }
 

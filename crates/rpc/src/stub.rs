@@ -21,6 +21,9 @@ pub use farcall_onc::server::Accepts;
 
 use crate::call::{Call, Refuse};
 use crate::endpoint::Transport;
+pub use crate::interface::{Interface, Operation};
+use crate::operations::Exported;
+pub use crate::operations::{NdrReply, Operations};
 pub use crate::program::{Procedure, Program};
 use crate::steps::step::Step;
 use crate::turn;
@@ -345,9 +348,9 @@ impl Encode for Raw<'_> {
     }
 }
 
-/// A service ready to be put into a server: what a stub's `service()` returns.
+/// A service of a program, as a server keeps it.
 #[derive(Clone)]
-pub struct Registered {
+pub(crate) struct Hosted {
     service: Arc<dyn Erased>,
     program: &'static Program,
     idempotent: Vec<u32>,
@@ -355,9 +358,8 @@ pub struct Registered {
     accepts: Accepts,
 }
 
-impl Registered {
-    /// Wraps a stub's service, with the procedure properties that the interface file declares.
-    pub fn new<S: Service>(service: S) -> Self {
+impl Hosted {
+    fn new<S: Service>(service: S) -> Self {
         let program = service.program();
         let numbers = |of: fn(&Procedure) -> bool| {
             program
@@ -376,41 +378,14 @@ impl Registered {
         }
     }
 
-    /// Runs these procedures on the pool for blocking work, besides those that the interface
-    /// file declares blocking.
-    #[must_use]
-    pub fn blocking(mut self, procedures: &[u32]) -> Self {
-        self.blocking.extend_from_slice(procedures);
-        self
-    }
-
-    /// Another service in place of this one, with the same properties.
-    pub(crate) fn with_service<S: Service>(self, service: S) -> Self {
-        Self {
-            service: Arc::new(Kept(service)),
-            ..self
-        }
+    /// Puts another service in place of this one, with the same properties.
+    pub(crate) fn serve<S: Service>(&mut self, service: S) {
+        self.service = Arc::new(Kept(service));
     }
 
     /// The program and version it serves.
-    pub fn program(&self) -> &'static Program {
+    pub(crate) fn program(&self) -> &'static Program {
         self.program
-    }
-
-    /// Declares procedures idempotent besides those that the interface file declares so: the
-    /// duplicate request cache leaves them alone.
-    #[must_use]
-    pub fn idempotent(mut self, procedures: &[u32]) -> Self {
-        self.idempotent.extend_from_slice(procedures);
-        self
-    }
-
-    /// Which callers are taken; others get `AUTH_ERROR` with `AUTH_TOOWEAK`. Default: any.
-    /// Procedure 0 answers everybody.
-    #[must_use]
-    pub fn accept(mut self, accepts: Accepts) -> Self {
-        self.accepts = accepts;
-        self
     }
 
     pub(crate) fn accepts(&self) -> Accepts {
@@ -418,7 +393,7 @@ impl Registered {
     }
 
     /// Whether running this procedure twice is as good as running it once.
-    pub fn is_idempotent(&self, procedure: u32) -> bool {
+    pub(crate) fn is_idempotent(&self, procedure: u32) -> bool {
         procedure == 0 || self.idempotent.contains(&procedure)
     }
 
@@ -441,7 +416,7 @@ impl Registered {
     ///
     /// # Errors
     /// What the procedure refused with.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         call: Call,
         arguments: bytes::Bytes,
@@ -453,12 +428,105 @@ impl Registered {
     }
 }
 
-impl fmt::Debug for Registered {
+impl fmt::Debug for Hosted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "Registered({} {})",
             self.program.name, self.program.version
         )
+    }
+}
+
+/// A service ready to be put into a server: what a stub's `service()` returns.
+#[derive(Clone)]
+pub struct Registered(Kind);
+
+/// Of which family it is.
+#[derive(Clone)]
+pub(crate) enum Kind {
+    /// A program's version, over ONC RPC.
+    Program(Hosted),
+    /// An interface, over DCE/RPC.
+    Interface(Exported),
+}
+
+impl Registered {
+    /// Wraps a stub's service, with the procedure properties that the interface file declares.
+    pub fn new<S: Service>(service: S) -> Self {
+        Self(Kind::Program(Hosted::new(service)))
+    }
+
+    /// Wraps a stub's service of a DCE/RPC interface, with the operation properties that the
+    /// interface file declares.
+    pub fn interface<S: Operations>(service: S) -> Self {
+        Self(Kind::Interface(Exported::new(service)))
+    }
+
+    pub(crate) fn into_kind(self) -> Kind {
+        self.0
+    }
+
+    /// Changes what concerns a program; an interface stays as it is.
+    pub(crate) fn program_too(mut self, change: impl FnOnce(&mut Hosted)) -> Self {
+        if let Kind::Program(hosted) = &mut self.0 {
+            change(hosted);
+        }
+        self
+    }
+
+    /// Changes what concerns an interface; a program stays as it is.
+    fn interface_too(mut self, change: impl FnOnce(&mut Exported)) -> Self {
+        if let Kind::Interface(exported) = &mut self.0 {
+            change(exported);
+        }
+        self
+    }
+
+    /// Runs these procedures or operations on the pool for blocking work, besides those that the
+    /// interface file declares blocking.
+    #[must_use]
+    pub fn blocking(self, procedures: &[u32]) -> Self {
+        self.program_too(|hosted| hosted.blocking.extend_from_slice(procedures))
+            .interface_too(|exported| exported.blocking(procedures))
+    }
+
+    /// The program and version it serves, if it is one of ONC RPC.
+    pub fn program(&self) -> Option<&'static Program> {
+        match &self.0 {
+            Kind::Program(hosted) => Some(hosted.program),
+            Kind::Interface(_) => None,
+        }
+    }
+
+    /// The interface it serves, if it is one of DCE/RPC.
+    pub fn exported(&self) -> Option<&'static Interface> {
+        match &self.0 {
+            Kind::Program(_) => None,
+            Kind::Interface(exported) => Some(exported.interface()),
+        }
+    }
+
+    /// Declares procedures idempotent besides those that the interface file declares so: the
+    /// duplicate request cache leaves them alone.
+    #[must_use]
+    pub fn idempotent(self, procedures: &[u32]) -> Self {
+        self.program_too(|hosted| hosted.idempotent.extend_from_slice(procedures))
+    }
+
+    /// Which callers over ONC RPC are taken; others get `AUTH_ERROR` with `AUTH_TOOWEAK`.
+    /// Default: any. Procedure 0 answers everybody.
+    #[must_use]
+    pub fn accept(self, accepts: Accepts) -> Self {
+        self.program_too(|hosted| hosted.accepts = accepts)
+    }
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Program(hosted) => hosted.fmt(f),
+            Kind::Interface(exported) => exported.fmt(f),
+        }
     }
 }

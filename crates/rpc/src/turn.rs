@@ -18,7 +18,7 @@ use farcall_wire::TransmitQueue;
 use farcall_onc::msg::{self, ReplyBody};
 use farcall_onc::record;
 
-use crate::call::{Call, Credential, Peer, Source};
+use crate::call::{Call, Callee, Credential, Peer, Source};
 use crate::endpoint::Transport;
 use crate::program::Program;
 use crate::steps::tap::Sample;
@@ -204,7 +204,7 @@ pub(crate) fn hold(program: &'static Program) -> Option<Held> {
         let call = Call {
             xid: 0,
             procedure: 0,
-            program,
+            callee: Callee::Program(program),
             source,
             credential: Credential::None,
             deadline: None,

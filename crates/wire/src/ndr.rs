@@ -9,17 +9,54 @@
 //! writes what the pointers point at, depth first. Decoding fills a value made by `Default` in
 //! the same two walks.
 //!
-//! Modules, from the ground up: [`syntax`], [`write`](mod@write) and [`read`].
+//! A type with one wire form is a [`Value`]. What attributes make of a field (`size_is`, `unique`,
+//! `string`) is a [`Shape`]: small values that nest, such as `Unique(Conformant(n, Plain))`.
+//!
+//! ```
+//! use farcall_wire::ndr::{Conformant, Order, Plain, Reader, Shape as _, Syntax, Unique, Writer};
+//!
+//! let names: Option<Vec<u16>> = Some(vec![1, 2, 3]);
+//! let shape = Unique(Conformant(3, Plain));
+//! let mut w = Writer::new(Syntax::Ndr, Order::Little);
+//! shape.put_whole(&names, &mut w)?;
+//!
+//! let mut r = Reader::new(w.stub(), Syntax::Ndr, Order::Little);
+//! let read: Option<Vec<u16>> = shape.read(&mut r)?;
+//! assert_eq!(read, names);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Modules, from the ground up: [`syntax`], [`write`](mod@write) and [`read`], [`value`],
+//! [`shape`], [`pointer`], [`array`], [`string`], [`union`](mod@union), [`handle`], [`pipe`],
+//! [`pickle`].
 //!
 //! [C706]: https://pubs.opengroup.org/onlinepubs/9629399/chap14.htm
 //! [MS-RPCE]: https://learn.microsoft.com/openspecs/windows_protocols/ms-rpce/
 
-#![allow(dead_code)]
-
 pub mod syntax;
 pub mod write;
 pub mod read;
+pub mod value;
+pub mod shape;
+pub mod pointer;
+pub mod array;
+pub mod string;
+pub mod union;
+pub mod handle;
+pub mod pipe;
+pub mod pickle;
 
+pub use array::{
+    ANY, Conformant, ConformantVarying, Counted, Dimension, Dimensions, Each, Limited, Matrix,
+    Remaining, Sequence, Span, Varying,
+};
+pub use handle::{ContextHandle, InterfacePointer};
+pub use pipe::{Chunks, Pipe};
+pub use pointer::{Full, FullPointer, Ref, Unique};
 pub use read::Reader;
+pub use shape::{Boxed, In, Part, Plain, Ranged, Shape};
+pub use string::{ConformantString, Text, VaryingString, WideStr};
 pub use syntax::{Align, Mode, Order, Syntax};
+pub use union::{Switch, Union, Untagged};
+pub use value::{Int, Int3264, Put, Tag, Take, UInt3264, Value};
 pub use write::Writer;

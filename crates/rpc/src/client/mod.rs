@@ -29,12 +29,13 @@ use farcall_onc::auth::AuthBlock;
 use farcall_onc::client::Client as Core;
 use farcall_onc::msg::Target;
 use farcall_onc::seed::Seed;
-use farcall_wire::Encode;
+use farcall_wire::{DecodeError, Encode, EncodeError, ndr};
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 
 use crate::endpoint::{Endpoint, IntoEndpoint};
 use crate::error::{Cause, Error, Phase};
+use crate::interface::Interface;
 use crate::stub::Program;
 pub use calling::{Calling, Decoder};
 pub use connect::ByteStream;
@@ -230,6 +231,64 @@ impl Client {
         Calling::new(self.clone(), target, None, arguments, decode)
     }
 
+    /// Connects to `endpoint`, a string binding such as `ncacn_ip_tcp:host[port]`, for calls to an
+    /// interface. Without a port in the endpoint, the host's endpoint mapper is asked where that
+    /// interface is.
+    ///
+    /// # Errors
+    /// The host, the interface or the port cannot be found, or the connection or the binding is
+    /// refused.
+    pub async fn connect_interface(
+        endpoint: impl IntoEndpoint,
+        interface: &'static Interface,
+    ) -> Result<Self, Error> {
+        Self::connect_interface_with(endpoint, interface, Options::default()).await
+    }
+
+    /// As [`connect_interface`](Self::connect_interface), with options.
+    ///
+    /// # Errors
+    /// As [`connect_interface`](Self::connect_interface).
+    pub async fn connect_interface_with(
+        endpoint: impl IntoEndpoint,
+        interface: &'static Interface,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let endpoint = endpoint.into_endpoint()?;
+        let _ = options;
+        Err(not_yet(interface).with_peer(endpoint))
+    }
+
+    /// A client of an interface of a server in this process, without a listening socket.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    pub fn interface_in_process(
+        server: &impl InProcess,
+        interface: &'static Interface,
+    ) -> Result<Self, Error> {
+        let _ = server;
+        Err(not_yet(interface))
+    }
+
+    /// Calls an operation of an interface. This is what generated clients do.
+    ///
+    /// `known` are the values of in-parameters that the decoding of out-parameters depends on.
+    pub fn operation<T>(
+        &self,
+        interface: &'static Interface,
+        opnum: u16,
+        known: &[i64],
+        encode: impl FnOnce(&mut ndr::Writer) -> Result<(), EncodeError>,
+        decode: NdrDecoder<T>,
+    ) -> Calling<T> {
+        let mut writer = ndr::Writer::new(ndr::Syntax::Ndr, ndr::Order::Little);
+        let _ = (known, encode(&mut writer), decode);
+        Calling::ready(Err(
+            not_yet(interface).with_procedure(interface.operation_name(opnum))
+        ))
+    }
+
     /// Hands a call to the connection.
     pub(crate) fn begin<A: Encode + ?Sized>(
         &self,
@@ -281,6 +340,13 @@ impl Client {
         }
     }
 }
+
+fn not_yet(interface: &Interface) -> Error {
+    Error::local(Phase::Connect, format!("{interface} cannot be called yet"))
+}
+
+/// Reads a result of an interface's operation.
+pub type NdrDecoder<T> = fn(&mut ndr::Reader<'_>) -> Result<T, DecodeError>;
 
 impl ClientHandle {
     /// Starts the driver on the current runtime.

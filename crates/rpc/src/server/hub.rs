@@ -15,11 +15,11 @@ use tokio::sync::watch;
 use super::mailbox::Inbox;
 use super::once::{Cache, DuplicateRequests, Run};
 use super::origin::Origin;
-use crate::call::{Call, Credential};
+use crate::call::{Call, Callee, Credential};
 use crate::limits::Limits;
 use crate::steps::recorder::Recorder;
 use crate::steps::step::Step;
-use crate::stub::{Plan, Registered, Slot};
+use crate::stub::{Hosted, Plan, Slot};
 use crate::turn::{Arguments, Incoming, Turn};
 
 /// How far a server's life has come.
@@ -37,7 +37,7 @@ pub(crate) enum Stage {
 pub(crate) struct Hub {
     pub(crate) limits: Limits,
     pub(crate) registry: Registry,
-    pub(crate) services: Vec<(Registered, Plan)>,
+    pub(crate) services: Vec<(Hosted, Plan)>,
     cache: Option<Arc<Cache>>,
     pub(crate) recorder: Option<Recorder>,
     stage: AtomicU8,
@@ -60,7 +60,7 @@ impl Hub {
     pub(crate) fn new(
         limits: Limits,
         registry: Registry,
-        services: Vec<Registered>,
+        services: Vec<Hosted>,
         duplicates: DuplicateRequests,
         recorder: Option<Recorder>,
     ) -> Self {
@@ -225,7 +225,7 @@ impl Hub {
             let call = Call {
                 xid,
                 procedure,
-                program: service.program(),
+                callee: Callee::Program(service.program()),
                 source: origin.source,
                 credential,
                 deadline: None,
@@ -256,7 +256,7 @@ impl Hub {
     fn remembering(
         &self,
         origin: &Origin,
-        service: &Registered,
+        service: &Hosted,
         procedure: u32,
     ) -> Option<&Arc<Cache>> {
         let cache = self.cache.as_ref()?;

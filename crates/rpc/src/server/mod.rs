@@ -43,7 +43,7 @@ use crate::registrar::{Registrar, Registration};
 use crate::socket;
 use crate::steps::recorder::Recorder;
 use crate::steps::stamp;
-use crate::stub::Registered;
+use crate::stub::{Hosted, Kind, Registered};
 use accept::{Acceptor, Census, Listener};
 use cores::Cores;
 pub use cores::Runtime;
@@ -134,12 +134,19 @@ impl Builder {
         if self.recorder.is_some() {
             stamp::rouse();
         }
-        let registry = registry(&self.services, self.padding)?;
-        let programs = self.services.iter().map(Registered::program).collect();
+        let (mut hosted, mut exported) = (Vec::new(), Vec::new());
+        for service in self.services {
+            match service.into_kind() {
+                Kind::Program(program) => hosted.push(program),
+                Kind::Interface(interface) => exported.push(interface),
+            }
+        }
+        let registry = registry(&hosted, self.padding)?;
+        let programs = hosted.iter().map(Hosted::program).collect();
         let hub = Arc::new(Hub::new(
             self.limits,
             registry,
-            self.services,
+            hosted,
             self.duplicates,
             self.recorder,
         ));
@@ -166,7 +173,7 @@ impl Builder {
 }
 
 /// The programs of a server, by number and version.
-fn registry(services: &[Registered], padding: Padding) -> Result<Registry, Error> {
+fn registry(services: &[Hosted], padding: Padding) -> Result<Registry, Error> {
     let mut registry = Registry::new(padding);
     for (index, service) in services.iter().enumerate() {
         let program = service.program();

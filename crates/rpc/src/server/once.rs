@@ -21,7 +21,7 @@ use super::origin::Origin;
 use crate::call::{Call, Peer, Refuse};
 use crate::client::seed;
 use crate::steps::tap::Sample;
-use crate::stub::{Plan, Raw, Registered, fits_datagram};
+use crate::stub::{Hosted, Plan, Raw, fits_datagram};
 use crate::turn::Turn;
 
 /// Over which transports the server remembers replies, so that a repeated call is answered and
@@ -212,7 +212,7 @@ impl Drop for Begun {
 
 /// A call and what it takes to run it.
 pub(crate) struct Run {
-    pub(crate) service: Registered,
+    pub(crate) service: Hosted,
     pub(crate) plan: Plan,
     pub(crate) call: Call,
     pub(crate) arguments: Bytes,

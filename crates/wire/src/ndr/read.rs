@@ -36,7 +36,7 @@ pub struct Reader<'a> {
     /// Hoisted maximum counts that wait for their array.
     pub(super) counts: VecDeque<u64>,
     /// Full pointers whose value was read.
-    pub(super) full: BTreeSet<u64>,
+    pub(super) full: BTreeSet<u32>,
 }
 
 impl<'a> Reader<'a> {

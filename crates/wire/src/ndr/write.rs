@@ -174,17 +174,12 @@ impl Writer {
         Ok(id)
     }
 
-    /// Overwrites a number written earlier, at a position of the stub.
-    pub(super) fn patch_u32(&mut self, position: usize, value: u32) {
-        let bytes = match self.mode.order {
-            Order::Little => value.to_le_bytes(),
-            Order::Big => value.to_be_bytes(),
-        };
-        let start = self.origin.saturating_add(position);
-        let end = start.saturating_add(4);
-        if let Some(place) = self.bytes.get_mut(start..end) {
-            place.copy_from_slice(&bytes);
-        }
+    /// `len` more bytes, zero, to be filled in.
+    #[inline]
+    pub(super) fn block(&mut self, len: usize) -> &mut [u8] {
+        let start = self.bytes.len();
+        self.bytes.resize(start.saturating_add(len), 0);
+        self.bytes.get_mut(start..).unwrap_or_default()
     }
 
     /// Writes one level deeper.
