@@ -1,4 +1,4 @@
-//! rpcbind on one registry: where programs are to be found, for whoever asks.
+//! rpcbind and the endpoint mapper on one registry: where programs and interfaces are to be found, for whoever asks.
 //!
 //! A [`Binder`] answers versions 2, 3 and 4 of program 100000 over UDP, TCP and Unix sockets, as a daemon or
 //! inside another process. Registrations come from this machine only and belong to who made them.
@@ -18,18 +18,24 @@
 //! Modules, from the ground up:
 //!
 //! - [`mapping`]: what is registered, and by whom;
+//! - [`element`]: what is registered with the endpoint mapper;
 //! - [`store`]: where registrations are kept: a trait, and memory;
 //! - [`registry`]: who may register what, and what is found;
+//! - [`directory`]: who may register what with the endpoint mapper, and what is found;
 //! - [`rpcbind`]: the three versions of the protocol;
 //! - [`daemon`]: [`Binder`], the whole on its endpoints.
 
 pub mod mapping;
+pub mod element;
 pub mod store;
 pub mod registry;
+pub mod directory;
 pub mod rpcbind;
 pub mod daemon;
 
 pub use daemon::{Binder, Builder};
+pub use directory::Directory;
+pub use element::Element;
 pub use mapping::{Mapping, Owner, Slot};
 pub use registry::{Caller, Policy, Registry};
 pub use store::{Memory, Store, StoreError};

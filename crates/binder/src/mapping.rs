@@ -5,6 +5,7 @@
 
 use farcall_onc::uaddr::{Netid, Uaddr};
 use std::fmt;
+use std::sync::Arc;
 
 /// The place of a mapping: at most one address is registered in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,12 +30,14 @@ pub struct Mapping {
 }
 
 /// Who registered a mapping: the only one who may take it back, besides the superuser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// The superuser of this machine.
     Superuser,
     /// This user of this machine, as the kernel told.
     User(u32),
+    /// Whoever proved to have this name, on this machine.
+    Principal(Arc<str>),
     /// Somebody on this machine: the call came over loopback, which tells no more.
     Unknown,
 }
@@ -52,17 +55,18 @@ impl Owner {
 
     /// Whether this caller may take back what `owner` registered.
     #[must_use]
-    pub fn may_remove(self, owner: Self) -> bool {
-        self == Self::Superuser || self == owner
+    pub fn may_remove(&self, owner: &Self) -> bool {
+        *self == Self::Superuser || self == owner
     }
 }
 
-/// As rpcbind writes it: `superuser`, the number of the user, `unknown`.
+/// As rpcbind writes it: `superuser`, the number of the user, `unknown`; a principal by its name.
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Superuser => f.write_str("superuser"),
             Self::User(uid) => write!(f, "{uid}"),
+            Self::Principal(name) => f.write_str(name),
             Self::Unknown => f.write_str("unknown"),
         }
     }
@@ -78,15 +82,16 @@ mod tests {
             Owner::of_user(0),
             Owner::of_user(1000),
             Owner::of_user(7),
+            Owner::Principal("LAB\\alice".into()),
             Owner::Unknown,
         ];
         assert_eq!(
-            owners.map(|owner| owner.to_string()),
-            ["superuser", "1000", "7", "unknown"]
+            owners.each_ref().map(|owner| owner.to_string()),
+            ["superuser", "1000", "7", "LAB\\alice", "unknown"]
         );
         for (i, by) in owners.iter().enumerate() {
             for (k, owner) in owners.iter().enumerate() {
-                assert_eq!(by.may_remove(*owner), i == 0 || i == k, "{by} {owner}");
+                assert_eq!(by.may_remove(owner), i == 0 || i == k, "{by} {owner}");
             }
         }
     }

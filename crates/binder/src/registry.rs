@@ -38,7 +38,7 @@ impl Default for Policy {
 }
 
 /// Who asks, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The transport on which the call came.
     pub netid: Netid,
@@ -78,7 +78,7 @@ impl Caller {
 /// The mappings of a machine and the rules for them.
 #[derive(Debug)]
 pub struct Registry<S> {
-    store: S,
+    store: Arc<S>,
     policy: Policy,
     /// rpcbind's own mappings, known once it listens.
     own: OnceLock<Vec<Mapping>>,
@@ -87,9 +87,9 @@ pub struct Registry<S> {
 impl<S: Store> Registry<S> {
     /// The rules over a store.
     #[must_use]
-    pub fn new(store: S, policy: Policy) -> Self {
+    pub fn new(store: impl Into<Arc<S>>, policy: Policy) -> Self {
         Self {
-            store,
+            store: store.into(),
             policy,
             own: OnceLock::new(),
         }
@@ -213,6 +213,7 @@ impl<S: Store> Registry<S> {
     fn registrant(&self, caller: &Caller) -> Option<Owner> {
         caller
             .owner
+            .clone()
             .filter(|_| caller.netid == Netid::Local || self.policy.loopback)
     }
 }

@@ -1,6 +1,7 @@
 //! Registrations in memory: gone with the process.
 
 use super::{Insert, Removed, Store, StoreError, Which};
+use crate::element::Element;
 use crate::mapping::{Mapping, Owner};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,27 +11,54 @@ pub struct Memory {
     capacity: usize,
     /// Replaced as a whole, so that a reader's snapshot stays as it is.
     mappings: Mutex<Arc<Vec<Mapping>>>,
+    /// As the mappings.
+    elements: Mutex<Arc<Vec<Element>>>,
 }
 
 impl Memory {
-    /// Room for 4096 mappings.
+    /// Room for 4096 mappings and as many elements.
     #[must_use]
     pub fn new() -> Self {
         Self::with_capacity(4096)
     }
 
-    /// Room for `capacity` mappings.
+    /// Room for `capacity` mappings and as many elements.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             capacity,
             mappings: Mutex::default(),
+            elements: Mutex::default(),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<Vec<Mapping>>> {
         // Nothing panics while it is held, and a snapshot is never half changed.
         self.mappings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_elements(&self) -> MutexGuard<'_, Arc<Vec<Element>>> {
+        // Edits work on copies.
+        self.elements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn edit_now<E>(
+        &self,
+        edit: impl Fn(&mut Vec<Element>) -> Result<(), E>,
+    ) -> Result<Result<(), E>, StoreError> {
+        let mut elements = self.lock_elements();
+        let mut edited = Vec::clone(&elements);
+        let before = edited.len();
+        if let Err(refused) = edit(&mut edited) {
+            return Ok(Err(refused));
+        }
+        if edited.len() > self.capacity.max(before) {
+            return Err(StoreError::Full {
+                limit: self.capacity,
+            });
+        }
+        *elements = Arc::new(edited);
+        Ok(Ok(()))
     }
 
     fn insert_now(&self, mapping: Mapping) -> Result<Insert, StoreError> {
@@ -51,13 +79,13 @@ impl Memory {
         Ok(Insert::Inserted)
     }
 
-    fn remove_now(&self, which: Which<'_>, by: Owner) -> Removed {
+    fn remove_now(&self, which: Which<'_>, by: &Owner) -> Removed {
         let mut found = Removed::default();
         let mut mappings = self.lock();
         if mappings.iter().any(|there| which.holds(there.slot)) {
             Arc::make_mut(&mut mappings).retain(|there| {
                 let meant = which.holds(there.slot);
-                let goes = meant && by.may_remove(there.owner);
+                let goes = meant && by.may_remove(&there.owner);
                 found.removed += usize::from(goes);
                 found.kept += usize::from(meant && !goes);
                 !goes
@@ -83,7 +111,18 @@ impl Store for Memory {
     }
 
     async fn remove(&self, which: Which<'_>, by: Owner) -> Result<Removed, StoreError> {
-        Ok(self.remove_now(which, by))
+        Ok(self.remove_now(which, &by))
+    }
+
+    fn elements(&self) -> Arc<Vec<Element>> {
+        Arc::clone(&self.lock_elements())
+    }
+
+    async fn edit_elements<E: Send>(
+        &self,
+        edit: impl Fn(&mut Vec<Element>) -> Result<(), E> + Send,
+    ) -> Result<Result<(), E>, StoreError> {
+        self.edit_now(edit)
     }
 }
 
@@ -124,7 +163,7 @@ mod tests {
         let memory = Memory::new();
         let (alice, bob) = (Owner::User(1), Owner::User(2));
         for (netid, owner) in [
-            (Netid::Tcp, alice),
+            (Netid::Tcp, alice.clone()),
             (Netid::Udp, bob),
             (Netid::Tcp6, Owner::Superuser),
         ] {
@@ -140,18 +179,18 @@ mod tests {
         };
         let other = Which { version: 2, ..all };
         assert_eq!(
-            memory.remove_now(other, Owner::Superuser),
+            memory.remove_now(other, &Owner::Superuser),
             Removed::default()
         );
         assert_eq!(
-            memory.remove_now(all, alice),
+            memory.remove_now(all, &alice),
             Removed {
                 removed: 1,
                 kept: 2
             }
         );
         assert_eq!(
-            memory.remove_now(all, Owner::Superuser),
+            memory.remove_now(all, &Owner::Superuser),
             Removed {
                 removed: 2,
                 kept: 0

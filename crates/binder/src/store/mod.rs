@@ -4,6 +4,7 @@ mod memory;
 
 pub use memory::Memory;
 
+use crate::element::Element;
 use crate::mapping::{Mapping, Owner, Slot};
 use farcall_onc::uaddr::Netid;
 use std::future::Future;
@@ -53,8 +54,8 @@ impl Which<'_> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// It holds as many mappings as it may.
-    #[error("{limit} programs are registered already (Memory::with_capacity)")]
+    /// It holds as many registrations as it may.
+    #[error("{limit} registrations are there already (Memory::with_capacity)")]
     Full {
         /// The limit.
         limit: usize,
@@ -84,4 +85,17 @@ pub trait Store: Send + Sync + 'static {
         which: Which<'_>,
         by: Owner,
     ) -> impl Future<Output = Result<Removed, StoreError>> + Send;
+
+    /// All elements of the endpoint mapper, in the order in which they were registered.
+    fn elements(&self) -> Arc<Vec<Element>>;
+
+    /// Changes the elements as a whole: what `edit` makes of them is what is registered, unless it says that it
+    /// failed. It may be run again, on newer elements, if somebody else changed them meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing changed then, as far as it can be known.
+    fn edit_elements<E: Send>(
+        &self,
+        edit: impl Fn(&mut Vec<Element>) -> Result<(), E> + Send,
+    ) -> impl Future<Output = Result<Result<(), E>, StoreError>> + Send;
 }
