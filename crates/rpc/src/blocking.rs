@@ -456,12 +456,9 @@ impl Inner {
     fn send(&mut self) -> io::Result<()> {
         self.core.poll_transmit(&mut self.out);
         while !self.out.is_empty() {
-            let mut slices = [IoSlice::new(&[]); 64];
-            let filled = self.out.io_slices(&mut slices);
-            let slices = slices.get(..filled).unwrap_or_default();
             let written = match self.socket.as_mut() {
-                Some(Socket::Tcp(stream)) => stream.write_vectored(slices),
-                Some(Socket::Unix(stream)) => stream.write_vectored(slices),
+                Some(Socket::Tcp(stream)) => write_some(stream, &self.out),
+                Some(Socket::Unix(stream)) => write_some(stream, &self.out),
                 _ => Err(io::ErrorKind::NotConnected.into()),
             };
             match written {
@@ -625,6 +622,17 @@ impl Inner {
         self.socket = None;
         self.out.clear();
     }
+}
+
+/// Writes the front of a queue.
+fn write_some(to: &mut impl Write, queue: &TransmitQueue) -> io::Result<usize> {
+    if let Some(bytes) = queue.contiguous() {
+        // A plain write is the cheaper system call.
+        return to.write(bytes);
+    }
+    let mut slices = [IoSlice::new(&[]); 64];
+    let filled = queue.io_slices(&mut slices);
+    to.write_vectored(slices.get(..filled).unwrap_or_default())
 }
 
 pub(crate) fn undecodable(error: farcall_wire::DecodeError) -> Error {

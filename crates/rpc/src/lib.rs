@@ -57,6 +57,7 @@ mod operations;
 pub mod stub;
 mod scratch;
 mod socket;
+mod nudge;
 mod packet_info;
 pub mod client;
 pub mod blocking;

@@ -8,7 +8,9 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use nix::libc;
@@ -19,6 +21,7 @@ use nix::sys::socket::{
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use crate::nudge::Nudge;
 use crate::steps::stamp;
 
 /// Asks for the destination of every datagram.
@@ -36,13 +39,110 @@ pub(crate) struct Received {
     /// Where it came from.
     pub(crate) from: SocketAddr,
     /// Where it went to, if the kernel was asked to tell.
-    pub(crate) to: Option<SocketAddr>,
+    pub(crate) to: Option<IpAddr>,
     /// When the kernel had it, if it was asked to tell; else 0.
     pub(crate) arrived: u64,
 }
 
-/// Appends one datagram to `input`. `more`: also what the kernel was asked to tell with it.
-pub(crate) fn poll_receive(
+/// A UDP socket, on a runtime or on a lane.
+pub(crate) enum DatagramSocket {
+    /// On a runtime.
+    Runtime(UdpSocket),
+    /// On a lane: receiving sleeps, and is pending when nothing has come for too long.
+    Lane(Arc<std::net::UdpSocket>),
+    /// Lost on the way.
+    Gone,
+}
+
+impl DatagramSocket {
+    /// Appends one datagram to `input`. `more`: also what the kernel was asked to tell with it.
+    pub(crate) fn poll_receive(
+        &self,
+        cx: &mut Context<'_>,
+        input: &mut BytesMut,
+        more: bool,
+    ) -> Poll<io::Result<Received>> {
+        match self {
+            Self::Runtime(socket) => poll_receive(socket, cx, input, more),
+            Self::Lane(socket) => match more {
+                false => pending(receive(socket, input)),
+                true => pending(receive_with(socket, input)),
+            },
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// Sends one datagram, from `from` if that is given. `more`: in a way that also gets on with
+    /// a socket whose error queue is not empty, which to the runtime looks writable though it is
+    /// full.
+    pub(crate) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        to: SocketAddr,
+        from: Option<SocketAddr>,
+        more: bool,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Runtime(socket) => poll_send(socket, cx, bytes, to, from, more),
+            Self::Lane(socket) => match from {
+                None => pending(socket.send_to(bytes, to).map(drop)),
+                Some(from) => pending(send_from(socket, bytes, to, Some(from.ip()))),
+            },
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// Goes to a lane, where receiving sleeps for at most `patience`. Returns a waker that ends
+    /// such a sleep, and all receiving.
+    pub(crate) fn enter_lane(&mut self, patience: Duration) -> io::Result<Waker> {
+        let Self::Runtime(socket) = std::mem::replace(self, Self::Gone) else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        let socket = Arc::new(socket.into_std()?);
+        socket.set_read_timeout(Some(patience))?;
+        socket.set_nonblocking(false)?;
+        *self = Self::Lane(Arc::clone(&socket));
+        Ok(Nudge::waker(socket))
+    }
+
+    /// Goes to the current runtime.
+    pub(crate) fn leave_lane(&mut self) -> io::Result<()> {
+        let Self::Lane(socket) = std::mem::replace(self, Self::Gone) else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        socket.set_nonblocking(true)?;
+        // The waker may still hold it; what the runtime gets is its own.
+        let own = match Arc::try_unwrap(socket) {
+            Ok(own) => own,
+            Err(shared) => shared.try_clone()?,
+        };
+        *self = Self::Runtime(UdpSocket::from_std(own)?);
+        Ok(())
+    }
+}
+
+/// What a socket on a lane could not do in time is pending.
+fn pending<T>(done: io::Result<T>) -> Poll<io::Result<T>> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        done => Poll::Ready(done),
+    }
+}
+
+fn receive(socket: &std::net::UdpSocket, input: &mut BytesMut) -> io::Result<Received> {
+    BUFFER.with_borrow_mut(|buffer| {
+        let (len, from) = socket.recv_from(buffer)?;
+        input.extend_from_slice(buffer.get(..len).unwrap_or_default());
+        Ok(Received {
+            from,
+            to: None,
+            arrived: 0,
+        })
+    })
+}
+
+fn poll_receive(
     socket: &UdpSocket,
     cx: &mut Context<'_>,
     input: &mut BytesMut,
@@ -69,8 +169,7 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_536]);
 }
 
-fn receive_with(socket: &UdpSocket, input: &mut BytesMut) -> io::Result<Received> {
-    let port = socket.local_addr()?.port();
+fn receive_with(socket: &impl AsRawFd, input: &mut BytesMut) -> io::Result<Received> {
     BUFFER.with_borrow_mut(|buffer| {
         let mut space = nix::cmsg_space!(libc::in6_pktinfo, libc::in_pktinfo, [libc::timespec; 3]);
         let mut slices = [IoSliceMut::new(buffer)];
@@ -89,7 +188,6 @@ fn receive_with(socket: &UdpSocket, input: &mut BytesMut) -> io::Result<Received
         }
         let len = message.bytes;
         input.extend_from_slice(buffer.get(..len).unwrap_or_default());
-        let to = to.map(|ip| SocketAddr::new(ip, port));
         Ok(Received { from, to, arrived })
     })
 }
@@ -115,9 +213,7 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
         .map(|v6| SocketAddr::V6((*v6).into()))
 }
 
-/// Sends one datagram, from `from` if that is given. `more`: in a way that also gets on with a
-/// socket whose error queue is not empty, which to the runtime looks writable though it is full.
-pub(crate) fn poll_send(
+fn poll_send(
     socket: &UdpSocket,
     cx: &mut Context<'_>,
     bytes: &[u8],
@@ -141,7 +237,7 @@ pub(crate) fn poll_send(
 }
 
 fn send_from(
-    socket: &UdpSocket,
+    socket: &impl AsRawFd,
     bytes: &[u8],
     to: SocketAddr,
     from: Option<IpAddr>,

@@ -231,6 +231,12 @@ impl TransmitQueue {
         other.clear();
     }
 
+    /// All that waits, if it lies in one piece.
+    #[inline]
+    pub fn contiguous(&self) -> Option<&[u8]> {
+        self.cuts.is_empty().then(|| self.head.bytes())
+    }
+
     /// The first part of what waits, as slices for a vectored write. Returns how many of `slices`
     /// were filled.
     pub fn io_slices<'s>(&'s self, slices: &mut [IoSlice<'s>]) -> usize {

@@ -100,10 +100,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamDriver<IO> {
                     return Ok(());
                 }
             }
-            let mut slices = [IoSlice::new(&[]); 64];
-            let filled = self.out.io_slices(&mut slices);
-            let slices = slices.get(..filled).unwrap_or_default();
-            match Pin::new(&mut self.io).poll_write_vectored(cx, slices) {
+            let io = Pin::new(&mut self.io);
+            let written = match self.out.contiguous() {
+                // A plain write is the cheaper system call.
+                Some(bytes) => io.poll_write(cx, bytes),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); 64];
+                    let filled = self.out.io_slices(&mut slices);
+                    io.poll_write_vectored(cx, slices.get(..filled).unwrap_or_default())
+                }
+            };
+            match written {
                 Poll::Ready(Ok(0)) => return Err(End::Closed),
                 Poll::Ready(Ok(n)) => self.out.advance(n),
                 Poll::Ready(Err(error)) => return Err(End::Io(error)),

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -17,8 +19,9 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::hub::{Hub, Stage};
+use super::lane::{Lend, Started, Switch};
 use super::origin::Origin;
-use super::stream::{End, StreamConnection};
+use super::stream::{End, Leave, StreamConnection};
 use crate::call::Peer;
 use crate::endpoint::Transport;
 use crate::limits::Limits;
@@ -189,7 +192,7 @@ async fn serve(
             let mut origin =
                 Origin::new(Transport::Tcp, Peer::Inet(from), stream.local_addr().ok());
             match &hub.recorder {
-                None => connection(stream, hub, origin).await,
+                None => connection_with_lane(stream, hub, origin).await,
                 Some(recorder) => {
                     let tap = origin.record(recorder, stamp::enable(&stream).is_ok());
                     connection(Stamped::new(stream, tap), hub, origin).await;
@@ -209,7 +212,7 @@ async fn serve(
                 // The kernel gives no timestamps of a Unix socket.
                 origin.record(recorder, false);
             }
-            connection(stream, hub, origin).await;
+            connection_with_lane(stream, hub, origin).await;
         }
     }
     Ok(())
@@ -222,8 +225,61 @@ where
 {
     origin.source.connection = hub.number_connection();
     let peer = origin.source.peer;
-    let end = StreamConnection::new(io, hub, origin).await;
-    log_end(peer, end);
+    if let Leave::Ended(end) = StreamConnection::new(io, hub, origin).await {
+        log_end(peer, end);
+    }
+}
+
+/// Drives one connection to its end, on a lane while it is busy.
+async fn connection_with_lane<S: Lend>(stream: S, hub: Arc<Hub>, mut origin: Origin) {
+    origin.source.connection = hub.number_connection();
+    let peer = origin.source.peer;
+    let stream = Switch::Runtime(stream);
+    let mut connection = StreamConnection::new(stream, hub, origin).may_have_lane();
+    loop {
+        let lane = match (&mut connection).await {
+            Leave::Ended(end) => return log_end(peer, end),
+            Leave::Busy(lane) => lane,
+        };
+        // Without a thread it goes on where it is.
+        let Ok(started) = lane.start(on_lane) else {
+            continue;
+        };
+        connection = match visit_lane(connection, started).await {
+            Ok((connection, None)) => connection,
+            Ok((_, Some(end))) => return log_end(peer, end),
+            Err(error) => return log_end(peer, End::Io(error)),
+        };
+    }
+}
+
+/// A connection that may be on a lane, and how it ended if it did there.
+type Visitor<S> = (StreamConnection<Switch<S>>, Option<End>);
+
+/// Lends a connection to a lane until it cannot stay there.
+async fn visit_lane<S: Lend>(
+    mut connection: StreamConnection<Switch<S>>,
+    lane: Started<StreamConnection<Switch<S>>, Visitor<S>>,
+) -> io::Result<Visitor<S>> {
+    let patience = connection.patience();
+    let waker = connection.io().enter_lane(patience)?;
+    connection.enter_lane(waker);
+    let (mut connection, end) = lane.run(connection).await?;
+    connection.leave_lane();
+    if end.is_none() {
+        connection.io().leave_lane()?;
+    }
+    Ok((connection, end))
+}
+
+/// Drives a connection on a lane, until it ends or something has to wait.
+fn on_lane<S: Lend>(mut connection: StreamConnection<Switch<S>>) -> Visitor<S> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let end = match Pin::new(&mut connection).poll(&mut cx) {
+        Poll::Ready(Leave::Ended(end)) => Some(end),
+        Poll::Ready(Leave::Busy(_)) | Poll::Pending => None,
+    };
+    (connection, end)
 }
 
 fn log_end(peer: Peer, end: End) {

@@ -30,6 +30,16 @@ impl Default for Runtime {
     }
 }
 
+impl Runtime {
+    /// How many lanes a server has that runs there, unless it is told otherwise.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            Self::Threads(n) => n,
+            Self::Current => 0,
+        }
+    }
+}
+
 /// How long the end of a server waits for its cores.
 const PATIENCE: Duration = Duration::from_secs(1);
 

@@ -12,6 +12,7 @@ use farcall_onc::record::Record;
 use farcall_onc::server::{Admission, Admitted, Caller, Registry};
 use tokio::sync::watch;
 
+use super::lane::Lanes;
 use super::mailbox::Inbox;
 use super::once::{Cache, DuplicateRequests, Run};
 use super::origin::Origin;
@@ -40,6 +41,10 @@ pub(crate) struct Hub {
     pub(crate) services: Vec<(Hosted, Plan)>,
     cache: Option<Arc<Cache>>,
     pub(crate) recorder: Option<Recorder>,
+    /// Threads for busy connections.
+    pub(crate) lanes: Lanes,
+    /// Threads for busy UDP sockets.
+    pub(crate) socket_lanes: Lanes,
     stage: AtomicU8,
     /// Wakes whoever waits for the next stage.
     stages: watch::Sender<Stage>,
@@ -63,6 +68,7 @@ impl Hub {
         services: Vec<Hosted>,
         duplicates: DuplicateRequests,
         recorder: Option<Recorder>,
+        lanes: usize,
     ) -> Self {
         let wire = limits.wire();
         let services = services
@@ -79,6 +85,8 @@ impl Hub {
             services,
             cache: Cache::new(duplicates),
             recorder,
+            lanes: Lanes::new(lanes),
+            socket_lanes: Lanes::new(lanes),
             stage: AtomicU8::new(0),
             stages: watch::Sender::new(Stage::Serving),
             connections: AtomicU64::new(1),

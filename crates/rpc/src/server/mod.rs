@@ -16,6 +16,7 @@
 pub(crate) mod mailbox;
 pub(crate) mod origin;
 pub(crate) mod once;
+pub(crate) mod lane;
 pub(crate) mod hub;
 pub(crate) mod workers;
 pub(crate) mod stream;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use farcall_onc::server::Registry;
 use farcall_wire::Padding;
 use tokio::net::{TcpListener, UdpSocket, UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::call::Peer;
@@ -63,6 +65,7 @@ pub struct Builder {
     duplicates: DuplicateRequests,
     registrar: Option<Registrar>,
     recorder: Option<Recorder>,
+    lanes: Option<usize>,
 }
 
 impl Builder {
@@ -91,6 +94,16 @@ impl Builder {
     #[must_use]
     pub fn runtime(mut self, runtime: Runtime) -> Self {
         self.runtime = runtime;
+        self
+    }
+
+    /// How many busy connections, and how many busy UDP sockets, may have a thread of their own
+    /// at a time, which saves them the reactor. A connection is busy when calls follow each other
+    /// closely, and stays on its thread as long as its procedures answer at once. Default: as
+    /// many as [`Runtime::Threads`] has; none with [`Runtime::Current`]. 0: none.
+    #[must_use]
+    pub fn lanes(mut self, count: usize) -> Self {
+        self.lanes = Some(count);
         self
     }
 
@@ -149,6 +162,7 @@ impl Builder {
             hosted,
             self.duplicates,
             self.recorder,
+            self.lanes.unwrap_or(self.runtime.lanes()),
         ));
         let mut server = Server {
             running: Running {
@@ -370,19 +384,38 @@ impl Running {
             .get(core)
             .map(tokio::runtime::Handle::enter);
         let server = DatagramServer::new(UdpSocket::from_std(socket)?, Arc::clone(&self.hub))?;
-        let (token, mut stages) = (self.tasks.token(), self.hub.stages());
+        let (token, stages) = (self.tasks.token(), self.hub.stages());
         self.cores.spawn(core, async move {
             let _token = token;
-            let mut server = std::pin::pin!(server);
-            loop {
-                tokio::select! {
-                    biased;
-                    () = &mut server => return,
-                    Ok(()) = stages.changed() => {}
-                }
-            }
+            serve_datagrams(server, stages).await;
         });
         Ok(bound)
+    }
+}
+
+/// Drives a UDP socket to its end, on a lane while it is busy.
+async fn serve_datagrams(mut server: DatagramServer, mut stages: watch::Receiver<Stage>) {
+    loop {
+        let lane = tokio::select! {
+            biased;
+            leave = &mut server => match leave {
+                datagram::Leave::Ended => return,
+                datagram::Leave::Busy(lane) => lane,
+            },
+            Ok(()) = stages.changed() => continue,
+        };
+        // Without a thread it goes on where it is.
+        let Ok(started) = lane.start(DatagramServer::on_lane) else {
+            continue;
+        };
+        server = match server.visit_lane(started).await {
+            Ok((server, false)) => server,
+            Ok((_, true)) => return,
+            Err(error) => {
+                tracing::error!(%error, "a UDP socket is lost");
+                return;
+            }
+        };
     }
 }
 

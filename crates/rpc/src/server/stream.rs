@@ -5,6 +5,9 @@
 //! becomes a call in flight of its own. While it idles, a connection holds no buffers: they
 //! belong to the thread.
 //!
+//! The future runs on a core's runtime, or on a [lane](super::lane) as long as nothing in it has
+//! to wait.
+//!
 //! What this file does not do: it does not parse ([`farcall_onc`] does), does not accept
 //! ([`accept`](super::accept)) and does not know what a procedure is ([`stub`](crate::stub)).
 
@@ -22,6 +25,7 @@ use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
 
 use super::hub::{Hub, Stage, Verdict};
+use super::lane::{Lane, Pulse};
 use super::origin::Origin;
 use super::workers::Workers;
 use crate::scratch;
@@ -50,6 +54,14 @@ pub(crate) enum End {
     Aborted,
 }
 
+/// Why a connection leaves the runtime it was driven on.
+pub(crate) enum Leave {
+    /// It is over.
+    Ended(End),
+    /// It is so busy that this lane is for it.
+    Busy(Lane),
+}
+
 /// One connection, as a future that ends when the connection does.
 pub(crate) struct StreamConnection<IO> {
     io: IO,
@@ -63,6 +75,10 @@ pub(crate) struct StreamConnection<IO> {
     /// No more calls will be read.
     closing: bool,
     clock: Clock,
+    /// How busy it is, if it may have a lane.
+    pulse: Option<Pulse>,
+    /// It is on a lane: a read sleeps, so nothing else may wait meanwhile.
+    laned: bool,
     /// Who was told to be woken, by the timer and by the server's next stage.
     waker: Option<Waker>,
 }
@@ -77,9 +93,8 @@ struct Clock {
     fresh: bool,
     /// Nothing is being read, for reasons of ours: the peer is not late.
     paused: bool,
-    /// When the timer will fire.
-    armed: Instant,
-    timer: Pin<Box<Sleep>>,
+    /// The timer, once it was needed.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
@@ -89,7 +104,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
             fragments: hub.limits.fragments,
         };
         let now = Instant::now();
-        let armed = now + Duration::from_secs(3600);
         Self {
             io,
             assembler: Assembler::new(limits),
@@ -103,17 +117,54 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
                 stalled: None,
                 fresh: false,
                 paused: false,
-                armed,
-                timer: Box::pin(tokio::time::sleep_until(armed.into())),
+                timer: None,
             },
             hub,
+            pulse: None,
+            laned: false,
             waker: None,
         }
+    }
+
+    /// The same connection, which may go to a lane when it is busy.
+    pub(crate) fn may_have_lane(mut self) -> Self {
+        self.pulse = Some(Pulse::default());
+        self
+    }
+
+    /// The transport, to be told where it is driven.
+    pub(crate) fn io(&mut self) -> &mut IO {
+        &mut self.io
+    }
+
+    /// It goes to a lane; `waker` is for the server's next stage.
+    pub(crate) fn enter_lane(&mut self, waker: Waker) {
+        self.hub.watch(self.origin.source.connection, &waker);
+        (self.laned, self.clock.timer) = (true, None);
+    }
+
+    /// It comes back to a runtime.
+    pub(crate) fn leave_lane(&mut self) {
+        self.hub.unwatch(self.origin.source.connection);
+        (self.laned, self.waker) = (false, None);
+        self.pulse = self.pulse.as_ref().map(|_| Pulse::default());
+    }
+
+    /// How long a read on a lane may sleep before the runtime takes over: there all clocks run.
+    pub(crate) fn patience(&self) -> Duration {
+        let limits = &self.hub.limits;
+        let idle = Some(limits.idle).filter(|idle| !idle.is_zero());
+        super::lane::PATIENCE
+            .min(limits.partial)
+            .min(idle.unwrap_or(Duration::MAX))
     }
 
     /// Sees to it that the timer and the server's next stage wake this task. `true`: they were
     /// told before.
     fn enlist(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.laned {
+            return true;
+        }
         if self
             .waker
             .as_ref()
@@ -128,12 +179,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
 
     /// Reads, runs and writes until there is nothing to do but wait.
     fn drive(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) -> Poll<End> {
-        match self.hub.stage() {
-            Stage::Serving => {}
-            Stage::Draining => self.closing = true,
-            Stage::Aborting => return Poll::Ready(End::Aborted),
-        }
-        for _ in 0..TURNS {
+        let turns = if self.laned { usize::MAX } else { TURNS };
+        for _ in 0..turns {
+            match self.hub.stage() {
+                Stage::Serving => {}
+                Stage::Draining => self.closing = true,
+                Stage::Aborting => return Poll::Ready(End::Aborted),
+            }
             self.workers
                 .run(cx, &self.hub, self.origin.source.transport, turn);
             if let Err(error) = self.flush(cx, turn) {
@@ -149,6 +201,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
             {
                 self.clock.paused = true;
                 return self.rest(turn);
+            }
+            if self.laned && !self.is_prompt(turn) {
+                return Poll::Pending;
             }
             if std::mem::take(&mut self.clock.paused) {
                 self.clock.active = Instant::now();
@@ -174,6 +229,23 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
         }
     }
 
+    /// Whether everything that came has been answered, and no large record is under way.
+    fn is_prompt(&self, turn: &Turn) -> bool {
+        let small = self.assembler.pending().is_none_or(|left| left <= LARGE);
+        small && turn.is_idle() && self.workers.is_empty()
+    }
+
+    /// Whether the connection is to go to a lane, and to which.
+    fn lane(&mut self, turn: &Turn) -> Option<Lane> {
+        if self.laned {
+            return None;
+        }
+        let prompt = self.is_prompt(turn);
+        let pulse = self.pulse.as_mut().filter(|_| self.clock.fresh)?;
+        pulse.beat(self.clock.active, prompt).then_some(())?;
+        self.hub.lanes.take()
+    }
+
     /// Tries once to send what was answered before the stream went wrong.
     fn last_words(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>, end: End) -> Poll<End> {
         self.workers
@@ -185,10 +257,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
     /// Writes what waits, as far as the peer takes it.
     fn flush(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) -> io::Result<()> {
         while !turn.out.is_empty() {
-            let mut slices = [IoSlice::new(&[]); 64];
-            let filled = turn.out.io_slices(&mut slices);
-            let slices = slices.get(..filled).unwrap_or_default();
-            match Pin::new(&mut self.io).poll_write_vectored(cx, slices) {
+            let io = Pin::new(&mut self.io);
+            let written = match turn.out.contiguous() {
+                // A plain write is the cheaper system call.
+                Some(bytes) => io.poll_write(cx, bytes),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); 64];
+                    let filled = turn.out.io_slices(&mut slices);
+                    io.poll_write_vectored(cx, slices.get(..filled).unwrap_or_default())
+                }
+            };
+            match written {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(n)) => turn.out.advance(n),
                 Poll::Ready(Err(error)) => return Err(error),
@@ -293,23 +372,28 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
     /// enough, and known not to have fired, is left alone: that is the case after nearly every
     /// read.
     fn watch(&mut self, cx: &mut Context<'_>, enlisted: bool) -> Poll<End> {
+        if self.laned {
+            return Poll::Pending;
+        }
         loop {
             let (wanted, why) = self.deadline();
             let clock = &mut self.clock;
-            if wanted < clock.armed {
-                clock.armed = wanted;
-                clock.timer.as_mut().reset(wanted.into());
-            } else if enlisted && clock.fresh && clock.active < clock.armed {
+            let timer = clock
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(wanted.into())));
+            let armed = timer.deadline().into_std();
+            if wanted < armed {
+                timer.as_mut().reset(wanted.into());
+            } else if enlisted && clock.fresh && clock.active < armed {
                 return Poll::Pending;
             }
-            if clock.timer.as_mut().poll(cx).is_pending() {
+            if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
             if wanted <= Instant::now() {
                 return Poll::Ready(End::Timeout(why));
             }
-            clock.armed = wanted;
-            clock.timer.as_mut().reset(wanted.into());
+            timer.as_mut().reset(wanted.into());
             clock.fresh = false;
         }
     }
@@ -344,23 +428,28 @@ enum Read {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Future for StreamConnection<IO> {
-    type Output = End;
+    type Output = Leave;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Leave> {
         let this = &mut *self;
         let enlisted = this.enlist(cx);
         this.clock.fresh = false;
         let mut turn = this.turn.take().unwrap_or_else(scratch::take_turn);
         turn.write_queue = this.hub.limits.write_queue;
         let polled = this.drive(cx, &mut turn);
+        let lane = match polled {
+            Poll::Pending => this.lane(&turn),
+            Poll::Ready(_) => None,
+        };
         if turn.is_idle() {
             scratch::give_turn(turn);
         } else {
             this.turn = Some(turn);
         }
-        match polled {
-            Poll::Ready(end) => Poll::Ready(end),
-            Poll::Pending => this.watch(cx, enlisted),
+        match (polled, lane) {
+            (Poll::Ready(end), _) => Poll::Ready(Leave::Ended(end)),
+            (Poll::Pending, Some(lane)) => Poll::Ready(Leave::Busy(lane)),
+            (Poll::Pending, None) => this.watch(cx, enlisted).map(Leave::Ended),
         }
     }
 }

@@ -4,6 +4,7 @@ mod common;
 
 mod awake;
 mod calls;
+mod lanes;
 mod limits;
 mod once;
 mod seams;
