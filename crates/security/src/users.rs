@@ -417,7 +417,7 @@ fn parse_line(line: &str) -> Result<Line, &'static str> {
         "" => Vec::new(),
         groups => groups.split(',').map(str::to_owned).collect(),
     };
-    let named = is_name(name) && (domain.is_empty() || is_name(domain));
+    let named = is_name(name) && (!full.contains('\\') || is_name(domain));
     if !named || !groups.iter().all(|group| is_name(group)) {
         return Err("a name, domain or group that is none");
     }

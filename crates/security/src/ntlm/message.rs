@@ -282,4 +282,4 @@ fn short() -> Denied {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::ntlm) mod tests;
