@@ -183,7 +183,7 @@ pub fn measure_each<T>(
     mut one: impl FnMut(&T, &mut Size) -> Result<(), EncodeError>,
 ) -> Result<(), EncodeError> {
     for (i, item) in items.iter().enumerate() {
-        one(item, size).at_index(i)?;
+        size.apart(|size| one(item, size)).at_index(i)?;
     }
     Ok(())
 }

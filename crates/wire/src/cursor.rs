@@ -126,19 +126,15 @@ impl<'a> Reader<'a> {
     }
 
     /// An error of `kind` at the current position.
-    #[cold]
-    #[inline(never)]
+    // Always: were a call given this reader's address, its fields could not live in registers.
+    #[inline(always)]
     pub fn error(&self, kind: Kind) -> DecodeError {
         DecodeError::new(kind, self.position())
     }
 
-    #[cold]
-    #[inline(never)]
+    #[inline(always)]
     fn truncated(&self, needed: usize) -> DecodeError {
-        self.error(Kind::Truncated {
-            needed,
-            available: self.rest.len(),
-        })
+        truncated(self.position(), needed, self.rest.len())
     }
 
     /// Says that the value ends here.
@@ -280,18 +276,10 @@ impl<'a> Reader<'a> {
     pub fn length(&mut self, max: u32) -> Result<usize, DecodeError> {
         let max = max.min(self.limits.length);
         let len = self.u32()?;
-        if len > max {
-            return Err(self.error(Kind::TooLong {
-                len: len.into(),
-                max: max.into(),
-            }));
+        match usize::try_from(len) {
+            Ok(len_here) if len <= max => Ok(len_here),
+            _ => Err(too_long(self.position(), len, max)),
         }
-        usize::try_from(len).map_err(|_| {
-            self.error(Kind::TooLong {
-                len: len.into(),
-                max: max.into(),
-            })
-        })
     }
 
     /// Skips the padding after `len` bytes.
@@ -299,17 +287,9 @@ impl<'a> Reader<'a> {
     fn padding(&mut self, len: usize) -> Result<(), DecodeError> {
         let padding = self.slice(pad_len(len))?;
         if self.limits.padding == Padding::Strict {
-            self.must_be_zero(padding)?;
+            must_be_zero(self.position(), padding)?;
         }
         Ok(())
-    }
-
-    #[cold]
-    fn must_be_zero(&self, padding: &[u8]) -> Result<(), DecodeError> {
-        match padding.iter().any(|byte| *byte != 0) {
-            true => Err(self.error(Kind::NonZeroPadding)),
-            false => Ok(()),
-        }
     }
 
     /// Fixed-length opaque data of `N` bytes, borrowed.
@@ -334,7 +314,7 @@ impl<'a> Reader<'a> {
         let run = self.slice(padded(len))?;
         let (data, padding) = run.split_at_checked(len).unwrap_or((run, &[]));
         if self.limits.padding == Padding::Strict {
-            self.must_be_zero(padding)?;
+            must_be_zero(self.position(), padding)?;
         }
         Ok(data)
     }
@@ -439,6 +419,31 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn ascend(&mut self) {
         self.depth = self.depth.saturating_add(1);
+    }
+}
+
+// What is wrong, made aside and from values: a reader whose address no call takes can live in
+// registers while a value is read.
+
+#[cold]
+#[inline(never)]
+fn truncated(position: usize, needed: usize, available: usize) -> DecodeError {
+    DecodeError::new(Kind::Truncated { needed, available }, position)
+}
+
+#[cold]
+#[inline(never)]
+fn too_long(position: usize, len: u32, max: u32) -> DecodeError {
+    let (len, max) = (len.into(), max.into());
+    DecodeError::new(Kind::TooLong { len, max }, position)
+}
+
+#[cold]
+#[inline(never)]
+fn must_be_zero(position: usize, padding: &[u8]) -> Result<(), DecodeError> {
+    match padding.iter().any(|byte| *byte != 0) {
+        true => Err(DecodeError::new(Kind::NonZeroPadding, position)),
+        false => Ok(()),
     }
 }
 

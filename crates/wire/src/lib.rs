@@ -11,6 +11,7 @@
 //! - [`error`]: what can be wrong with bytes ([`DecodeError`]) and with our own values
 //!   ([`EncodeError`]);
 //! - [`cursor`]: the bounded reader;
+//! - `wide`: loops over many numbers, with the widest instructions there are;
 //! - [`write`](mod@write): the size pass and the writer;
 //! - [`text`]: [`Str`], a string as XDR means it: bytes;
 //! - [`xdr`]: RFC 4506, as the traits [`Encode`] and [`Decode`];
@@ -21,6 +22,7 @@
 
 pub mod error;
 pub mod cursor;
+mod wide;
 pub mod write;
 pub mod text;
 pub mod xdr;

@@ -21,7 +21,9 @@ pub struct Str(Kept);
 
 #[derive(Clone)]
 enum Kept {
+    /// Its length, and its bytes with zeros behind them.
     Short(u8, [u8; Str::SHORT]),
+    /// More than [`Str::SHORT`] bytes.
     Long(Vec<u8>),
 }
 
@@ -35,6 +37,15 @@ impl Str {
         match &self.0 {
             Kept::Short(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
             Kept::Long(bytes) => bytes,
+        }
+    }
+
+    /// A short string: its length, and its bytes with zeros behind them.
+    #[inline]
+    pub(crate) fn short(&self) -> Option<(u8, &[u8; Self::SHORT])> {
+        match &self.0 {
+            Kept::Short(len, bytes) => Some((*len, bytes)),
+            Kept::Long(_) => None,
         }
     }
 
@@ -95,9 +106,13 @@ impl From<&str> for Str {
     }
 }
 
+/// Takes the vector if it is long, and copies it out if it is short.
 impl From<Vec<u8>> for Str {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Kept::Long(bytes))
+        match bytes.len() <= Self::SHORT {
+            true => Self::from(bytes.as_slice()),
+            false => Self(Kept::Long(bytes)),
+        }
     }
 }
 
@@ -169,6 +184,7 @@ mod tests {
             let (short, long) = (Str::from(text.as_str()), Str::from(text.clone()));
             assert_eq!(short, long);
             assert_eq!(short.cmp(&long), Ordering::Equal);
+            assert_eq!(long.short().is_some(), len <= Str::SHORT);
             assert_eq!(short.to_string(), text);
             assert_eq!(short.clone().into_bytes(), text.as_bytes());
             assert!(short < Str::from(format!("{text}a")));

@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use crate::cursor::{copy, pad_len, padded};
 use crate::error::{EncodeError, EncodeErrorKind as Kind};
+use crate::wide::loop_over;
 
 /// Shared opaque data of at least this many bytes is transmitted from where it lies.
 pub const SHARE_FROM: usize = 4096;
@@ -57,6 +58,22 @@ impl Size {
     #[inline]
     pub fn add(&mut self, n: usize) {
         self.inline = self.inline.saturating_add(n);
+    }
+
+    /// What `f` adds, summed up on its own first: an element does not wait for the sum of those
+    /// before it.
+    ///
+    /// # Errors
+    /// What `f` returns.
+    #[inline]
+    pub(crate) fn apart(
+        &mut self,
+        f: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        let before = std::mem::take(&mut self.inline);
+        let result = f(self);
+        self.add(before);
+        result
     }
 
     /// `count` more items of `each` bytes.
@@ -310,9 +327,15 @@ impl<'a> Writer<'a> {
     #[inline]
     pub fn words<const N: usize>(&mut self, words: impl ExactSizeIterator<Item = [u8; N]>) {
         let run = self.take(words.len().saturating_mul(N));
-        for (place, word) in run.as_chunks_mut::<N>().0.iter_mut().zip(words) {
-            *place = word;
-        }
+        loop_over(
+            run.len(),
+            #[inline(always)]
+            || {
+                for (place, word) in run.as_chunks_mut::<N>().0.iter_mut().zip(words) {
+                    *place = word;
+                }
+            },
+        );
     }
 
     /// The zeros after `len` bytes of data.
@@ -337,6 +360,29 @@ impl<'a> Writer<'a> {
     pub fn opaque_var(&mut self, data: &[u8]) {
         self.length(data.len());
         self.opaque_fixed(data);
+    }
+
+    /// Variable-length opaque data of at most 15 bytes: the first `len` of `data`, whose others
+    /// are zero.
+    ///
+    /// All of them are written where there is room, and what follows is written over those that
+    /// do not count: a copy of a fixed length takes no branches.
+    #[inline(always)]
+    pub fn opaque_short(&mut self, len: u8, data: &[u8; 15]) {
+        let count = usize::from(len & 15);
+        let rest = std::mem::take(&mut self.rest);
+        // The optimiser sees that no count leads out of 32 bytes.
+        let Some(room) = rest.first_chunk_mut::<32>() else {
+            self.rest = rest;
+            return self.opaque_var(data.get(..count).unwrap_or_default());
+        };
+        let mut w = Writer::new(room);
+        w.length(count);
+        w.array(*data);
+        w.array([0]);
+        self.rest = rest
+            .get_mut(padded(count).saturating_add(4)..)
+            .unwrap_or_default();
     }
 
     /// Variable-length opaque data; large data is shared, not copied.

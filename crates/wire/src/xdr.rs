@@ -15,6 +15,7 @@
 use crate::cursor::Reader;
 use crate::error::{At, DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
 use crate::text::Str;
+use crate::wide::loop_over;
 use crate::write::{Size, Writer};
 
 /// A value that can be written as XDR.
@@ -45,7 +46,7 @@ pub trait Encode {
             return Ok(());
         }
         for (i, item) in items.iter().enumerate() {
-            item.measure(size).at_index(i)?;
+            size.apart(|size| item.measure(size)).at_index(i)?;
         }
         Ok(())
     }
@@ -161,7 +162,16 @@ macro_rules! basic {
             fn decode_vec(r: &mut Reader<'a>, count: usize) -> Result<Vec<Self>, DecodeError> {
                 reserve::<Self>(r, count)?;
                 let run = r.slice(count.saturating_mul($len))?;
-                Ok(run.as_chunks().0.iter().map(|word| Self::from_be_bytes(*word)).collect())
+                let mut items = Vec::with_capacity(count);
+                loop_over(
+                    run.len(),
+                    #[inline(always)]
+                    || {
+                        let words = run.as_chunks().0.iter();
+                        items.extend(words.map(#[inline(always)] |word| Self::from_be_bytes(*word)));
+                    },
+                );
+                Ok(items)
             }
         }
     )*};
@@ -315,7 +325,7 @@ impl Encode for Str {
     }
     #[inline]
     fn encode(&self, w: &mut Writer<'_>) {
-        w.opaque_var(self);
+        encode_string(self, w);
     }
 }
 
@@ -336,6 +346,15 @@ pub fn string_var(r: &mut Reader<'_>, max: u32) -> Result<Str, DecodeError> {
     let bytes = r.opaque_var(max)?;
     r.charge(bytes.len())?;
     Ok(Str::from(bytes))
+}
+
+/// Writes a string.
+#[inline(always)]
+pub fn encode_string(text: &Str, w: &mut Writer<'_>) {
+    match text.short() {
+        Some((len, bytes)) => w.opaque_short(len, bytes),
+        None => w.opaque_var(text),
+    }
 }
 
 /// Optional-data, [RFC 4506] section 4.19: a boolean, and the value if it is true.

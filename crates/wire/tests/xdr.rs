@@ -253,6 +253,59 @@ fn opaque_data_is_a_slice_of_what_was_received() {
     assert!(!whole.as_ptr_range().contains(&copy.as_ptr()), "a copy");
 }
 
+#[test]
+fn long_arrays_are_turned_round_word_by_word() {
+    // RFC 4506 sections 4.2, 4.5, 4.13: a count, then each number with its first byte first.
+    for count in [0_u32, 1, 63, 64, 65, 1000, 1003] {
+        let words: Vec<u32> = (0..count).map(|i| i.wrapping_mul(0x0102_0305)).collect();
+        let longs: Vec<u64> = words.iter().map(|i| u64::from(*i) << 17 | 3).collect();
+        let mut wire = vec![0xaa; 8 + 12 * words.len()];
+        let mut w = farcall_wire::Writer::new(&mut wire);
+        xdr::encode_array_var(&words, &mut w);
+        xdr::encode_array_var(&longs, &mut w);
+        assert!(w.is_full());
+        let mut by_hand = count.to_be_bytes().to_vec();
+        words.iter().for_each(|word| {
+            by_hand.extend([word >> 24, word >> 16, word >> 8, *word].map(|byte| byte as u8));
+        });
+        by_hand.extend(count.to_be_bytes());
+        longs.iter().for_each(|long| {
+            by_hand.extend((0..8).rev().map(|byte| (long >> (8 * byte)) as u8));
+        });
+        assert_eq!(wire, by_hand);
+        let mut r = Reader::new(&wire);
+        assert_eq!(
+            xdr::array_var::<u32>(&mut r, u32::MAX).expect("words"),
+            words
+        );
+        assert_eq!(
+            xdr::array_var::<u64>(&mut r, u32::MAX).expect("longs"),
+            longs
+        );
+        r.finish().expect("all of it");
+    }
+}
+
+#[test]
+fn short_strings_fill_exactly_their_own_bytes() {
+    // RFC 4506 section 4.11: count, bytes, zeros up to a multiple of four.
+    for len in 0..=16_usize {
+        for behind in [0, 4, 64] {
+            let text = "0123456789abcdef".get(..len).expect("ascii");
+            let mut wire = vec![0xaa; 4 + len.next_multiple_of(4) + behind];
+            let mut w = farcall_wire::Writer::new(&mut wire);
+            xdr::encode_string(&Str::from(text), &mut w);
+            w.slice(&vec![0xbb; behind]);
+            assert!(w.is_full());
+            let mut by_hand = (len as u32).to_be_bytes().to_vec();
+            by_hand.extend(text.bytes());
+            by_hand.resize(4 + len.next_multiple_of(4), 0);
+            by_hand.resize(by_hand.len() + behind, 0xbb);
+            assert_eq!(wire, by_hand);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_value_comes_back(

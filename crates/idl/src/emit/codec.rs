@@ -309,7 +309,8 @@ impl<'m> Plan<'m> {
                 Holder::Bytes => quote!(w.bytes_var(#value)),
                 Holder::String | Holder::Text => quote!(w.opaque_var(#it.as_bytes())),
                 Holder::Slice => quote!(w.opaque_var(#it)),
-                Holder::Vec | Holder::Str => quote!(w.opaque_var(#value)),
+                Holder::Vec => quote!(w.opaque_var(#value)),
+                Holder::Str => quote!(::farcall_wire::xdr::encode_string(#value, w)),
             },
             Type::Array(inner, _) if self.is_whole(inner) => {
                 quote!(::farcall_wire::Encode::encode_slice(#it.as_slice(), w))

@@ -625,7 +625,7 @@ pub mod v1 {
                             &::farcall_wire::compose::inline(
                                 |size| { size.opaque_var(result.len(), 1024) },
                                 |w| {
-                                    w.opaque_var(&result);
+                                    ::farcall_wire::xdr::encode_string(&result, w);
                                 },
                             ),
                         )
@@ -799,7 +799,7 @@ pub mod v1 {
                     &::farcall_wire::compose::inline(
                         |size| { size.opaque_var(args.len(), 1024) },
                         |w| {
-                            w.opaque_var(args);
+                            ::farcall_wire::xdr::encode_string(args, w);
                         },
                     ),
                     |r| ::farcall_wire::xdr::string_var(r, 1024),
@@ -1056,7 +1056,7 @@ pub mod v1 {
                     &::farcall_wire::compose::inline(
                         |size| { size.opaque_var(args.len(), 1024) },
                         |w| {
-                            w.opaque_var(args);
+                            ::farcall_wire::xdr::encode_string(args, w);
                         },
                     ),
                     |r| ::farcall_wire::xdr::string_var(r, 1024),

@@ -365,8 +365,8 @@ impl ::farcall_wire::Encode for Mountbody {
 
     #[inline]
     fn encode(&self, w: &mut ::farcall_wire::Writer<'_>) {
-        w.opaque_var(&self.ml_hostname);
-        w.opaque_var(&self.ml_directory);
+        ::farcall_wire::xdr::encode_string(&self.ml_hostname, w);
+        ::farcall_wire::xdr::encode_string(&self.ml_directory, w);
     }
 }
 
@@ -411,7 +411,7 @@ impl ::farcall_wire::Encode for Groupnode {
 
     #[inline]
     fn encode(&self, w: &mut ::farcall_wire::Writer<'_>) {
-        w.opaque_var(&self.gr_name);
+        ::farcall_wire::xdr::encode_string(&self.gr_name, w);
     }
 }
 
@@ -457,7 +457,7 @@ impl ::farcall_wire::Encode for Exportnode {
 
     #[inline]
     fn encode(&self, w: &mut ::farcall_wire::Writer<'_>) {
-        w.opaque_var(&self.ex_dir);
+        ::farcall_wire::xdr::encode_string(&self.ex_dir, w);
         ::farcall_wire::xdr::encode_list(&self.ex_groups, w);
     }
 }
@@ -725,7 +725,7 @@ pub mod v1 {
                     &::farcall_wire::compose::inline(
                         |size| { size.opaque_var(args.len(), 1024) },
                         |w| {
-                            w.opaque_var(args);
+                            ::farcall_wire::xdr::encode_string(args, w);
                         },
                     ),
                     |r| super::Fhstatus::decode(r),
@@ -750,7 +750,7 @@ pub mod v1 {
                     &::farcall_wire::compose::inline(
                         |size| { size.opaque_var(args.len(), 1024) },
                         |w| {
-                            w.opaque_var(args);
+                            ::farcall_wire::xdr::encode_string(args, w);
                         },
                     ),
                     |_| Ok(()),
@@ -879,7 +879,7 @@ pub mod v1 {
                     &::farcall_wire::compose::inline(
                         |size| { size.opaque_var(args.len(), 1024) },
                         |w| {
-                            w.opaque_var(args);
+                            ::farcall_wire::xdr::encode_string(args, w);
                         },
                     ),
                     |r| super::Fhstatus::decode(r),
@@ -906,7 +906,7 @@ pub mod v1 {
                     &::farcall_wire::compose::inline(
                         |size| { size.opaque_var(args.len(), 1024) },
                         |w| {
-                            w.opaque_var(args);
+                            ::farcall_wire::xdr::encode_string(args, w);
                         },
                     ),
                     |_| Ok(()),
@@ -1163,7 +1163,7 @@ pub mod v3 {
                     &::farcall_wire::compose::inline(
                         |size| { size.opaque_var(args.len(), 1024) },
                         |w| {
-                            w.opaque_var(args);
+                            ::farcall_wire::xdr::encode_string(args, w);
                         },
                     ),
                     |r| super::Mountres3::decode(r),
@@ -1188,7 +1188,7 @@ pub mod v3 {
                     &::farcall_wire::compose::inline(
                         |size| { size.opaque_var(args.len(), 1024) },
                         |w| {
-                            w.opaque_var(args);
+                            ::farcall_wire::xdr::encode_string(args, w);
                         },
                     ),
                     |_| Ok(()),
@@ -1304,7 +1304,7 @@ pub mod v3 {
                     &::farcall_wire::compose::inline(
                         |size| { size.opaque_var(args.len(), 1024) },
                         |w| {
-                            w.opaque_var(args);
+                            ::farcall_wire::xdr::encode_string(args, w);
                         },
                     ),
                     |r| super::Mountres3::decode(r),
@@ -1331,7 +1331,7 @@ pub mod v3 {
                     &::farcall_wire::compose::inline(
                         |size| { size.opaque_var(args.len(), 1024) },
                         |w| {
-                            w.opaque_var(args);
+                            ::farcall_wire::xdr::encode_string(args, w);
                         },
                     ),
                     |_| Ok(()),

@@ -1431,7 +1431,7 @@ impl ::farcall_wire::Encode for Diropargs3 {
     #[inline]
     fn encode(&self, w: &mut ::farcall_wire::Writer<'_>) {
         self.dir.encode(w);
-        w.opaque_var(&self.name);
+        ::farcall_wire::xdr::encode_string(&self.name, w);
     }
 }
 
@@ -2323,7 +2323,7 @@ impl ::farcall_wire::Encode for Readlink3Resok {
     #[inline]
     fn encode(&self, w: &mut ::farcall_wire::Writer<'_>) {
         self.symlink_attributes.encode(w);
-        w.opaque_var(&self.data);
+        ::farcall_wire::xdr::encode_string(&self.data, w);
     }
 }
 
@@ -3557,7 +3557,7 @@ impl ::farcall_wire::Encode for Symlinkdata3 {
     #[inline]
     fn encode(&self, w: &mut ::farcall_wire::Writer<'_>) {
         self.symlink_attributes.encode(w);
-        w.opaque_var(&self.symlink_data);
+        ::farcall_wire::xdr::encode_string(&self.symlink_data, w);
     }
 }
 
@@ -4957,7 +4957,7 @@ impl ::farcall_wire::Encode for Entry3 {
     #[inline]
     fn encode(&self, w: &mut ::farcall_wire::Writer<'_>) {
         w.u64(self.fileid);
-        w.opaque_var(&self.name);
+        ::farcall_wire::xdr::encode_string(&self.name, w);
         w.u64(self.cookie);
     }
 }
@@ -5267,7 +5267,7 @@ impl ::farcall_wire::Encode for Entryplus3 {
     #[inline]
     fn encode(&self, w: &mut ::farcall_wire::Writer<'_>) {
         w.u64(self.fileid);
-        w.opaque_var(&self.name);
+        ::farcall_wire::xdr::encode_string(&self.name, w);
         w.u64(self.cookie);
         self.name_attributes.encode(w);
         self.name_handle.encode(w);

@@ -245,9 +245,9 @@ impl ::farcall_wire::Encode for Rpcb {
             w.u32(self.r_prog);
             w.u32(self.r_vers);
         }
-        w.opaque_var(&self.r_netid);
-        w.opaque_var(&self.r_addr);
-        w.opaque_var(&self.r_owner);
+        ::farcall_wire::xdr::encode_string(&self.r_netid, w);
+        ::farcall_wire::xdr::encode_string(&self.r_addr, w);
+        ::farcall_wire::xdr::encode_string(&self.r_owner, w);
     }
 }
 
@@ -394,7 +394,7 @@ impl ::farcall_wire::Encode for RpcbRmtcallres {
 
     #[inline]
     fn encode(&self, w: &mut ::farcall_wire::Writer<'_>) {
-        w.opaque_var(&self.addr);
+        ::farcall_wire::xdr::encode_string(&self.addr, w);
         w.opaque_var(&self.results);
     }
 }
@@ -445,11 +445,11 @@ impl ::farcall_wire::Encode for RpcbEntry {
 
     #[inline]
     fn encode(&self, w: &mut ::farcall_wire::Writer<'_>) {
-        w.opaque_var(&self.r_maddr);
-        w.opaque_var(&self.r_nc_netid);
+        ::farcall_wire::xdr::encode_string(&self.r_maddr, w);
+        ::farcall_wire::xdr::encode_string(&self.r_nc_netid, w);
         w.u32(self.r_nc_semantics);
-        w.opaque_var(&self.r_nc_protofmly);
-        w.opaque_var(&self.r_nc_proto);
+        ::farcall_wire::xdr::encode_string(&self.r_nc_protofmly, w);
+        ::farcall_wire::xdr::encode_string(&self.r_nc_proto, w);
     }
 }
 
@@ -567,7 +567,7 @@ impl ::farcall_wire::Encode for RpcbsAddrlist {
             w.i32(self.success);
             w.i32(self.failure);
         }
-        w.opaque_var(&self.netid);
+        ::farcall_wire::xdr::encode_string(&self.netid, w);
     }
 }
 
@@ -642,7 +642,7 @@ impl ::farcall_wire::Encode for RpcbsRmtcalllist {
             w.i32(self.failure);
             w.i32(self.indirect);
         }
-        w.opaque_var(&self.netid);
+        ::farcall_wire::xdr::encode_string(&self.netid, w);
     }
 }
 
@@ -1372,7 +1372,7 @@ pub mod v3 {
                             &::farcall_wire::compose::inline(
                                 |size| { size.opaque_var(result.len(), u32::MAX) },
                                 |w| {
-                                    w.opaque_var(&result);
+                                    ::farcall_wire::xdr::encode_string(&result, w);
                                 },
                             ),
                         )
@@ -1419,7 +1419,7 @@ pub mod v3 {
                             &::farcall_wire::compose::inline(
                                 |size| { size.opaque_var(result.len(), u32::MAX) },
                                 |w| {
-                                    w.opaque_var(&result);
+                                    ::farcall_wire::xdr::encode_string(&result, w);
                                 },
                             ),
                         )
@@ -1539,7 +1539,7 @@ pub mod v3 {
                     &::farcall_wire::compose::inline(
                         |size| { size.opaque_var(args.len(), u32::MAX) },
                         |w| {
-                            w.opaque_var(args);
+                            ::farcall_wire::xdr::encode_string(args, w);
                         },
                     ),
                     |r| super::Netbuf::decode(r),
@@ -1756,7 +1756,7 @@ pub mod v3 {
                     &::farcall_wire::compose::inline(
                         |size| { size.opaque_var(args.len(), u32::MAX) },
                         |w| {
-                            w.opaque_var(args);
+                            ::farcall_wire::xdr::encode_string(args, w);
                         },
                     ),
                     |r| super::Netbuf::decode(r),
@@ -2038,7 +2038,7 @@ pub mod v4 {
                             &::farcall_wire::compose::inline(
                                 |size| { size.opaque_var(result.len(), u32::MAX) },
                                 |w| {
-                                    w.opaque_var(&result);
+                                    ::farcall_wire::xdr::encode_string(&result, w);
                                 },
                             ),
                         )
@@ -2085,7 +2085,7 @@ pub mod v4 {
                             &::farcall_wire::compose::inline(
                                 |size| { size.opaque_var(result.len(), u32::MAX) },
                                 |w| {
-                                    w.opaque_var(&result);
+                                    ::farcall_wire::xdr::encode_string(&result, w);
                                 },
                             ),
                         )
@@ -2100,7 +2100,7 @@ pub mod v4 {
                             &::farcall_wire::compose::inline(
                                 |size| { size.opaque_var(result.len(), u32::MAX) },
                                 |w| {
-                                    w.opaque_var(&result);
+                                    ::farcall_wire::xdr::encode_string(&result, w);
                                 },
                             ),
                         )
@@ -2260,7 +2260,7 @@ pub mod v4 {
                     &::farcall_wire::compose::inline(
                         |size| { size.opaque_var(args.len(), u32::MAX) },
                         |w| {
-                            w.opaque_var(args);
+                            ::farcall_wire::xdr::encode_string(args, w);
                         },
                     ),
                     |r| super::Netbuf::decode(r),
@@ -2562,7 +2562,7 @@ pub mod v4 {
                     &::farcall_wire::compose::inline(
                         |size| { size.opaque_var(args.len(), u32::MAX) },
                         |w| {
-                            w.opaque_var(args);
+                            ::farcall_wire::xdr::encode_string(args, w);
                         },
                     ),
                     |r| super::Netbuf::decode(r),
