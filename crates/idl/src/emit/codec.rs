@@ -300,7 +300,6 @@ impl<'m> Plan<'m> {
             return quote!(w.#word(#value));
         }
         let (value, it) = (value.referred(), value.receiver());
-        let item = Value::Reference(quote!(item));
         match ty {
             Type::Void => quote!(()),
             Type::OpaqueFixed(_) if self.is_large(ty) => quote!(w.opaque_fixed(#it.as_slice())),
@@ -316,25 +315,35 @@ impl<'m> Plan<'m> {
                 quote!(::farcall_wire::Encode::encode_slice(#it.as_slice(), w))
             }
             Type::Array(inner, _) => {
-                let one = self.encode(inner, place, &item, form);
+                let one = self.writing(inner, place, form);
                 let it = quote!(#it.as_slice());
-                quote!(::farcall_wire::compose::encode_each(#it, w, |item, w| #one))
+                quote!(::farcall_wire::compose::encode_each(#it, w, #one))
             }
             Type::Vec(inner, _) if self.is_whole(inner) => {
                 quote!(::farcall_wire::xdr::encode_array_var(#value, w))
             }
             Type::Vec(inner, _) => {
-                let one = self.encode(inner, place, &item, form);
-                quote!(::farcall_wire::compose::encode_array_var(#value, w, |item, w| #one))
+                let one = self.writing(inner, place, form);
+                quote!(::farcall_wire::compose::encode_array_var(#value, w, #one))
             }
             Type::Optional(inner) => {
-                let one = self.encode(inner, place, &item, form);
-                quote!(::farcall_wire::compose::encode_optional(#value, w, |item, w| #one))
+                let one = self.writing(inner, place, form);
+                quote!(::farcall_wire::compose::encode_optional(#value, w, #one))
             }
             Type::List(_) => quote!(::farcall_wire::xdr::encode_list(#value, w)),
             Type::Chain(_) => quote!(::farcall_wire::xdr::encode_chain(#value, w)),
             _ => quote!(#it.encode(w)),
         }
+    }
+
+    /// What writes a value of the type: a function or closure of a reference and a `&mut Writer`.
+    fn writing(&self, ty: &Type, place: &str, form: Form) -> TokenStream {
+        let (behind, at) = self.behind(ty, place);
+        if matches!(behind, Type::String(_)) && self.holder(behind, at, form) == Holder::Str {
+            return quote!(::farcall_wire::xdr::encode_string);
+        }
+        let one = self.encode(ty, place, &Value::Reference(quote!(item)), form);
+        quote!(|item, w| #one)
     }
 
     /// The two implementations around their bodies.
