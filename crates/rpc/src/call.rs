@@ -3,12 +3,16 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
+use farcall_dce::co::server::{Caller, ReplyTo};
+use farcall_dce::security::{AuthLevel, AuthType, Principal};
 use farcall_onc::auth::{AuthStat, AuthSys};
 use farcall_onc::msg::ReplyBody;
-use farcall_wire::{DecodeError, EncodeError, Reader, Uuid};
+use farcall_wire::{DecodeError, EncodeError, Reader, Uuid, ndr};
 
+use crate::desk::Desk;
 use crate::endpoint::Transport;
 use crate::group::Group;
 use crate::interface::Interface;
@@ -98,20 +102,49 @@ pub(crate) struct Source {
 /// What is called.
 #[derive(Clone, Debug)]
 pub(crate) enum Callee {
+    /// Nothing yet.
+    Nothing,
     /// A program's version, over ONC RPC.
     Program(&'static Program),
     /// An interface, over DCE/RPC.
     Interface(Invoked),
 }
 
-/// What a call over DCE/RPC says besides who calls and what its numbers are.
+/// What a call over DCE/RPC says besides its numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Invoked {
     pub(crate) interface: &'static Interface,
     pub(crate) object: Option<Uuid>,
+    /// Who was proved to call.
+    pub(crate) caller: Option<Arc<Caller>>,
+    pub(crate) place: Arc<Place>,
+    /// What the reply is for.
+    pub(crate) to: ReplyTo,
+    pub(crate) syntax: ndr::Syntax,
+    /// No reply is wanted.
+    pub(crate) maybe: bool,
+}
+
+/// What the calls of one association share.
+#[derive(Debug)]
+pub(crate) struct Place {
     /// Where context handles live.
     pub(crate) group: Arc<Group>,
+    /// Which calls their client would like to end.
+    pub(crate) desk: Desk,
 }
+
+/// `nca_s_fault_unspec`: the server failed.
+pub(crate) const UNSPECIFIED: u32 = 0x1c00_0012;
+
+/// `nca_s_op_rng_error`: the interface has no such operation.
+pub(crate) const OP_RANGE: u32 = 0x1c01_0002;
+
+/// `RPC_X_BAD_STUB_DATA`: the arguments are not what the interface says.
+pub(crate) const BAD_STUB_DATA: u32 = 0x6f7;
+
+/// `ERROR_ACCESS_DENIED`.
+pub(crate) const ACCESS_DENIED: u32 = 5;
 
 /// One call as the server's procedure sees it.
 #[derive(Clone, Debug)]
@@ -137,7 +170,7 @@ impl Call {
     #[inline]
     pub fn opnum(&self) -> u16 {
         match self.callee {
-            Callee::Program(_) => 0,
+            Callee::Nothing | Callee::Program(_) => 0,
             // Operation numbers have 16 bits on the wire.
             Callee::Interface(_) => self.procedure as u16,
         }
@@ -147,14 +180,14 @@ impl Call {
     pub fn program(&self) -> Option<&'static Program> {
         match &self.callee {
             Callee::Program(program) => Some(program),
-            Callee::Interface(_) => None,
+            Callee::Nothing | Callee::Interface(_) => None,
         }
     }
 
     /// The interface that was called, if the call came over DCE/RPC.
     pub fn interface(&self) -> Option<&'static Interface> {
         match &self.callee {
-            Callee::Program(_) => None,
+            Callee::Nothing | Callee::Program(_) => None,
             Callee::Interface(invoked) => Some(invoked.interface),
         }
     }
@@ -162,6 +195,7 @@ impl Call {
     /// The procedure's name, or its number if the interface does not name it.
     pub fn procedure_name(&self) -> String {
         match &self.callee {
+            Callee::Nothing => self.procedure.to_string(),
             Callee::Program(program) => program.procedure_name(self.procedure),
             Callee::Interface(invoked) => invoked.interface.operation_name(self.opnum()),
         }
@@ -223,13 +257,69 @@ impl Call {
         }
     }
 
-    fn invoked(&self) -> Result<&Invoked, Refuse> {
+    #[inline]
+    pub(crate) fn invoked(&self) -> Result<&Invoked, Refuse> {
         match &self.callee {
             Callee::Interface(invoked) => Ok(invoked),
-            Callee::Program(_) => Err(Refuse::SystemErr(
-                "ONC RPC has no context handles".to_owned(),
-            )),
+            Callee::Nothing | Callee::Program(_) => {
+                Err(Refuse::SystemErr("this is no call over DCE/RPC".to_owned()))
+            }
         }
+    }
+
+    fn caller(&self) -> Option<&Caller> {
+        self.invoked().ok()?.caller.as_deref()
+    }
+
+    /// Who was proved to call over DCE/RPC; nothing if the call is not authenticated.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.caller().map(|caller| &caller.principal)
+    }
+
+    /// Whether nobody in particular was proved to call.
+    pub fn is_anonymous(&self) -> bool {
+        self.principal().is_none_or(|principal| principal.anonymous)
+    }
+
+    /// The mechanism by which the call is authenticated.
+    pub fn auth_type(&self) -> AuthType {
+        self.caller().map_or(AuthType::NONE, |caller| caller.auth_type)
+    }
+
+    /// How the call is protected.
+    pub fn auth_level(&self) -> AuthLevel {
+        self.caller().map_or(AuthLevel::NONE, |caller| caller.level)
+    }
+
+    /// The key that is shared with an authenticated caller, for interfaces that use it
+    /// themselves.
+    pub fn session_key(&self) -> Option<&[u8]> {
+        self.caller()?.session_key.as_deref()
+    }
+
+    /// How the arguments are encoded, and the results must be, if the call came over DCE/RPC.
+    pub fn syntax(&self) -> Option<ndr::Syntax> {
+        Some(self.invoked().ok()?.syntax)
+    }
+
+    /// Whether the caller would like the operation to end early. It still waits for a reply;
+    /// `nca_s_fault_cancel` (0x1c00000d) says that it was heard.
+    #[inline]
+    pub fn is_cancelled(&self) -> bool {
+        match &self.callee {
+            Callee::Interface(invoked) => invoked.place.desk.is_cancelled(self.xid),
+            Callee::Nothing | Callee::Program(_) => false,
+        }
+    }
+
+    /// Waits until the caller would like the operation to end early, which over ONC RPC is never.
+    /// When a caller gives a call up altogether, the operation's future is dropped instead.
+    pub async fn cancelled(&self) {
+        std::future::poll_fn(|cx| match &self.callee {
+            Callee::Interface(invoked) => invoked.place.desk.poll_cancelled(self.xid, cx),
+            Callee::Nothing | Callee::Program(_) => Poll::Pending,
+        })
+        .await;
     }
 
     /// The object that is meant, if the call names one.
@@ -270,6 +360,17 @@ pub enum Refuse {
 }
 
 impl Refuse {
+    /// What a caller over DCE/RPC is told: the status of a fault.
+    pub(crate) fn status(&self) -> u32 {
+        match self {
+            Self::ProcUnavail => OP_RANGE,
+            Self::GarbageArgs => BAD_STUB_DATA,
+            Self::SystemErr(_) | Self::NoReply => UNSPECIFIED,
+            Self::Auth(_) => ACCESS_DENIED,
+            Self::Fault(status) => *status,
+        }
+    }
+
     /// What a caller over ONC RPC is told. [`NoReply`](Self::NoReply) is for the transport to honour; as a
     /// reply it would be `SYSTEM_ERR`.
     pub(crate) fn body(&self) -> ReplyBody {

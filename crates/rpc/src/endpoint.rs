@@ -1,7 +1,9 @@
-//! Where a program can be reached: `tcp://host[:port]`, `udp://host[:port]`, `unix:///path`.
+//! Where a program or an interface can be reached, as users of each family write it: for programs
+//! `tcp://host[:port]`, `udp://host[:port]`, `unix:///path`; for interfaces the string bindings
+//! `ncacn_ip_tcp:host[port]` and `ncalrpc:[name]` (C706 section 3.1.1).
 //!
-//! An endpoint without a port is not an address yet: a client asks the host's rpcbind for the
-//! port, a server lets the kernel choose one. `tcp6://` and `udp6://` are accepted for users of
+//! An endpoint without a port is not an address yet: a client asks the host's rpcbind or endpoint
+//! mapper for the port, a server lets the kernel choose one. `tcp6://` and `udp6://` are accepted for users of
 //! netids; the address itself decides between IPv4 and IPv6.
 
 use std::fmt;
@@ -9,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Error, Phase};
+use crate::local;
 
 /// How bytes travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,14 +23,37 @@ pub enum Transport {
     Udp,
     /// A Unix stream socket; messages are marked records.
     Unix,
+    /// A TCP connection of DCE/RPC.
+    NcacnIpTcp,
+    /// A Unix stream socket of DCE/RPC, known by a name of this machine.
+    Ncalrpc,
+}
+
+/// Which protocol is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// ONC RPC: programs.
+    Onc,
+    /// DCE/RPC: interfaces.
+    Dce,
 }
 
 impl Transport {
     /// How messages are told apart on it.
     pub(crate) fn framing(self) -> farcall_onc::msg::Framing {
         match self {
-            Self::Tcp | Self::Unix => farcall_onc::msg::Framing::Stream,
             Self::Udp => farcall_onc::msg::Framing::Datagram,
+            Self::Tcp | Self::Unix | Self::NcacnIpTcp | Self::Ncalrpc => {
+                farcall_onc::msg::Framing::Stream
+            }
+        }
+    }
+
+    /// Which protocol is spoken over it.
+    pub fn family(self) -> Family {
+        match self {
+            Self::Tcp | Self::Udp | Self::Unix => Family::Onc,
+            Self::NcacnIpTcp | Self::Ncalrpc => Family::Dce,
         }
     }
 
@@ -37,6 +63,8 @@ impl Transport {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Unix => "unix",
+            Self::NcacnIpTcp => "ncacn_ip_tcp",
+            Self::Ncalrpc => "ncalrpc",
         }
     }
 }
@@ -53,7 +81,7 @@ impl fmt::Display for Transport {
 pub enum Endpoint {
     /// A host, by name or address, and perhaps a port.
     Host {
-        /// TCP or UDP.
+        /// TCP, of either family, or UDP.
         transport: Transport,
         /// A name, an IPv4 address, or an IPv6 address without brackets.
         host: String,
@@ -62,6 +90,8 @@ pub enum Endpoint {
     },
     /// A Unix stream socket in the file system.
     Unix(PathBuf),
+    /// A name of this machine, over `ncalrpc`: up to 64 letters, digits, `-`, `_` and `.`.
+    Local(String),
 }
 
 impl Endpoint {
@@ -70,6 +100,7 @@ impl Endpoint {
         match self {
             Self::Host { transport, .. } => *transport,
             Self::Unix(_) => Transport::Unix,
+            Self::Local(_) => Transport::Ncalrpc,
         }
     }
 
@@ -77,7 +108,7 @@ impl Endpoint {
     pub fn port(&self) -> Option<u16> {
         match self {
             Self::Host { port, .. } => *port,
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Local(_) => None,
         }
     }
 
@@ -85,14 +116,14 @@ impl Endpoint {
     pub fn host(&self) -> Option<&str> {
         match self {
             Self::Host { host, .. } => Some(host),
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Local(_) => None,
         }
     }
 
     /// The path, if it is a Unix socket.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Host { .. } => None,
+            Self::Host { .. } | Self::Local(_) => None,
             Self::Unix(path) => Some(path),
         }
     }
@@ -108,7 +139,7 @@ impl Endpoint {
                 host: host.clone(),
                 port: Some(port),
             },
-            Self::Unix(path) => Self::Unix(path.clone()),
+            Self::Unix(_) | Self::Local(_) => self.clone(),
         }
     }
 
@@ -126,6 +157,15 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Local(name) => write!(f, "ncalrpc:[{name}]"),
+            Self::Host {
+                transport: Transport::NcacnIpTcp,
+                host,
+                port,
+            } => {
+                write!(f, "ncacn_ip_tcp:{host}")?;
+                port.map_or(Ok(()), |port| write!(f, "[{port}]"))
+            }
             Self::Host {
                 transport,
                 host,
@@ -149,15 +189,20 @@ impl FromStr for Endpoint {
     /// # Errors
     /// Says what is missing or not understood, with an example.
     fn from_str(text: &str) -> Result<Self, Error> {
+        if let Some(endpoint) = parse_binding(text) {
+            return endpoint;
+        }
         let (scheme, rest) = text.split_once("://").ok_or_else(|| {
-            bad(text, "it has no scheme").hint(format!("write tcp://{text} or udp://{text}"))
+            bad(text, "it has no scheme").hint(format!(
+                "write tcp://{text}, udp://{text} or ncacn_ip_tcp:{text}"
+            ))
         })?;
         match scheme {
             "tcp" | "tcp4" | "tcp6" => parse_host(text, Transport::Tcp, rest),
             "udp" | "udp4" | "udp6" => parse_host(text, Transport::Udp, rest),
             "unix" | "local" => parse_unix(text, rest),
             other => Err(bad(text, format!("scheme '{other}' is not known"))
-                .hint("schemes are tcp, udp and unix")),
+                .hint("schemes are tcp, udp and unix, and ncacn_ip_tcp: and ncalrpc:")),
         }
     }
 }
@@ -260,6 +305,59 @@ fn parse_host(text: &str, transport: Transport, rest: &str) -> Result<Endpoint, 
     })
 }
 
+/// A string binding of one of the protocol sequences that are spoken; `None` if it is none.
+fn parse_binding(text: &str) -> Option<Result<Endpoint, Error>> {
+    let (sequence, rest) = text.split_once(':')?;
+    let (address, endpoint) = match rest.split_once('[') {
+        Some((address, tail)) => (address, Some(tail.strip_suffix(']'))),
+        None => (rest, None),
+    };
+    let endpoint = match endpoint {
+        Some(None) if sequence.starts_with("nca") => {
+            return Some(Err(bad(text, "']' is missing at its end")));
+        }
+        Some(Some(endpoint)) => (!endpoint.is_empty()).then_some(endpoint),
+        _ => None,
+    };
+    match sequence {
+        "ncacn_ip_tcp" => Some(parse_tcp_binding(text, address, endpoint)),
+        "ncalrpc" => Some(parse_local(text, endpoint)),
+        other if other.starts_with("nca") => Some(Err(bad(
+            text,
+            format!("the protocol sequence '{other}' is not spoken"),
+        )
+        .hint("sequences are ncacn_ip_tcp and ncalrpc"))),
+        _ => None,
+    }
+}
+
+fn parse_tcp_binding(text: &str, host: &str, port: Option<&str>) -> Result<Endpoint, Error> {
+    if host.is_empty() {
+        return Err(bad(text, "the host is missing").hint("write ncacn_ip_tcp:host[port]"));
+    }
+    if port.is_some_and(|port| port.contains(',')) {
+        return Err(bad(text, "options are not part of an endpoint")
+            .hint("options are given beside it, in code or on the command line"));
+    }
+    let port = port.map(|port| parse_port(text, port)).transpose()?;
+    Ok(Endpoint::Host {
+        transport: Transport::NcacnIpTcp,
+        host: host.to_owned(),
+        port,
+    })
+}
+
+fn parse_local(text: &str, name: Option<&str>) -> Result<Endpoint, Error> {
+    match name {
+        Some(name) if local::is_name(name) => Ok(Endpoint::Local(name.to_owned())),
+        Some(_) => Err(bad(
+            text,
+            "its name is not of up to 64 letters, digits, '-', '_' and '.'",
+        )),
+        None => Err(bad(text, "its name is missing").hint("write ncalrpc:[name]")),
+    }
+}
+
 fn parse_port(text: &str, port: &str) -> Result<u16, Error> {
     port.parse()
         .map_err(|_| bad(text, format!("port '{port}' is not a number up to 65535")))
@@ -280,6 +378,11 @@ mod tests {
             ("tcp://::1", "tcp://[::1]"),
             ("udp6://[fe80::1%eth0]:9", "udp://[fe80::1%eth0]:9"),
             ("unix:///run/calc.sock", "unix:///run/calc.sock"),
+            ("ncacn_ip_tcp:host", "ncacn_ip_tcp:host"),
+            ("ncacn_ip_tcp:host[]", "ncacn_ip_tcp:host"),
+            ("ncacn_ip_tcp:127.0.0.1[135]", "ncacn_ip_tcp:127.0.0.1[135]"),
+            ("ncacn_ip_tcp:::1[0]", "ncacn_ip_tcp:::1[0]"),
+            ("ncalrpc:[echo]", "ncalrpc:[echo]"),
         ] {
             let endpoint: Endpoint = text.parse().expect(text);
             assert_eq!(endpoint.to_string(), shown);
@@ -297,6 +400,12 @@ mod tests {
             ("tcp://h:70000", "not a number"),
             ("tcp://[::1", "']' is missing"),
             ("unix://run/x", "not absolute"),
+            ("ncacn_ip_tcp:[135]", "host is missing"),
+            ("ncacn_ip_tcp:h[135", "']' is missing"),
+            ("ncacn_ip_tcp:h[x]", "not a number"),
+            ("ncalrpc:", "name is missing"),
+            ("ncalrpc:[../x]", "letters"),
+            ("ncacn_np:h[x]", "not spoken"),
         ] {
             let error = text.parse::<Endpoint>().expect_err(text).to_string();
             assert!(error.contains(why), "{error}");

@@ -45,14 +45,17 @@
 extern crate self as farcall;
 
 pub mod error;
+mod local;
 pub mod endpoint;
 pub mod limits;
 pub mod program;
 pub mod interface;
 mod steps;
 pub mod group;
+mod desk;
 pub mod call;
 mod turn;
+mod association;
 mod operations;
 pub mod stub;
 mod scratch;
@@ -70,7 +73,7 @@ pub mod generated;
 
 pub use call::{Call, Credential, Peer, Refuse};
 pub use client::{Calling, Client, Options, Reconnect, Retry};
-pub use endpoint::{Endpoint, IntoEndpoint, Transport};
+pub use endpoint::{Endpoint, Family, IntoEndpoint, Transport};
 pub use error::{Cause, Error, Phase};
 pub use group::{Held, Shared};
 pub use limits::Limits;

@@ -22,7 +22,7 @@ pub struct Limits {
     pub write_stall: Duration,
     /// How long a connection may carry nothing. Default 6 min. Zero: for ever.
     pub idle: Duration,
-    /// How long a record may take to arrive from its first byte to its last, if nothing of it
+    /// How long a record (over DCE/RPC a PDU, a request or an authentication) may take to arrive from its first byte to its last, if nothing of it
     /// arrives in between. Default 10 s.
     pub partial: Duration,
     /// Connections of one server. Default 10 000.
@@ -33,6 +33,16 @@ pub struct Limits {
     pub memory: usize,
     /// Deepest nesting of recursive values. Default 64.
     pub depth: u32,
+    /// DCE/RPC: largest fragment offered, in bytes: 2048 to 65528. Default 5840, as every peer has
+    /// it over TCP.
+    pub fragment: u16,
+    /// DCE/RPC: largest stub of a request or response, all fragments together, in bytes. Default
+    /// 4 MiB.
+    pub stub: usize,
+    /// DCE/RPC: presentation contexts (interfaces in a syntax) of one connection. Default 1024.
+    pub contexts: usize,
+    /// DCE/RPC: security contexts of one connection. Default 64.
+    pub auth_contexts: usize,
     /// DCE/RPC: context handles that one client may have open at one server. Default 4096.
     pub handles: usize,
     /// Dead peers: TCP keep-alive begins after this silence. Default 60 s. Zero: off.
@@ -57,6 +67,10 @@ impl Default for Limits {
             connections_per_source: 1_000,
             memory: 64 << 20,
             depth: 64,
+            fragment: 5840,
+            stub: 4 << 20,
+            contexts: 1024,
+            auth_contexts: 64,
             handles: 4096,
             keep_alive: Duration::from_secs(60),
             user_timeout: Duration::from_secs(60),

@@ -16,13 +16,14 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::ReusableBoxFuture;
 use tracing::Instrument;
 
+pub use farcall_dce::security::AuthLevel;
 pub use farcall_onc::msg::Target;
 pub use farcall_onc::server::Accepts;
 
 use crate::call::{Call, Refuse};
 use crate::endpoint::Transport;
 pub use crate::interface::{Interface, Operation};
-use crate::operations::Exported;
+use crate::operations::{Anonymous, Exported};
 pub use crate::operations::{NdrReply, Operations};
 pub use crate::program::{Procedure, Program};
 use crate::steps::step::Step;
@@ -512,6 +513,26 @@ impl Registered {
     #[must_use]
     pub fn idempotent(self, procedures: &[u32]) -> Self {
         self.program_too(|hosted| hosted.idempotent.extend_from_slice(procedures))
+    }
+
+    /// DCE/RPC: clients may call all operations without proving who they are. Default: what the
+    /// server says, which is by default that they may not.
+    #[must_use]
+    pub fn allow_anonymous(self) -> Self {
+        self.interface_too(|exported| exported.allow(Anonymous::All))
+    }
+
+    /// DCE/RPC: clients may call these operations, and no others, without proving who they are.
+    #[must_use]
+    pub fn allow_anonymous_for(self, operations: &[u16]) -> Self {
+        self.interface_too(|exported| exported.allow(Anonymous::Some(operations.to_vec())))
+    }
+
+    /// DCE/RPC: clients that prove who they are must protect their calls at least so. Default:
+    /// what the server says, which is by default [`AuthLevel::INTEGRITY`].
+    #[must_use]
+    pub fn auth_floor(self, level: AuthLevel) -> Self {
+        self.interface_too(|exported| exported.floor(level))
     }
 
     /// Which callers over ONC RPC are taken; others get `AUTH_ERROR` with `AUTH_TOOWEAK`.

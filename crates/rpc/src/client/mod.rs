@@ -33,7 +33,7 @@ use farcall_wire::{DecodeError, Encode, EncodeError, ndr};
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 
-use crate::endpoint::{Endpoint, IntoEndpoint};
+use crate::endpoint::{Endpoint, Family, IntoEndpoint};
 use crate::error::{Cause, Error, Phase};
 use crate::interface::Interface;
 use crate::stub::Program;
@@ -141,7 +141,7 @@ impl Client {
     /// The process has no descriptor left.
     pub fn in_process(server: &impl InProcess) -> Result<Self, Error> {
         Ok(Self::over(
-            server.connect_in_process()?,
+            server.connect_in_process(Family::Onc)?,
             "in-process",
             Options::default(),
         ))
@@ -379,11 +379,11 @@ impl fmt::Debug for Client {
 
 /// A server that can be called from its own process.
 pub trait InProcess {
-    /// Connects without a name, an address or a listening socket.
+    /// Connects without a name, an address or a listening socket, to speak one of the protocols.
     ///
     /// # Errors
     /// The process has no descriptor left.
-    fn connect_in_process(&self) -> Result<UnixStream, Error>;
+    fn connect_in_process(&self, family: Family) -> Result<UnixStream, Error>;
 }
 
 /// Runs `future`, which reaches for `endpoint`, for at most `limit`.
@@ -402,6 +402,11 @@ async fn within<T>(
 
 /// Randomness for the first transaction id.
 pub(crate) fn seed() -> Seed {
+    Seed::new(random())
+}
+
+/// Random bytes, not for keys.
+pub(crate) fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
     // Not a secret: it only keeps one run's numbers apart from another's.
     let state = std::collections::hash_map::RandomState::new();
@@ -409,5 +414,5 @@ pub(crate) fn seed() -> Seed {
         use std::hash::BuildHasher;
         chunk.copy_from_slice(&state.hash_one((i, Instant::now())).to_ne_bytes());
     }
-    Seed::new(bytes)
+    bytes
 }

@@ -18,6 +18,8 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::dce::connection::Connection as Association;
+use super::dce::exports::Door;
 use super::hub::{Hub, Stage};
 use super::lane::{Lend, Started, Switch};
 use super::origin::Origin;
@@ -133,6 +135,44 @@ pub(crate) struct Acceptor {
     pub(crate) cores: Vec<Handle>,
     pub(crate) census: Arc<Census>,
     pub(crate) tasks: TaskTracker,
+    pub(crate) speaks: Speaks,
+}
+
+/// What is spoken on a connection.
+#[derive(Clone)]
+pub(crate) enum Speaks {
+    /// ONC RPC.
+    Onc,
+    /// DCE/RPC.
+    Dce(Door),
+}
+
+impl Speaks {
+    /// The transport of a TCP connection.
+    pub(crate) fn over_tcp(&self) -> Transport {
+        match self {
+            Self::Onc => Transport::Tcp,
+            Self::Dce(_) => Transport::NcacnIpTcp,
+        }
+    }
+
+    /// The transport of a Unix socket.
+    pub(crate) fn over_unix(&self) -> Transport {
+        match self {
+            Self::Onc => Transport::Unix,
+            Self::Dce(_) => Transport::Ncalrpc,
+        }
+    }
+}
+
+impl Speaks {
+    /// Drives one connection to its end.
+    async fn converse<S: Lend>(self, stream: S, hub: Arc<Hub>, origin: Origin) {
+        match self {
+            Self::Onc => connection_with_lane(stream, hub, origin).await,
+            Self::Dce(_) => connection(stream, hub, self, origin).await,
+        }
+    }
 }
 
 impl Acceptor {
@@ -170,8 +210,9 @@ impl Acceptor {
             return;
         };
         let (hub, token) = (Arc::clone(&self.hub), self.tasks.token());
+        let speaks = self.speaks.clone();
         core.spawn(async move {
-            if let Err(error) = serve(accepted, hub, counted, token).await {
+            if let Err(error) = serve(accepted, hub, speaks, counted, token).await {
                 tracing::debug!(%error, "connection could not be served");
             }
         });
@@ -182,6 +223,7 @@ impl Acceptor {
 async fn serve(
     accepted: Accepted,
     hub: Arc<Hub>,
+    speaks: Speaks,
     _counted: Counted,
     _token: TaskTrackerToken,
 ) -> io::Result<()> {
@@ -190,12 +232,12 @@ async fn serve(
             let stream = TcpStream::from_std(stream.into_std()?)?;
             socket::tune(&stream, &hub.limits);
             let mut origin =
-                Origin::new(Transport::Tcp, Peer::Inet(from), stream.local_addr().ok());
+                Origin::new(speaks.over_tcp(), Peer::Inet(from), stream.local_addr().ok());
             match &hub.recorder {
-                None => connection_with_lane(stream, hub, origin).await,
+                None => speaks.converse(stream, hub, origin).await,
                 Some(recorder) => {
                     let tap = origin.record(recorder, stamp::enable(&stream).is_ok());
-                    connection(Stamped::new(stream, tap), hub, origin).await;
+                    connection(Stamped::new(stream, tap), hub, speaks, origin).await;
                 }
             }
         }
@@ -207,27 +249,32 @@ async fn serve(
                 gid: who.gid(),
                 pid: who.pid(),
             };
-            let mut origin = Origin::new(Transport::Unix, peer, None);
+            let mut origin = Origin::new(speaks.over_unix(), peer, None);
             if let Some(recorder) = &hub.recorder {
                 // The kernel gives no timestamps of a Unix socket.
                 origin.record(recorder, false);
             }
-            connection_with_lane(stream, hub, origin).await;
+            speaks.converse(stream, hub, origin).await;
         }
     }
     Ok(())
 }
 
 /// Drives one connection to its end.
-pub(crate) async fn connection<IO>(io: IO, hub: Arc<Hub>, mut origin: Origin)
+pub(crate) async fn connection<IO>(io: IO, hub: Arc<Hub>, speaks: Speaks, mut origin: Origin)
 where
     IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     origin.source.connection = hub.number_connection();
     let peer = origin.source.peer;
-    if let Leave::Ended(end) = StreamConnection::new(io, hub, origin).await {
-        log_end(peer, end);
-    }
+    let end = match speaks {
+        Speaks::Dce(door) => Association::new(io, hub, door, origin).await,
+        Speaks::Onc => match StreamConnection::new(io, hub, origin).await {
+            Leave::Ended(end) => end,
+            Leave::Busy(_) => return,
+        },
+    };
+    log_end(peer, end);
 }
 
 /// Drives one connection to its end, on a lane while it is busy.

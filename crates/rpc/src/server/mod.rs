@@ -22,6 +22,7 @@ pub(crate) mod workers;
 pub(crate) mod stream;
 pub(crate) mod datagram;
 pub(crate) mod cores;
+pub(crate) mod dce;
 pub(crate) mod accept;
 
 use std::io;
@@ -30,26 +31,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use farcall_dce::security::AuthLevel;
 use farcall_onc::server::Registry;
 use farcall_wire::Padding;
 use tokio::net::{TcpListener, UdpSocket, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::call::Peer;
+use crate::call::{Call, Peer, Refuse};
 use crate::client::{ByteStream, InProcess};
-use crate::endpoint::{Endpoint, IntoEndpoint, Transport};
+use crate::endpoint::{Endpoint, Family, IntoEndpoint, Transport};
 use crate::error::{Error, Phase};
+use crate::group::Scope;
 use crate::limits::Limits;
+use crate::local;
+use crate::operations::Anonymous;
 use crate::registrar::{Registrar, Registration};
 use crate::socket;
 use crate::steps::recorder::Recorder;
 use crate::steps::stamp;
 use crate::stub::{Hosted, Kind, Registered};
-use accept::{Acceptor, Census, Listener};
+use accept::{Acceptor, Census, Listener, Speaks};
 use cores::Cores;
 pub use cores::Runtime;
 use datagram::DatagramServer;
+use dce::exports::{Exports, Terms};
 use hub::{Hub, Stage};
 pub use once::DuplicateRequests;
 use origin::Origin;
@@ -66,17 +72,20 @@ pub struct Builder {
     registrar: Option<Registrar>,
     recorder: Option<Recorder>,
     lanes: Option<usize>,
+    terms: Terms,
 }
 
 impl Builder {
-    /// Serves a program and version: what a stub's `service()` returned. May repeat.
+    /// Serves a program and version, or an interface: what a stub's `service()` returned. May
+    /// repeat. Programs are served at endpoints of ONC RPC, interfaces at those of DCE/RPC.
     #[must_use]
     pub fn serve(mut self, service: Registered) -> Self {
         self.services.push(service);
         self
     }
 
-    /// Listens at an endpoint. May repeat. Port 0, or no port, lets the kernel choose.
+    /// Listens at an endpoint, such as `tcp://0.0.0.0:2049`, `ncacn_ip_tcp:0.0.0.0[135]` or
+    /// `ncalrpc:[name]`. May repeat. Port 0, or no port, lets the kernel choose.
     #[must_use]
     pub fn listen(mut self, endpoint: impl IntoEndpoint) -> Self {
         self.endpoints.push(endpoint.into_endpoint());
@@ -138,6 +147,72 @@ impl Builder {
         self
     }
 
+    /// DCE/RPC: the mechanisms by which clients may prove who they are. Default: none.
+    #[must_use]
+    pub fn authenticate_with(mut self, acceptor: Arc<dyn farcall_dce::security::Acceptor>) -> Self {
+        self.terms.acceptor = Some(acceptor);
+        self
+    }
+
+    /// DCE/RPC: asked before each call of whoever has passed the floor of its interface, with the
+    /// call's principal, interface and operation; an error is what the caller is told. Default:
+    /// whoever has passed the floor may call.
+    #[must_use]
+    pub fn authorize(
+        mut self,
+        ask: impl Fn(&Call) -> Result<(), Refuse> + Send + Sync + 'static,
+    ) -> Self {
+        self.terms.authorize = Some(Arc::new(ask));
+        self
+    }
+
+    /// DCE/RPC: clients may call without proving who they are, unless the interface says
+    /// otherwise. Default: they may not.
+    #[must_use]
+    pub fn allow_anonymous(mut self) -> Self {
+        self.terms.access.anonymous = Anonymous::All;
+        self
+    }
+
+    /// DCE/RPC: clients that prove who they are must protect their calls at least so, unless the
+    /// interface says otherwise. Default [`AuthLevel::INTEGRITY`].
+    #[must_use]
+    pub fn auth_floor(mut self, level: AuthLevel) -> Self {
+        self.terms.access.floor = level;
+        self
+    }
+
+    /// DCE/RPC: what clients are told as secondary address when they bind. Default: the port, or
+    /// the name of the local endpoint.
+    #[must_use]
+    pub fn secondary_address(mut self, address: impl Into<String>) -> Self {
+        self.terms.secondary_address = Some(address.into());
+        self
+    }
+
+    /// DCE/RPC: whether clients may choose NDR64. Default true.
+    #[must_use]
+    pub fn ndr64(mut self, allowed: bool) -> Self {
+        self.terms.no_ndr64 = !allowed;
+        self
+    }
+
+    /// DCE/RPC: security contexts of one connection. Default
+    /// [`Limits::auth_contexts`](crate::Limits::auth_contexts).
+    #[must_use]
+    pub fn max_auth_contexts(mut self, most: usize) -> Self {
+        self.terms.max_auth_contexts = Some(most);
+        self
+    }
+
+    /// DCE/RPC: whether an authenticated client may stop the server through its management
+    /// interface, if [`authorize`](Self::authorize) agrees. Default false: access is denied.
+    #[must_use]
+    pub fn remote_stop(mut self, allowed: bool) -> Self {
+        self.terms.remote_stop = allowed;
+        self
+    }
+
     /// Starts the server: it takes calls when this returns.
     ///
     /// # Errors
@@ -156,6 +231,7 @@ impl Builder {
         }
         let registry = registry(&hosted, self.padding)?;
         let programs = hosted.iter().map(Hosted::program).collect();
+        let limits = self.limits.clone();
         let hub = Arc::new(Hub::new(
             self.limits,
             registry,
@@ -164,9 +240,11 @@ impl Builder {
             self.recorder,
             self.lanes.unwrap_or(self.runtime.lanes()),
         ));
+        let exports = dce::exports(exported, self.terms, &limits, &hub)?;
         let mut server = Server {
             running: Running {
                 hub: Arc::clone(&hub),
+                exports,
                 cores: Cores::start(self.runtime)?,
                 tasks: TaskTracker::new(),
                 census: Arc::default(),
@@ -207,6 +285,7 @@ pub struct Server {
 
 struct Running {
     hub: Arc<Hub>,
+    exports: Arc<Exports>,
     cores: Cores,
     tasks: TaskTracker,
     census: Arc<Census>,
@@ -230,7 +309,8 @@ impl Server {
         self.endpoints.iter().find(|e| e.transport() == transport)
     }
 
-    /// Serves calls that come over a byte stream of whatever kind, as if it had been accepted.
+    /// Serves calls of ONC RPC that come over a byte stream of whatever kind, as if it had been
+    /// accepted.
     ///
     /// Call it inside a tokio runtime if the stream belongs to one; the connection is driven
     /// there.
@@ -238,12 +318,27 @@ impl Server {
     /// # Errors
     /// There is no current runtime.
     pub fn serve_stream(&self, stream: impl ByteStream, peer: Peer) -> Result<(), Error> {
+        self.serve_stream_of(Family::Onc, stream, peer)
+    }
+
+    /// As [`serve_stream`](Self::serve_stream), of either family.
+    ///
+    /// # Errors
+    /// There is no current runtime.
+    pub fn serve_stream_of(
+        &self,
+        family: Family,
+        stream: impl ByteStream,
+        peer: Peer,
+    ) -> Result<(), Error> {
+        let speaks = self.running.speaks(family, "");
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| Error::local(Phase::Serve, "there is no current tokio runtime"))?;
         let (hub, token) = (Arc::clone(&self.running.hub), self.running.tasks.token());
         runtime.spawn(async move {
             let _token = token;
-            accept::connection(stream, hub, Origin::new(Transport::Unix, peer, None)).await;
+            let origin = Origin::new(speaks.over_unix(), peer, None);
+            accept::connection(stream, hub, speaks, origin).await;
         });
         Ok(())
     }
@@ -266,11 +361,12 @@ impl Server {
 }
 
 impl InProcess for Server {
-    fn connect_in_process(&self) -> Result<UnixStream, Error> {
+    fn connect_in_process(&self, family: Family) -> Result<UnixStream, Error> {
         let io = |e: io::Error| Error::io(Phase::Connect, &e);
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(io)?;
         ours.set_nonblocking(true).map_err(io)?;
         theirs.set_nonblocking(true).map_err(io)?;
+        let speaks = self.running.speaks(family, "");
         let hub = Arc::clone(&self.running.hub);
         let index = usize::try_from(hub.number_connection()).unwrap_or(0);
         let token = self.running.tasks.token();
@@ -279,11 +375,11 @@ impl InProcess for Server {
             let Ok(stream) = UnixStream::from_std(ours) else {
                 return;
             };
-            let mut origin = Origin::new(Transport::Unix, Peer::InProcess, None);
+            let mut origin = Origin::new(speaks.over_unix(), Peer::InProcess, None);
             if let Some(recorder) = &hub.recorder {
                 origin.record(recorder, false);
             }
-            accept::connection(stream, hub, origin).await;
+            accept::connection(stream, hub, speaks, origin).await;
         });
         UnixStream::from_std(theirs).map_err(io)
     }
@@ -312,7 +408,13 @@ impl Running {
         let failed = |e: io::Error| Error::io(Phase::Serve, &e).with_peer(&endpoint);
         match &endpoint {
             Endpoint::Unix(path) => {
-                self.listen_unix(path).map_err(failed)?;
+                self.listen_unix(path, Speaks::Onc).map_err(failed)?;
+                Ok(endpoint)
+            }
+            Endpoint::Local(name) => {
+                let path = local::to_listen(name).map_err(failed)?;
+                let speaks = self.speaks(Family::Dce, name);
+                self.listen_unix(&path, speaks).map_err(failed)?;
                 Ok(endpoint)
             }
             Endpoint::Host {
@@ -327,14 +429,28 @@ impl Running {
                     })?;
                 let bound = match transport {
                     Transport::Udp => self.listen_udp(address),
-                    _ => self.listen_tcp(address),
+                    _ => self.listen_tcp(address, transport.family()),
                 };
                 Ok(Endpoint::of(*transport, bound.map_err(failed)?))
             }
         }
     }
 
-    fn listen_tcp(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+    /// What is spoken at an endpoint of `family`; `address` tells clients of DCE/RPC where it is.
+    fn speaks(&self, family: Family, address: &str) -> Speaks {
+        match family {
+            Family::Onc => Speaks::Onc,
+            Family::Dce => {
+                let scope = match address.parse::<u16>() {
+                    Ok(_) => Scope::Network,
+                    Err(_) => Scope::Local,
+                };
+                Speaks::Dce(self.exports.door(scope, address))
+            }
+        }
+    }
+
+    fn listen_tcp(&self, address: SocketAddr, family: Family) -> io::Result<SocketAddr> {
         let socket = socket::listen_tcp(address)?;
         let bound = socket.local_addr()?;
         let _in_core = self
@@ -342,11 +458,12 @@ impl Running {
             .handles()
             .first()
             .map(tokio::runtime::Handle::enter);
-        self.accept(Listener::Tcp(TcpListener::from_std(socket)?));
+        let speaks = self.speaks(family, &bound.port().to_string());
+        self.accept(Listener::Tcp(TcpListener::from_std(socket)?), speaks);
         Ok(bound)
     }
 
-    fn listen_unix(&mut self, path: &Path) -> io::Result<()> {
+    fn listen_unix(&mut self, path: &Path, speaks: Speaks) -> io::Result<()> {
         remove_dead_socket(path)?;
         let _in_core = self
             .cores
@@ -356,16 +473,17 @@ impl Running {
         let listener = UnixListener::bind(path)?;
         drop(_in_core);
         self.paths.push(path.to_owned());
-        self.accept(Listener::Unix(listener));
+        self.accept(Listener::Unix(listener), speaks);
         Ok(())
     }
 
-    fn accept(&self, listener: Listener) {
+    fn accept(&self, listener: Listener, speaks: Speaks) {
         let acceptor = Acceptor {
             hub: Arc::clone(&self.hub),
             cores: self.cores.handles().to_vec(),
             census: Arc::clone(&self.census),
             tasks: self.tasks.clone(),
+            speaks,
         };
         let token = self.tasks.token();
         self.cores.spawn(0, async move {

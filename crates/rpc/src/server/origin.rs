@@ -9,6 +9,7 @@ use farcall_onc::auth::{AuthSys, SysRef};
 use super::mailbox::Mailbox;
 use crate::call::{Peer, Source};
 use crate::endpoint::Transport;
+use crate::interface::Interface;
 use crate::program::Program;
 use crate::steps::recorder::{Recorder, Subject};
 use crate::steps::tap::{Sample, Tap};
@@ -62,6 +63,24 @@ impl Origin {
             version: program.version,
             procedure,
             xid,
+            peer: self.source.peer.to_string(),
+        })
+    }
+
+    /// As [`sample`](Self::sample), of an interface's operation.
+    #[inline]
+    pub(crate) fn sample_operation(
+        &self,
+        interface: &Interface,
+        opnum: u16,
+        call: u32,
+    ) -> Option<Arc<Sample>> {
+        self.tap.as_ref()?.sample(|| Subject {
+            transport: self.source.transport,
+            program: interface.uuid.fields().0,
+            version: interface.major.into(),
+            procedure: opnum.into(),
+            xid: call,
             peer: self.source.peer.to_string(),
         })
     }

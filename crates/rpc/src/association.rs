@@ -1,0 +1,265 @@
+//! One turn of a DCE/RPC association: the calls that one read brought, and the responses that one
+//! write takes away.
+//!
+//! It is to interfaces what [`turn`](crate::turn) is to programs. While a connection polls
+//! operations, its turn lies in a thread-local place and with it the core of its association, so
+//! that a finished operation is packed and protected where it ends. A call costs no lock, no
+//! channel, no task and no allocation.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use farcall_dce::co::Stub;
+use farcall_dce::co::server::{Call as Request, ReplyError, ReplyTo, Server as Core};
+use farcall_wire::{EncodeError, TransmitQueue, ndr};
+
+use crate::call::{Call, Callee, Credential, Invoked, Place, Source};
+use crate::interface::Interface;
+use crate::steps::tap::Sample;
+
+/// Largest buffer for packing that a thread keeps, in bytes.
+const KEEP: usize = 1 << 20;
+
+/// A request that waits for its operation.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) request: Request,
+    pub(crate) sample: Option<Arc<Sample>>,
+}
+
+/// The calls and responses of one turn.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    /// The association of the connection that is being polled.
+    pub(crate) core: Option<Box<Core>>,
+    /// Responses, as PDUs.
+    pub(crate) out: TransmitQueue,
+    /// Requests that wait for their operation.
+    pub(crate) calls: VecDeque<Incoming>,
+    /// The bytes in which `calls` lie.
+    pub(crate) batch: Bytes,
+    /// Where the batch came from.
+    pub(crate) source: Option<Source>,
+    /// What the connection's calls share.
+    pub(crate) place: Option<Arc<Place>>,
+    /// Changes with `batch`.
+    pub(crate) generation: u64,
+    /// No new operation is begun while more than this waits in `out`.
+    pub(crate) write_queue: usize,
+    /// The call whose operation runs right now.
+    pub(crate) current: Option<ReplyTo>,
+    /// The worker that is polled was pending: it ends with the call it works on, so that what is
+    /// pending is known by one call.
+    pub(crate) resumed: bool,
+    /// Where results are packed.
+    scratch: Vec<u8>,
+}
+
+thread_local! {
+    static TURN: RefCell<Box<Turn>> = RefCell::default();
+    static IDLE: RefCell<[Option<Box<Turn>>; 2]> = const { RefCell::new([None, None]) };
+}
+
+/// An idle turn.
+pub(crate) fn take_turn() -> Box<Turn> {
+    IDLE.with_borrow_mut(|turns| turns.iter_mut().find_map(Option::take))
+        .unwrap_or_default()
+}
+
+/// Gives an idle turn back.
+pub(crate) fn give_turn(mut turn: Box<Turn>) {
+    turn.batch.clear();
+    (turn.place, turn.source) = (None, None);
+    IDLE.with_borrow_mut(|turns| {
+        if let Some(place) = turns.iter_mut().find(|place| place.is_none()) {
+            *place = Some(turn);
+        }
+    });
+}
+
+/// The call a worker works on, and the bytes in which its arguments lie.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) call: Call,
+    pub(crate) bytes: Bytes,
+    generation: u64,
+}
+
+impl Turn {
+    /// Whether nothing waits, neither calls nor responses.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.calls.is_empty() && self.out.is_empty()
+    }
+
+    /// Runs `f` with this turn in the thread's place, and takes it back even if `f` panics.
+    pub(crate) fn enter<T>(self: &mut Box<Self>, f: impl FnOnce() -> T) -> T {
+        struct Back<'a>(&'a mut Box<Turn>);
+        impl Drop for Back<'_> {
+            fn drop(&mut self) {
+                TURN.with_borrow_mut(|turn| std::mem::swap(turn, self.0));
+            }
+        }
+        TURN.with_borrow_mut(|turn| std::mem::swap(turn, self));
+        let _back = Back(self);
+        f()
+    }
+
+    /// Answers a call with a stub.
+    pub(crate) fn reply(&mut self, to: &ReplyTo, stub: &[u8]) {
+        if let Some(core) = &mut self.core {
+            note(to, core.reply(to, stub, &mut self.out));
+        }
+        self.over(to);
+    }
+
+    /// Answers a call with a fault; `executed`: any part of the operation may have run.
+    pub(crate) fn fault(&mut self, to: &ReplyTo, status: u32, executed: bool) {
+        if let Some(core) = &mut self.core {
+            note(to, core.fault(to, status, executed, &mut self.out));
+        }
+        self.over(to);
+    }
+
+    /// Ends a call without an answer.
+    pub(crate) fn end(&mut self, to: &ReplyTo) {
+        if let Some(core) = &mut self.core {
+            core.finish(to);
+        }
+        self.over(to);
+    }
+
+    /// Nobody asks about the call any more.
+    fn over(&mut self, to: &ReplyTo) {
+        if let Some(place) = &self.place {
+            place.desk.end(to.call_id);
+        }
+        self.current = None;
+    }
+
+    /// Packs a result and answers a call with it.
+    pub(crate) fn pack(
+        &mut self,
+        invoked: &Invoked,
+        encode: impl FnOnce(&mut ndr::Writer) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let to = &invoked.to;
+        let mut writer = ndr::Writer::append_to(scratch, invoked.syntax, to.order);
+        let encoded = encode(&mut writer);
+        let stub = writer.into_bytes();
+        match encoded {
+            Ok(()) if invoked.maybe => self.end(to),
+            Ok(()) => self.reply(to, &stub),
+            Err(_) => {}
+        }
+        if stub.capacity() <= KEEP {
+            self.scratch = stub;
+        }
+        encoded
+    }
+
+    /// Takes note of the call that a pending operation works on, away from this turn.
+    pub(crate) fn detach(&mut self) -> Option<ReplyTo> {
+        self.current.take()
+    }
+
+    /// The operation that goes on now works on this call.
+    pub(crate) fn attach(&mut self, current: Option<ReplyTo>) {
+        (self.current, self.resumed) = (current, true);
+    }
+
+    /// Answers the call whose operation panicked.
+    pub(crate) fn panicked(&mut self) {
+        if let Some(to) = self.current.take() {
+            self.fault(&to, crate::call::UNSPECIFIED, true);
+        }
+    }
+}
+
+/// Tells the log why a caller does not get what it was to get.
+fn note(to: &ReplyTo, result: Result<(), ReplyError>) {
+    match result {
+        Ok(()) => {}
+        Err(ReplyError::NoCall) => tracing::trace!(call = to.call_id, "the call was given up"),
+        Err(error) => tracing::warn!(call = to.call_id, ?error, "response could not be sent"),
+    }
+}
+
+/// Works on the turn of the connection that is being polled on this thread.
+#[inline]
+pub(crate) fn with<T>(f: impl FnOnce(&mut Turn) -> T) -> T {
+    TURN.with_borrow_mut(|turn| f(turn))
+}
+
+/// Makes the next request the call that `held` works on, if it is for `service` and responses
+/// are not piling up. Returns where its arguments lie. The first one makes `held`.
+#[inline]
+pub(crate) fn next(
+    service: usize,
+    interface: &'static Interface,
+    held: &mut Option<Held>,
+) -> Option<Range<usize>> {
+    TURN.with_borrow_mut(|turn| {
+        let first = turn.calls.front()?;
+        let full = turn.out.len() > turn.write_queue;
+        if turn.resumed || full || first.request.service != service {
+            return None;
+        }
+        let (place, source) = (turn.place.as_ref()?, turn.source?);
+        let Incoming { request, sample } = turn.calls.pop_front()?;
+        let invoked = Invoked {
+            interface,
+            object: request.object,
+            caller: request.caller,
+            place: Arc::clone(place),
+            to: request.to,
+            syntax: request.syntax,
+            maybe: request.maybe,
+        };
+        turn.current = Some(request.to);
+        let held = held.get_or_insert_with(|| Held::new(source));
+        let call = &mut held.call;
+        (call.xid, call.procedure) = (request.to.call_id, request.opnum.into());
+        (call.callee, call.sample, call.source) = (Callee::Interface(invoked), sample, source);
+        Some(held.fetch(request.stub, &turn.batch, turn.generation))
+    })
+}
+
+impl Held {
+    fn new(source: Source) -> Self {
+        Self {
+            call: Call {
+                xid: 0,
+                procedure: 0,
+                callee: Callee::Nothing,
+                source,
+                credential: Credential::None,
+                deadline: None,
+                sample: None,
+            },
+            bytes: Bytes::new(),
+            generation: 0,
+        }
+    }
+
+    /// Takes hold of the bytes in which a stub lies.
+    #[inline]
+    fn fetch(&mut self, stub: Stub, batch: &Bytes, generation: u64) -> Range<usize> {
+        match stub {
+            Stub::InBatch(range) => {
+                if self.generation != generation {
+                    (self.bytes, self.generation) = (batch.clone(), generation);
+                }
+                range
+            }
+            Stub::Own(bytes) => {
+                (self.bytes, self.generation) = (bytes, 0);
+                0..self.bytes.len()
+            }
+        }
+    }
+}

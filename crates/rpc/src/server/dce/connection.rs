@@ -1,0 +1,450 @@
+//! The server's side of one association: the hot path of DCE/RPC.
+//!
+//! One future drives one connection: it reads large, hands every complete PDU that arrived to the
+//! association's core, polls operations in place, and writes all responses at once. Only an
+//! operation that is pending becomes a call in flight of its own. While it idles, a connection
+//! holds no buffers: they belong to the thread.
+//!
+//! What this file does not do: it does not parse or judge PDUs ([`farcall_dce`] does), does not
+//! accept and does not know what an operation is.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use farcall_dce::co::server::{Close, Event, Server as Core};
+use farcall_dce::security::{Answer, Query};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinHandle;
+use tokio::time::Sleep;
+use tokio_util::io::poll_read_buf;
+
+use super::exports::Door;
+use super::workers::Workers;
+use crate::association::{self, Incoming, Turn};
+use crate::call::Place;
+use crate::desk::Desk;
+use crate::scratch;
+use crate::server::hub::{Hub, Stage};
+use crate::server::origin::Origin;
+use crate::server::stream::End;
+
+/// Reads and writes in one poll before other connections get their turn.
+const TURNS: usize = 16;
+
+/// One association, as a future that ends when the connection does.
+pub(crate) struct Connection<IO> {
+    io: IO,
+    hub: Arc<Hub>,
+    door: Door,
+    origin: Origin,
+    /// The association, while it is not in a turn.
+    core: Option<Box<Core>>,
+    place: Option<Arc<Place>>,
+    workers: Workers,
+    /// What is left over from the last turn, if anything is.
+    turn: Option<Box<Turn>>,
+    generation: u64,
+    /// Work that authentication asked for, and what could not be looked at meanwhile.
+    asking: Option<(JoinHandle<Answer>, Bytes, usize)>,
+    /// No more calls will be read.
+    closing: bool,
+    /// Why the association is over: what was answered is still written.
+    ended: Option<Close>,
+    clock: Clock,
+    /// Who was told to be woken, by the timer and by the server's next stage.
+    waker: Option<Waker>,
+}
+
+/// When what last happened, and the one timer.
+struct Clock {
+    /// The last byte read, or the last response finished.
+    active: Instant,
+    /// Since when responses have not moved.
+    stalled: Option<Instant>,
+    /// Something was read in this poll, at `active`.
+    fresh: bool,
+    /// Nothing is being read, for reasons of ours: the peer is not late.
+    paused: bool,
+    /// When the timer will fire.
+    armed: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
+    pub(crate) fn new(io: IO, hub: Arc<Hub>, door: Door, origin: Origin) -> Self {
+        let now = Instant::now();
+        let armed = now + Duration::from_secs(3600);
+        let seed = door.exports.seed(origin.source.connection);
+        let core = Core::new(Arc::clone(&door.endpoint), now, &seed);
+        Self {
+            io,
+            hub,
+            door,
+            origin,
+            core: Some(Box::new(core)),
+            place: None,
+            workers: Workers::default(),
+            turn: None,
+            generation: 0,
+            asking: None,
+            closing: false,
+            ended: None,
+            clock: Clock {
+                active: now,
+                stalled: None,
+                fresh: false,
+                paused: false,
+                armed,
+                timer: Box::pin(tokio::time::sleep_until(armed.into())),
+            },
+            waker: None,
+        }
+    }
+
+    /// Sees to it that the timer and the server's next stage wake this task. `true`: they were
+    /// told before.
+    fn enlist(&mut self, cx: &mut Context<'_>) -> bool {
+        let known = self.waker.as_ref();
+        if known.is_some_and(|known| known.will_wake(cx.waker())) {
+            return true;
+        }
+        self.hub.watch(self.origin.source.connection, cx.waker());
+        self.waker = Some(cx.waker().clone());
+        false
+    }
+
+    /// Reads, runs and writes until there is nothing to do but wait.
+    fn drive(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) -> Poll<End> {
+        match self.hub.stage() {
+            Stage::Serving => {}
+            Stage::Draining => self.closing = true,
+            Stage::Aborting => return Poll::Ready(End::Aborted),
+        }
+        for _ in 0..TURNS {
+            self.run(cx, turn);
+            if let Err(error) = self.flush(cx, turn) {
+                return Poll::Ready(End::Io(error));
+            }
+            if let Some(close) = &self.ended
+                && turn.out.is_empty()
+            {
+                return Poll::Ready(end(close));
+            }
+            if self.can_run(turn) {
+                continue;
+            }
+            if self.is_closed() || !self.may_read(turn) {
+                self.clock.paused = true;
+                return self.rest(turn);
+            }
+            if std::mem::take(&mut self.clock.paused) {
+                self.clock.active = Instant::now();
+            }
+            let progress = match self.asking.is_some() {
+                true => self.learn(cx, turn),
+                false => match self.read(cx, turn) {
+                    Ok(progress) => progress,
+                    Err(error) => return Poll::Ready(End::Io(error)),
+                },
+            };
+            if progress.is_pending() {
+                return self.rest(turn);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) {
+        let most = self.hub.limits.calls;
+        self.workers.run(cx, &self.door.exports, most, turn);
+    }
+
+    /// Whether no more PDUs are taken.
+    fn is_closed(&self) -> bool {
+        self.closing || self.ended.is_some()
+    }
+
+    /// Whether a call that waits may be begun.
+    fn can_run(&self, turn: &Turn) -> bool {
+        let limits = &self.hub.limits;
+        !turn.calls.is_empty()
+            && turn.out.len() <= limits.write_queue
+            && !self.workers.is_full(limits.calls)
+    }
+
+    /// Whether more may be read.
+    fn may_read(&self, turn: &Turn) -> bool {
+        turn.calls.is_empty() && turn.out.len() <= self.hub.limits.write_queue
+    }
+
+    /// Whether everything is done, or there is something to wait for.
+    fn rest(&self, turn: &Turn) -> Poll<End> {
+        let idle = turn.is_idle() && self.workers.is_empty();
+        match (&self.ended, self.closing && idle) {
+            (Some(close), _) if turn.out.is_empty() => Poll::Ready(end(close)),
+            (_, true) => Poll::Ready(End::Done),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Writes what waits, as far as the peer takes it.
+    fn flush(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> io::Result<()> {
+        while !turn.out.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 64];
+            let filled = turn.out.io_slices(&mut slices);
+            let slices = slices.get(..filled).unwrap_or_default();
+            match Pin::new(&mut self.io).poll_write_vectored(cx, slices) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(n)) => turn.out.advance(n),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {
+                    self.clock.stalled.get_or_insert_with(Instant::now);
+                    return Ok(());
+                }
+            }
+            self.clock.stalled = None;
+            if !self.clock.fresh {
+                self.clock.active = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads once and takes in what arrived.
+    fn read(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> io::Result<Poll<()>> {
+        let batch = scratch::with_input(|input| {
+            match poll_read_buf(Pin::new(&mut self.io), cx, input) {
+                Poll::Ready(Ok(_)) => Ok(Poll::Ready(input.split().freeze())),
+                Poll::Ready(Err(error)) => Err(error),
+                Poll::Pending => Ok(Poll::Pending),
+            }
+        })?;
+        let Poll::Ready(batch) = batch else {
+            return Ok(Poll::Pending);
+        };
+        if batch.is_empty() {
+            self.closing = true;
+            return Ok(Poll::Ready(()));
+        }
+        let now = Instant::now();
+        (self.clock.active, self.clock.fresh) = (now, true);
+        self.origin.source.received = now;
+        self.admit(now, batch, 0, turn);
+        Ok(Poll::Ready(()))
+    }
+
+    /// Hands a batch to the core, from offset `at` on.
+    fn admit(&mut self, now: Instant, batch: Bytes, mut at: usize, turn: &mut Turn) {
+        turn.source = Some(self.origin.source);
+        self.generation = self.generation.wrapping_add(1);
+        turn.generation = self.generation;
+        let (mut calls, mut events) = (0, 0);
+        while let Some(core) = &mut turn.core {
+            let Some(event) = core.handle_bytes(now, &batch, &mut at, &mut turn.out) else {
+                break;
+            };
+            calls += u32::from(matches!(event, Event::Call(_)));
+            events += 1;
+            if let Some(query) = self.take(event, turn) {
+                self.ask(query, batch.clone(), at);
+            }
+            if self.asking.is_some() || self.ended.is_some() {
+                break;
+            }
+        }
+        let statistics = &self.door.exports.statistics;
+        statistics.calls_in.fetch_add(calls, Ordering::Relaxed);
+        statistics.packets_in.fetch_add(events, Ordering::Relaxed);
+        turn.batch = batch;
+    }
+
+    /// Takes in what the core found; a question is for the caller to have answered.
+    fn take(&mut self, event: Event, turn: &mut Turn) -> Option<Query> {
+        match event {
+            Event::Call(request) => self.call(request, turn),
+            Event::Cancel { call_id } => self.cancel(call_id),
+            Event::Orphaned { call_id } => self.orphan(call_id, turn),
+            Event::Ask(query) => return Some(query),
+            Event::Close(close) => self.ended = Some(close),
+        }
+        None
+    }
+
+    fn call(&mut self, request: farcall_dce::co::server::Call, turn: &mut Turn) {
+        if self.place.is_none() {
+            self.place = self.settle(turn);
+        }
+        if turn.place.is_none() {
+            turn.place.clone_from(&self.place);
+        }
+        let interface = self.door.exports.interface(request.service);
+        let sample = interface.and_then(|interface| {
+            self.origin
+                .sample_operation(interface, request.opnum, request.to.call_id)
+        });
+        turn.calls.push_back(Incoming { request, sample });
+    }
+
+    /// Joins what the group's connections share.
+    fn settle(&self, turn: &Turn) -> Option<Arc<Place>> {
+        let id = turn.core.as_ref()?.group()?.id();
+        Some(Arc::new(Place {
+            group: self.door.exports.handles().of(self.door.scope, id),
+            desk: Desk::default(),
+        }))
+    }
+
+    fn cancel(&self, call: u32) {
+        if let Some(place) = &self.place {
+            place.desk.cancel(call);
+        }
+    }
+
+    /// The client has given a call up: what works on it is dropped, also if it has not begun.
+    fn orphan(&mut self, call: u32, turn: &mut Turn) {
+        self.workers.abort(call);
+        turn.calls
+            .retain(|incoming| incoming.request.to.call_id != call);
+        if let Some(place) = &self.place {
+            place.desk.end(call);
+        }
+    }
+
+    /// Has a question answered on the pool for blocking work.
+    fn ask(&mut self, query: Query, rest: Bytes, at: usize) {
+        let answering = tokio::task::spawn_blocking(move || (query.0)());
+        self.asking = Some((answering, rest, at));
+    }
+
+    /// Goes on with authentication when its question is answered.
+    fn learn(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> Poll<()> {
+        let Some((answering, ..)) = &mut self.asking else {
+            return Poll::Ready(());
+        };
+        let Poll::Ready(answer) = Pin::new(answering).poll(cx) else {
+            return Poll::Pending;
+        };
+        let Some((_, rest, at)) = self.asking.take() else {
+            return Poll::Ready(());
+        };
+        let Ok(answer) = answer else {
+            self.ended = Some(Close::Violation("authentication failed within"));
+            return Poll::Ready(());
+        };
+        let now = Instant::now();
+        let event = match &mut turn.core {
+            Some(core) => core.answer(now, answer, &mut turn.out),
+            None => None,
+        };
+        if let Some(event) = event
+            && let Some(query) = self.take(event, turn)
+        {
+            self.ask(query, rest, at);
+            return Poll::Ready(());
+        }
+        if self.ended.is_none() {
+            self.admit(now, rest, at, turn);
+        }
+        Poll::Ready(())
+    }
+
+    /// Watches the clock: half PDUs, slow readers, idle peers. A timer that is armed early
+    /// enough, and known not to have fired, is left alone: that is the case after nearly every
+    /// read.
+    fn watch(&mut self, cx: &mut Context<'_>, enlisted: bool) -> Poll<End> {
+        loop {
+            let (wanted, why) = self.deadline();
+            let clock = &mut self.clock;
+            if wanted < clock.armed {
+                clock.armed = wanted;
+                clock.timer.as_mut().reset(wanted.into());
+            } else if enlisted && clock.fresh && clock.active < clock.armed {
+                return Poll::Pending;
+            }
+            if clock.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if wanted <= Instant::now() {
+                return Poll::Ready(End::Timeout(why));
+            }
+            clock.armed = wanted;
+            clock.timer.as_mut().reset(wanted.into());
+            clock.fresh = false;
+        }
+    }
+
+    /// The next moment at which something will have taken too long, and what.
+    fn deadline(&self) -> (Instant, &'static str) {
+        let limits = &self.hub.limits;
+        let far = self.clock.active + Duration::from_secs(24 * 3600);
+        if let Some(since) = self.clock.stalled {
+            return (since + limits.write_stall, "write_stall");
+        }
+        let core = self.turn.as_ref().and_then(|turn| turn.core.as_ref());
+        let core = self.core.as_ref().or(core);
+        let partial = core.and_then(|core| core.poll_timeout());
+        if let Some(partial) = partial
+            && !self.clock.paused
+            && self.asking.is_none()
+        {
+            return (partial, "partial");
+        }
+        if !self.workers.is_empty() || self.turn.is_some() || limits.idle.is_zero() {
+            return (far, "idle");
+        }
+        (self.clock.active + limits.idle, "idle")
+    }
+}
+
+/// How a connection ends when its association does.
+fn end(close: &Close) -> End {
+    match close {
+        Close::Violation(why) => End::Violation((*why).to_owned()),
+        Close::Slow => End::Timeout("partial"),
+        other => End::Violation(format!("{other:?}")),
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
+    type Output = End;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
+        let this = &mut *self;
+        let enlisted = this.enlist(cx);
+        this.clock.fresh = false;
+        let mut turn = this.turn.take().unwrap_or_else(association::take_turn);
+        turn.write_queue = this.hub.limits.write_queue;
+        if turn.core.is_none() {
+            turn.core = this.core.take();
+            turn.place.clone_from(&this.place);
+            turn.source = Some(this.origin.source);
+        }
+        let polled = this.drive(cx, &mut turn);
+        if turn.is_idle() {
+            this.core = turn.core.take();
+            association::give_turn(turn);
+        } else {
+            this.turn = Some(turn);
+        }
+        match polled {
+            Poll::Ready(end) => Poll::Ready(end),
+            Poll::Pending => this.watch(cx, enlisted),
+        }
+    }
+}
+
+impl<IO> Drop for Connection<IO> {
+    fn drop(&mut self) {
+        if let Some((answering, ..)) = &self.asking {
+            answering.abort();
+        }
+        self.hub.unwatch(self.origin.source.connection);
+    }
+}
