@@ -283,7 +283,8 @@ impl Call {
 
     /// The mechanism by which the call is authenticated.
     pub fn auth_type(&self) -> AuthType {
-        self.caller().map_or(AuthType::NONE, |caller| caller.auth_type)
+        self.caller()
+            .map_or(AuthType::NONE, |caller| caller.auth_type)
     }
 
     /// How the call is protected.

@@ -19,6 +19,10 @@ pub enum Phase {
     Resolve,
     /// Connecting the transport.
     Connect,
+    /// Agreeing on interface and transfer syntax with a server of DCE/RPC.
+    Bind,
+    /// Proving who one is to a server of DCE/RPC.
+    Authenticate,
     /// Packing the arguments.
     Encode,
     /// The call was handed to the transport, or is waiting for its reply.
@@ -36,6 +40,8 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Resolve => "resolve",
             Self::Connect => "connect",
+            Self::Bind => "bind",
+            Self::Authenticate => "authenticate",
             Self::Encode => "encode",
             Self::Call => "call",
             Self::Decode => "decode",
@@ -79,6 +85,13 @@ pub enum Cause {
     },
     /// The server refused the credential: `AUTH_ERROR`.
     Authentication(AuthStat),
+    /// The server of DCE/RPC answered with a fault of this status, one of `nca_s_*` or a Win32
+    /// code.
+    Fault(u32),
+    /// The server of DCE/RPC did not bind the association or the interface, for this reason.
+    BindRefused(String),
+    /// One side did not believe the other to be who it should be, for this reason.
+    Denied(String),
     /// Our own arguments break a bound of the interface.
     Encode(EncodeError),
     /// The result is not what the interface says.
@@ -116,12 +129,19 @@ impl fmt::Display for Cause {
                 )
             }
             Self::Authentication(stat) => write!(f, "credential refused ({stat})"),
+            Self::Fault(status) => write!(f, "fault {status:#010x}"),
+            Self::BindRefused(why) => f.write_str(why),
+            Self::Denied(why) => write!(f, "authentication failed: {why}"),
             Self::Encode(error) => write!(f, "{error}"),
             Self::Decode(error) => write!(f, "{error}"),
             Self::Closed => f.write_str("closed"),
         }
     }
 }
+
+/// Faults that may be gone when the same call is made again: too busy, out of memory, a failure of
+/// communication.
+const TRANSIENT: [u32; 5] = [0x1c01_0014, 0x6bb, 0x1c00_001b, 0x1c01_0001, 0x6ba];
 
 #[derive(Clone, Debug)]
 struct Inner {
@@ -142,7 +162,11 @@ impl Error {
     #[cold]
     pub fn new(phase: Phase, cause: Cause) -> Self {
         let may_have_executed = match &cause {
-            Cause::Deadline(_) | Cause::Disconnected(_) | Cause::SystemError | Cause::Decode(_) => {
+            Cause::Deadline(_)
+            | Cause::Disconnected(_)
+            | Cause::SystemError
+            | Cause::Fault(_)
+            | Cause::Decode(_) => {
                 matches!(phase, Phase::Call | Phase::Decode)
             }
             _ => false,
@@ -239,6 +263,7 @@ impl Error {
                 std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::InvalidInput
             ),
             Cause::Deadline(_) | Cause::Disconnected(_) | Cause::SystemError => true,
+            Cause::Fault(status) => TRANSIENT.contains(status),
             _ => false,
         }
     }

@@ -72,7 +72,7 @@ pub mod testkit;
 pub mod generated;
 
 pub use call::{Call, Credential, Peer, Refuse};
-pub use client::{Calling, Client, Options, Reconnect, Retry};
+pub use client::{Calling, Client, Credentials, Options, Reconnect, Retry};
 pub use endpoint::{Endpoint, Family, IntoEndpoint, Transport};
 pub use error::{Cause, Error, Phase};
 pub use group::{Held, Shared};

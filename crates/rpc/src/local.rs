@@ -84,7 +84,9 @@ mod tests {
             assert!(is_name(name), "{name}");
         }
         let long = "x".repeat(65);
-        for name in ["", ".", "..", "../x", "a/b", "/run/x", "a\0b", "ä", ".hidden", &long] {
+        for name in [
+            "", ".", "..", "../x", "a/b", "/run/x", "a\0b", "ä", ".hidden", &long,
+        ] {
             assert!(!is_name(name), "{name}");
             assert!(to_connect(name).is_err());
         }

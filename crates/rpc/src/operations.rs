@@ -72,7 +72,8 @@ impl NdrReply<'_> {
             Sink::Turn => association::with(|turn| turn.pack(invoked, encode))?,
             Sink::Own(stub) => {
                 let order = invoked.to.order;
-                let mut writer = ndr::Writer::append_to(std::mem::take(stub), invoked.syntax, order);
+                let mut writer =
+                    ndr::Writer::append_to(std::mem::take(stub), invoked.syntax, order);
                 encode(&mut writer)?;
                 **stub = writer.into_bytes();
             }
@@ -88,7 +89,10 @@ fn finish(call: &Call, written: bool, result: Result<(), Refuse>) {
     let status = match result {
         Ok(()) if written => return packed(call),
         Ok(()) => {
-            tracing::error!(operation = call.procedure_name(), "service returned no result");
+            tracing::error!(
+                operation = call.procedure_name(),
+                "service returned no result"
+            );
             crate::call::UNSPECIFIED
         }
         Err(_) if invoked.maybe => return unanswered(call),

@@ -12,13 +12,14 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use farcall_onc::msg::Target;
-use farcall_wire::{DecodeError, Encode, EncodeError, Reader, Size, TransmitQueue, Writer};
+use farcall_wire::{DecodeError, Encode, EncodeError, Reader, Size, TransmitQueue, Writer, ndr};
 use smallvec::SmallVec;
 use tokio::time::Sleep;
 
-use super::Client;
+use super::dce::link as dce;
 use super::link::{Outcome, Ticket};
 use super::options::Retry;
+use super::{Client, NdrDecoder};
 use crate::call::Call;
 use crate::error::{Cause, Error, Phase};
 use crate::stub::Program;
@@ -70,12 +71,36 @@ impl Encode for Arguments {
     }
 }
 
+/// What is called, with what.
+enum Work {
+    /// A procedure of a program.
+    Procedure {
+        target: Target,
+        program: Option<&'static Program>,
+        arguments: Arguments,
+    },
+    /// An operation of an interface, and the values on which its out-parameters depend.
+    Operation(dce::Request, SmallVec<[i64; 2]>),
+}
+
+/// How a result is read.
+enum Decode<T> {
+    Xdr(Decoder<T>),
+    Ndr(NdrDecoder<T>),
+    /// It is known already.
+    Known,
+}
+
+/// What came of a call.
+enum Came {
+    Xdr(Outcome),
+    Ndr(dce::Outcome),
+}
+
 /// What is asked of whom.
 struct Request {
     client: Client,
-    target: Target,
-    program: Option<&'static Program>,
-    arguments: Arguments,
+    work: Work,
     /// How long it may take from its first poll on.
     timeout: Duration,
     /// When it must be over in any case.
@@ -103,7 +128,7 @@ pub struct Calling<T> {
     request: Option<Request>,
     stage: Stage,
     known: Option<Result<T, Error>>,
-    decode: Decoder<T>,
+    decode: Decode<T>,
     /// None unless somebody listens at level debug.
     span: tracing::Span,
 }
@@ -126,13 +151,31 @@ impl<T> Calling<T> {
                 return Self::ready(Err(error));
             }
         };
-        let (timeout, retry) = (client.options.timeout, client.options.retry);
-        let span = span(&client, program, target);
-        let request = Request {
-            client,
+        let work = Work::Procedure {
             target,
             program,
             arguments,
+        };
+        Self::begun(client, work, Decode::Xdr(decode))
+    }
+
+    pub(crate) fn operation(
+        client: Client,
+        request: dce::Request,
+        known: &[i64],
+        decode: NdrDecoder<T>,
+    ) -> Self {
+        let work = Work::Operation(request, SmallVec::from_slice(known));
+        Self::begun(client, work, Decode::Ndr(decode))
+    }
+
+    #[inline]
+    fn begun(client: Client, work: Work, decode: Decode<T>) -> Self {
+        let (timeout, retry) = (client.options.timeout, client.options.retry);
+        let span = span(&client, &work);
+        let request = Request {
+            client,
+            work,
             timeout,
             deadline: None,
             retry,
@@ -153,7 +196,7 @@ impl<T> Calling<T> {
             request: None,
             stage: Stage::Done,
             known: Some(result),
-            decode: |r| Err(r.error(farcall_wire::DecodeErrorKind::Invalid("nothing to decode"))),
+            decode: Decode::Known,
             span: tracing::Span::none(),
         }
     }
@@ -189,15 +232,11 @@ impl<T> Calling<T> {
 /// The span of a call; nothing unless somebody listens at level debug. Asked first: where a
 /// dependency has turned on tracing's `log` feature, the macro alone would format its fields.
 #[inline]
-fn span(client: &Client, program: Option<&'static Program>, target: Target) -> tracing::Span {
+fn span(client: &Client, work: &Work) -> tracing::Span {
     if !tracing::enabled!(tracing::Level::DEBUG) {
         return tracing::Span::none();
     }
-    tracing::debug_span!(
-        "call",
-        procedure = name(program, target),
-        peer = client.peer()
-    )
+    tracing::debug_span!("call", procedure = work.name(), peer = client.peer())
 }
 
 /// The procedure's name for errors.
@@ -205,6 +244,33 @@ fn name(program: Option<&'static Program>, target: Target) -> String {
     match program {
         Some(program) => program.procedure_name(target.procedure),
         None => format!("{}.{}.{}", target.program, target.version, target.procedure),
+    }
+}
+
+impl Work {
+    /// The procedure's name for errors.
+    fn name(&self) -> String {
+        match self {
+            Self::Procedure {
+                target, program, ..
+            } => name(*program, *target),
+            Self::Operation(request, _) => request.interface.operation_name(request.opnum),
+        }
+    }
+
+    /// Whether running it twice is as good as running it once.
+    fn is_idempotent(&self) -> bool {
+        match self {
+            Self::Procedure {
+                target, program, ..
+            } => program
+                .and_then(|program| program.procedure(target.procedure))
+                .is_some_and(|procedure| procedure.idempotent || procedure.number == 0),
+            Self::Operation(request, _) => request
+                .interface
+                .operation(request.opnum)
+                .is_some_and(|operation| operation.idempotent),
+        }
     }
 }
 
@@ -220,8 +286,24 @@ impl Request {
             self.deadline = now.checked_add(given);
         }
         self.attempts += 1;
-        self.client
-            .begin(now, self.target, &self.arguments, given, cx.waker())
+        match &self.work {
+            Work::Procedure {
+                target, arguments, ..
+            } => self
+                .client
+                .begin(now, *target, arguments, given, cx.waker()),
+            Work::Operation(request, _) => {
+                self.client.begin_operation(now, request, given, cx.waker())
+            }
+        }
+    }
+
+    fn collect(&self, ticket: Ticket, cx: &mut Context<'_>) -> Option<Came> {
+        let client = &self.client;
+        match &self.work {
+            Work::Procedure { .. } => client.collect(ticket, cx.waker()).map(Came::Xdr),
+            Work::Operation(..) => client.collect_operation(ticket, cx.waker()).map(Came::Ndr),
+        }
     }
 
     /// How long to wait before another attempt, if there may be one.
@@ -229,11 +311,7 @@ impl Request {
         let Retry::Safe(most) = self.retry else {
             return None;
         };
-        let idempotent = self
-            .program
-            .and_then(|program| program.procedure(self.target.procedure))
-            .is_some_and(|procedure| procedure.idempotent || procedure.number == 0);
-        let safe = !error.may_have_executed() || idempotent;
+        let safe = !error.may_have_executed() || self.work.is_idempotent();
         let pause = Duration::from_millis(50 << self.attempts.saturating_sub(1).min(8));
         let late = matches!(error.cause(), Cause::Deadline(_)) || self.is_late(pause);
         (safe && !late && error.is_retryable() && self.attempts <= most).then_some(pause)
@@ -246,19 +324,45 @@ impl Request {
     }
 
     fn describe(&self, error: Error) -> Error {
-        let error = error.with_procedure(name(self.program, self.target));
-        self.client.describe(error, self.target)
+        let error = error.with_procedure(self.work.name());
+        let target = match &self.work {
+            Work::Procedure { target, .. } => Some(*target),
+            Work::Operation(..) => None,
+        };
+        self.client.describe(error, target)
     }
 
-    fn decode<T>(&self, decode: Decoder<T>, outcome: Outcome) -> Result<T, Error> {
-        match outcome {
-            Outcome::Failed(error) => Err(error),
-            Outcome::Results(bytes, range) => {
-                let part = bytes.get(range).unwrap_or_default();
-                let limits = self.client.options.limits.wire();
-                decode(&mut Reader::shared(&bytes, part, limits))
-                    .map_err(|error| Error::new(Phase::Decode, Cause::Decode(error)))
+    fn decode<T>(&self, decode: &Decode<T>, came: Came) -> Result<T, Error> {
+        let limits = self.client.options.limits.wire();
+        let decoded = match (decode, came) {
+            (_, Came::Xdr(Outcome::Failed(error)) | Came::Ndr(dce::Outcome::Failed(error))) => {
+                return Err(error);
             }
+            (Decode::Xdr(decode), Came::Xdr(Outcome::Results(bytes, range))) => {
+                let part = bytes.get(range).unwrap_or_default();
+                decode(&mut Reader::shared(&bytes, part, limits))
+            }
+            (
+                Decode::Ndr(decode),
+                Came::Ndr(dce::Outcome::Results {
+                    bytes,
+                    syntax,
+                    order,
+                }),
+            ) => {
+                let reader = ndr::Reader::shared(&bytes, &bytes, syntax, order, limits);
+                decode(&mut reader.with_known(self.known()))
+            }
+            _ => return Err(Error::local(Phase::Decode, "a result of another family")),
+        };
+        decoded.map_err(|error| Error::new(Phase::Decode, Cause::Decode(error)))
+    }
+
+    /// Values of in-parameters on which the out-parameters depend.
+    fn known(&self) -> &[i64] {
+        match &self.work {
+            Work::Procedure { .. } => &[],
+            Work::Operation(_, known) => known,
         }
     }
 }
@@ -287,10 +391,10 @@ impl<T> Future for Calling<T> {
                     Err(error) => error,
                 },
                 Stage::Waiting(ticket) => {
-                    let outcome = request.client.collect(*ticket, cx.waker());
-                    let outcome = ready!(outcome.map_or(Poll::Pending, Poll::Ready));
+                    let came = request.collect(*ticket, cx);
+                    let came = ready!(came.map_or(Poll::Pending, Poll::Ready));
                     this.stage = Stage::Done;
-                    match request.decode(this.decode, outcome) {
+                    match request.decode(&this.decode, came) {
                         Ok(value) => {
                             this.request = None;
                             return Poll::Ready(Ok(value));
@@ -331,9 +435,9 @@ impl<T> fmt::Debug for Calling<T> {
             Stage::Pausing(_) => "pausing",
             Stage::Done => "done",
         };
-        let target = self.request.as_ref().map(|request| request.target);
+        let name = self.request.as_ref().map(|request| request.work.name());
         f.debug_struct("Calling")
-            .field("target", &target)
+            .field("procedure", &name)
             .field("stage", &stage)
             .finish()
     }

@@ -84,7 +84,7 @@ impl Connector {
     }
 }
 
-fn gone(why: &str) -> Error {
+pub(crate) fn gone(why: &str) -> Error {
     Error::new(Phase::Connect, Cause::Disconnected(why.into()))
 }
 
@@ -118,7 +118,7 @@ pub(crate) async fn connect(
     ))
 }
 
-fn refused(error: &io::Error, endpoint: &Endpoint) -> Error {
+pub(crate) fn refused(error: &io::Error, endpoint: &Endpoint) -> Error {
     let said = Error::io(Phase::Connect, error).with_peer(endpoint);
     match error.kind() {
         io::ErrorKind::ConnectionRefused => said.hint("is the server running, and at this port?"),

@@ -18,6 +18,7 @@ pub(crate) mod stream;
 pub(crate) mod datagram;
 pub mod resolve;
 pub(crate) mod connect;
+pub(crate) mod dce;
 pub(crate) mod calling;
 
 use std::fmt;
@@ -31,7 +32,7 @@ use farcall_onc::msg::Target;
 use farcall_onc::seed::Seed;
 use farcall_wire::{DecodeError, Encode, EncodeError, ndr};
 use tokio::net::UnixStream;
-use tokio::runtime::Handle;
+use tokio::runtime::Handle as Runtime;
 
 use crate::endpoint::{Endpoint, Family, IntoEndpoint};
 use crate::error::{Cause, Error, Phase};
@@ -40,8 +41,9 @@ use crate::stub::Program;
 pub use calling::{Calling, Decoder};
 pub use connect::ByteStream;
 use connect::Connector;
+pub use dce::mapper;
 use link::{Link, Outcome, Ticket};
-pub use options::{Options, Reconnect, Retry};
+pub use options::{Credentials, Options, Reconnect, Retry};
 
 /// A connection to a server, shared by all its clones.
 ///
@@ -49,8 +51,15 @@ pub use options::{Options, Reconnect, Retry};
 /// flight, and connects again by itself (see [`Reconnect`]).
 #[derive(Clone)]
 pub struct Client {
-    handle: Arc<ClientHandle>,
+    handle: Handle,
     options: Arc<Options>,
+}
+
+/// What all clones share, by family.
+#[derive(Clone)]
+enum Handle {
+    Onc(Arc<ClientHandle>),
+    Dce(Arc<dce::Handle>),
 }
 
 /// What all clones share; with the last one the connection ends.
@@ -163,15 +172,17 @@ impl Client {
             peer,
         };
         Self {
-            handle: Arc::new(handle),
+            handle: Handle::Onc(Arc::new(handle)),
             options: Arc::new(options),
         }
     }
 
     /// The same client, its driver running.
     fn started(self) -> Result<Self, Error> {
-        self.handle.link.lock().standing = link::Standing::Up;
-        self.handle.drive()?;
+        if let Handle::Onc(handle) = &self.handle {
+            handle.link.lock().standing = link::Standing::Up;
+            handle.drive()?;
+        }
         Ok(self)
     }
 
@@ -180,7 +191,7 @@ impl Client {
     #[must_use]
     pub fn with_options(&self, options: Options) -> Self {
         Self {
-            handle: Arc::clone(&self.handle),
+            handle: self.handle.clone(),
             options: Arc::new(options),
         }
     }
@@ -201,7 +212,10 @@ impl Client {
 
     /// The peer, as errors name it.
     pub fn peer(&self) -> &str {
-        &self.handle.peer
+        match &self.handle {
+            Handle::Onc(handle) => &handle.peer,
+            Handle::Dce(handle) => &handle.peer,
+        }
     }
 
     /// Calls a procedure of a described program. This is what generated clients do.
@@ -233,7 +247,7 @@ impl Client {
 
     /// Connects to `endpoint`, a string binding such as `ncacn_ip_tcp:host[port]`, for calls to an
     /// interface. Without a port in the endpoint, the host's endpoint mapper is asked where that
-    /// interface is.
+    /// interface is. Calls to other interfaces of the same server may follow.
     ///
     /// # Errors
     /// The host, the interface or the port cannot be found, or the connection or the binding is
@@ -255,8 +269,64 @@ impl Client {
         options: Options,
     ) -> Result<Self, Error> {
         let endpoint = endpoint.into_endpoint()?;
-        let _ = options;
-        Err(not_yet(interface).with_peer(endpoint))
+        if endpoint.transport().family() != Family::Dce {
+            let text = format!("{endpoint} is no endpoint of DCE/RPC");
+            return Err(Error::local(Phase::Connect, text)
+                .hint("write ncacn_ip_tcp:host[port] or ncalrpc:[name]"));
+        }
+        let peer = endpoint.to_string();
+        let connector = dce::connect::Connector::Endpoint {
+            endpoint,
+            interface,
+        };
+        Self::bind(Arc::new(connector), interface, 0, peer, options).await
+    }
+
+    /// Connects and binds.
+    async fn bind(
+        connector: Arc<dce::connect::Connector>,
+        interface: &'static Interface,
+        group: u32,
+        peer: String,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let limit = options.connect_timeout;
+        let opening = dce::link::Opening::Waiting(None);
+        let link = dce::link::Link::new(interface, None, opening, options.clone());
+        link.lock().standing = link::Standing::Up;
+        let handle = dce::Handle {
+            link,
+            connector,
+            group,
+            peer,
+        };
+        handle.drive()?;
+        let opened = tokio::time::timeout(limit, handle.link.opened()).await;
+        let late = |_| {
+            Err(Error::new(Phase::Bind, Cause::Deadline(limit))
+                .hint("is it a server of DCE/RPC that listens there?"))
+        };
+        opened
+            .unwrap_or_else(late)
+            .map_err(|error| error.with_peer(&handle.peer).executed(false))?;
+        Ok(Self {
+            handle: Handle::Dce(Arc::new(handle)),
+            options: Arc::new(options),
+        })
+    }
+
+    /// Another connection to the same server in the same association group: context handles that
+    /// were opened over one are good over the other.
+    ///
+    /// # Errors
+    /// This is no client of interfaces, or as [`connect_interface`](Self::connect_interface).
+    pub async fn connect_again(&self, interface: &'static Interface) -> Result<Self, Error> {
+        let Handle::Dce(handle) = &self.handle else {
+            return Err(no_interfaces(interface));
+        };
+        let (connector, group) = (Arc::clone(&handle.connector), handle.link.group());
+        let (peer, options) = (handle.peer.clone(), (*self.options).clone());
+        Self::bind(connector, interface, group, peer, options).await
     }
 
     /// A client of an interface of a server in this process, without a listening socket.
@@ -267,8 +337,41 @@ impl Client {
         server: &impl InProcess,
         interface: &'static Interface,
     ) -> Result<Self, Error> {
-        let _ = server;
-        Err(not_yet(interface))
+        let stream = server.connect_in_process(Family::Dce)?;
+        let options = Options::default();
+        Ok(Self::interface_over(
+            stream,
+            interface,
+            "in-process",
+            options,
+        ))
+    }
+
+    /// A client of an interface over a byte stream that is connected already, of whatever kind. It
+    /// binds at the first call, in NDR unless the options ask for NDR64, and is not connected
+    /// again when the stream ends.
+    pub fn interface_over(
+        stream: impl ByteStream,
+        interface: &'static Interface,
+        peer: impl Into<String>,
+        options: Options,
+    ) -> Self {
+        let syntax = match options.ndr64 {
+            true => ndr::Syntax::Ndr64,
+            false => ndr::Syntax::Ndr,
+        };
+        let stream: Box<dyn ByteStream> = Box::new(stream);
+        let opening = dce::link::Opening::Over;
+        let handle = dce::Handle {
+            link: dce::link::Link::new(interface, Some(syntax), opening, options.clone()),
+            connector: Arc::new(dce::connect::Connector::Given(Some(stream).into())),
+            group: 0,
+            peer: peer.into(),
+        };
+        Self {
+            handle: Handle::Dce(Arc::new(handle)),
+            options: Arc::new(options),
+        }
     }
 
     /// Calls an operation of an interface. This is what generated clients do.
@@ -282,14 +385,26 @@ impl Client {
         encode: impl FnOnce(&mut ndr::Writer) -> Result<(), EncodeError>,
         decode: NdrDecoder<T>,
     ) -> Calling<T> {
-        let mut writer = ndr::Writer::new(ndr::Syntax::Ndr, ndr::Order::Little);
-        let _ = (known, encode(&mut writer), decode);
-        Calling::ready(Err(
-            not_yet(interface).with_procedure(interface.operation_name(opnum))
-        ))
+        let Handle::Dce(handle) = &self.handle else {
+            return Calling::ready(Err(no_interfaces(interface)));
+        };
+        let syntax = handle.link.syntax();
+        let mut writer = ndr::Writer::new(syntax, handle.link.options.order());
+        if let Err(error) = encode(&mut writer) {
+            let error = Error::from(error).with_procedure(interface.operation_name(opnum));
+            return Calling::ready(Err(error));
+        }
+        let request = dce::link::Request {
+            interface,
+            opnum,
+            object: self.options.object,
+            stub: writer.into_bytes().into(),
+            syntax,
+        };
+        Calling::operation(self.clone(), request, known, decode)
     }
 
-    /// Hands a call to the connection.
+    /// Hands a call of a program to the connection.
     pub(crate) fn begin<A: Encode + ?Sized>(
         &self,
         now: Instant,
@@ -298,12 +413,18 @@ impl Client {
         given: Duration,
         waker: &Waker,
     ) -> Result<Ticket, Error> {
-        let link = &self.handle.link;
+        let Handle::Onc(handle) = &self.handle else {
+            return Err(Error::local(
+                Phase::Call,
+                "this is a client of interfaces, not of programs",
+            ));
+        };
+        let link = &handle.link;
         let auth = &self.options.auth;
         let (ticket, needs_driver) = link
             .lock()
             .call(now, target, auth, arguments, given, waker)?;
-        if needs_driver && let Err(error) = self.handle.drive() {
+        if needs_driver && let Err(error) = handle.drive() {
             // Whoever called meanwhile counted on the driver too.
             link.settle(|state| {
                 state.standing = link::Standing::Down;
@@ -315,17 +436,60 @@ impl Client {
         Ok(ticket)
     }
 
+    /// Hands a call of an operation to the connection.
+    pub(crate) fn begin_operation(
+        &self,
+        now: Instant,
+        request: &dce::link::Request,
+        given: Duration,
+        waker: &Waker,
+    ) -> Result<Ticket, Error> {
+        let Handle::Dce(handle) = &self.handle else {
+            return Err(no_interfaces(request.interface));
+        };
+        let link = &handle.link;
+        let begun = link.lock().call(now, request, given, waker);
+        let (ticket, needs_driver) = begun?;
+        if needs_driver && let Err(error) = handle.drive() {
+            link.settle(|state| {
+                state.standing = link::Standing::Down;
+                state.abandon(ticket);
+                state.fail_all(&error);
+            });
+            return Err(error);
+        }
+        Ok(ticket)
+    }
+
     pub(crate) fn collect(&self, ticket: Ticket, waker: &Waker) -> Option<Outcome> {
-        self.handle.link.lock().collect(ticket, waker)
+        match &self.handle {
+            Handle::Onc(handle) => handle.link.lock().collect(ticket, waker),
+            Handle::Dce(_) => None,
+        }
+    }
+
+    pub(crate) fn collect_operation(
+        &self,
+        ticket: Ticket,
+        waker: &Waker,
+    ) -> Option<dce::link::Outcome> {
+        match &self.handle {
+            Handle::Onc(_) => None,
+            Handle::Dce(handle) => handle.link.lock().collect(ticket, waker),
+        }
     }
 
     pub(crate) fn abandon(&self, ticket: Ticket) {
-        self.handle.link.lock().abandon(ticket);
+        match &self.handle {
+            Handle::Onc(handle) => handle.link.lock().abandon(ticket),
+            Handle::Dce(handle) => handle.link.lock().abandon(ticket),
+        }
     }
 
     /// Adds to an error what this client knows.
-    pub(crate) fn describe(&self, error: Error, target: Target) -> Error {
+    pub(crate) fn describe(&self, error: Error, target: Option<Target>) -> Error {
         let error = error.with_peer(self.peer());
+        let Some(target) = target else { return error };
         match error.cause() {
             Cause::ProgramMismatch { low, high } if low == high => {
                 let hint = format!("the server has version {low} of program {}", target.program);
@@ -341,8 +505,12 @@ impl Client {
     }
 }
 
-fn not_yet(interface: &Interface) -> Error {
-    Error::local(Phase::Connect, format!("{interface} cannot be called yet"))
+fn no_interfaces(interface: &Interface) -> Error {
+    Error::local(
+        Phase::Call,
+        format!("this is a client of programs: it cannot call {interface}"),
+    )
+    .hint("connect with Client::connect_interface")
 }
 
 /// Reads a result of an interface's operation.
@@ -351,7 +519,7 @@ pub type NdrDecoder<T> = fn(&mut ndr::Reader<'_>) -> Result<T, DecodeError>;
 impl ClientHandle {
     /// Starts the driver on the current runtime.
     fn drive(&self) -> Result<(), Error> {
-        let runtime = Handle::try_current().map_err(|_| {
+        let runtime = Runtime::try_current().map_err(|_| {
             Error::local(Phase::Connect, "there is no current tokio runtime")
                 .hint("use blocking::Client outside of a runtime")
         })?;

@@ -1,10 +1,16 @@
 //! What a client does when nothing goes wrong, and when something does.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use farcall_dce::security::{AuthLevel, Initiator};
 use farcall_onc::auth::{AuthBlock, AuthSys};
 use farcall_onc::client::Retransmit;
+use farcall_wire::Uuid;
+use farcall_wire::ndr::Order;
 
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::limits::Limits;
 
@@ -59,8 +65,52 @@ pub struct Options {
     /// UDP: when a call is sent again. Default after 1 s, then twice as long each time, at most
     /// every 16 s.
     pub retransmit: Retransmit,
+    /// DCE/RPC: who calls, and how calls are protected. Default: nobody in particular, not at all.
+    pub credentials: Option<Credentials>,
+    /// DCE/RPC: the object that calls name. Default none.
+    pub object: Option<Uuid>,
+    /// DCE/RPC: whether NDR64 is used if the server has it. Default false: NDR is smaller.
+    pub ndr64: bool,
+    /// DCE/RPC: whether arguments are sent in big-endian order. Default false.
+    pub big_endian: bool,
+    /// DCE/RPC: the endpoint mapper that is asked where an interface is. Default: the one on port
+    /// 135 of the host that is called.
+    pub mapper: Option<Endpoint>,
     /// Bounds on what the server can cost. Default [`Limits::default`].
     pub limits: Limits,
+}
+
+/// By what a client proves to a server of DCE/RPC who it is, and how its calls are protected.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The mechanism with its secret.
+    pub initiator: Arc<dyn Initiator>,
+    /// How calls are protected. [`AuthLevel::INTEGRITY`] or [`AuthLevel::PRIVACY`].
+    pub level: AuthLevel,
+    /// The name under which the mechanism knows the server. Default `host/` and the host's name.
+    pub target: Option<String>,
+}
+
+impl Credentials {
+    /// These credentials at this level, for a server under its usual name.
+    pub fn new(initiator: Arc<dyn Initiator>, level: AuthLevel) -> Self {
+        Self {
+            initiator,
+            level,
+            target: None,
+        }
+    }
+}
+
+/// Says nothing of the secret.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("mechanism", &self.initiator.auth_type())
+            .field("level", &self.level)
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Options {
@@ -73,12 +123,25 @@ impl Default for Options {
             auth: AuthBlock::none(),
             in_flight: 4096,
             retransmit: farcall_onc::client::ClientConfig::default().retransmit,
+            credentials: None,
+            object: None,
+            ndr64: false,
+            big_endian: false,
+            mapper: None,
             limits: Limits::default(),
         }
     }
 }
 
 impl Options {
+    /// In which byte order arguments are packed.
+    pub(crate) fn order(&self) -> Order {
+        match self.big_endian {
+            true => Order::Big,
+            false => Order::Little,
+        }
+    }
+
     /// The same options with the caller named by an `AUTH_SYS` credential.
     ///
     /// # Errors

@@ -231,8 +231,11 @@ async fn serve(
         Accepted::Tcp(stream, from) => {
             let stream = TcpStream::from_std(stream.into_std()?)?;
             socket::tune(&stream, &hub.limits);
-            let mut origin =
-                Origin::new(speaks.over_tcp(), Peer::Inet(from), stream.local_addr().ok());
+            let mut origin = Origin::new(
+                speaks.over_tcp(),
+                Peer::Inet(from),
+                stream.local_addr().ok(),
+            );
             match &hub.recorder {
                 None => speaks.converse(stream, hub, origin).await,
                 Some(recorder) => {

@@ -219,13 +219,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
 
     /// Reads once and takes in what arrived.
     fn read(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> io::Result<Poll<()>> {
-        let batch = scratch::with_input(|input| {
-            match poll_read_buf(Pin::new(&mut self.io), cx, input) {
-                Poll::Ready(Ok(_)) => Ok(Poll::Ready(input.split().freeze())),
-                Poll::Ready(Err(error)) => Err(error),
-                Poll::Pending => Ok(Poll::Pending),
-            }
-        })?;
+        let batch =
+            scratch::with_input(
+                |input| match poll_read_buf(Pin::new(&mut self.io), cx, input) {
+                    Poll::Ready(Ok(_)) => Ok(Poll::Ready(input.split().freeze())),
+                    Poll::Ready(Err(error)) => Err(error),
+                    Poll::Pending => Ok(Poll::Pending),
+                },
+            )?;
         let Poll::Ready(batch) = batch else {
             return Ok(Poll::Pending);
         };

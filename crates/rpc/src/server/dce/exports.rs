@@ -165,9 +165,7 @@ fn interfaces(services: &[Exported], terms: &Terms) -> Result<Vec<CoreInterface>
     for (index, service) in services.iter().enumerate() {
         let interface = service.interface();
         let id = syntax_id(interface);
-        let same = |other: &CoreInterface| {
-            (other.id.uuid, other.id.major) == (id.uuid, id.major)
-        };
+        let same = |other: &CoreInterface| (other.id.uuid, other.id.major) == (id.uuid, id.major);
         if interfaces.iter().any(same) {
             let text = format!("{interface} is served twice");
             return Err(Error::local(Phase::Serve, text));

@@ -171,7 +171,10 @@ impl Mgmt {
         if !self.remote_stop || call.is_anonymous() {
             return Err(Refuse::Fault(ACCESS_DENIED));
         }
-        tracing::info!(principal = call.principal().map(tracing::field::display), "told to stop");
+        tracing::info!(
+            principal = call.principal().map(tracing::field::display),
+            "told to stop"
+        );
         self.hub.enter(Stage::Draining);
         Ok(())
     }
@@ -193,7 +196,11 @@ impl Mgmt {
         let room = usize::try_from(size).unwrap_or(0).saturating_sub(1);
         let text = name.as_bytes();
         let text = text.get(..room).unwrap_or(text);
-        let actual = if size == 0 { 0 } else { text.len().saturating_add(1) };
+        let actual = if size == 0 {
+            0
+        } else {
+            text.len().saturating_add(1)
+        };
         w.wide(size.into())?;
         w.wide(0)?;
         w.count(actual)?;

@@ -1,0 +1,78 @@
+//! What a server's refusals mean: binds, faults, and the end of an association.
+
+use farcall_dce::co::client::{Close, Fault, Refused};
+use farcall_dce::syntax::SyntaxId;
+
+use crate::error::{Cause, Error, Phase};
+use crate::interface::Interface;
+
+/// An interface's name as a bind has it.
+pub(crate) fn syntax_id(interface: &Interface) -> SyntaxId {
+    SyntaxId {
+        uuid: interface.uuid,
+        major: interface.major,
+        minor: interface.minor,
+    }
+}
+
+/// Why a call was answered with a fault.
+pub(crate) fn error(fault: &Fault) -> Error {
+    let error =
+        Error::new(Phase::Call, Cause::Fault(fault.status)).executed(!fault.did_not_execute);
+    match fault.status {
+        5 => error.hint("authenticate, or at a higher level: Options::credentials"),
+        _ => error,
+    }
+}
+
+/// Why an interface was not bound (C706 section 12.6.3.1, `p_provider_reason_t`).
+pub(crate) fn refused(refused: Refused) -> Error {
+    let why = match (refused.result, refused.reason) {
+        (_, 1) => "the server does not have the interface in this version",
+        (_, 2) => "the server speaks neither of the transfer syntaxes",
+        (_, 3) => "the server has no room for another presentation context",
+        _ => "the server did not accept the interface",
+    };
+    Error::new(Phase::Bind, Cause::BindRefused(why.to_owned()))
+}
+
+/// Why an association is over.
+pub(crate) fn closed(close: &Close) -> Error {
+    match close {
+        Close::BindNak { reason } => bind_nak(*reason),
+        Close::Fault(fault) => {
+            let error = Error::new(Phase::Authenticate, Cause::Fault(fault.status));
+            error.hint("are user name, password and domain right?")
+        }
+        Close::Denied(denied) => {
+            Error::new(Phase::Authenticate, Cause::Denied(denied.reason.clone()))
+        }
+        Close::Violation(why) => disconnected(format!("the server broke the protocol: {why}")),
+        Close::Protect(error) => disconnected(format!("a response does not verify: {error}")),
+        Close::Shutdown => disconnected("the server shuts down".to_owned()),
+        other => disconnected(format!("{other:?}")),
+    }
+}
+
+fn disconnected(why: String) -> Error {
+    Error::new(Phase::Call, Cause::Disconnected(why))
+}
+
+/// Why a server refused to bind at all (C706 section 12.6.4.5 and MS-RPCE section 2.2.2.5).
+fn bind_nak(reason: u16) -> Error {
+    let (phase, why) = match reason {
+        1 => (Phase::Bind, "the server is too busy (temporary congestion)"),
+        2 => (Phase::Bind, "a limit of the server was exceeded"),
+        4 => (
+            Phase::Bind,
+            "the server speaks another version of the protocol",
+        ),
+        8 => (
+            Phase::Authenticate,
+            "the server does not know the mechanism",
+        ),
+        9 => (Phase::Authenticate, "the server did not accept the token"),
+        _ => (Phase::Bind, "the server gives no reason"),
+    };
+    Error::new(phase, Cause::BindRefused(why.to_owned()))
+}
