@@ -28,7 +28,7 @@
 //!
 //! Modules, from the ground up: [`syntax`], [`write`](mod@write) and [`read`], [`value`],
 //! [`shape`], [`pointer`], [`array`], [`string`], [`union`](mod@union), [`handle`], [`pipe`],
-//! [`pickle`].
+//! [`number`], [`pickle`].
 //!
 //! [C706]: https://pubs.opengroup.org/onlinepubs/9629399/chap14.htm
 //! [MS-RPCE]: https://learn.microsoft.com/openspecs/windows_protocols/ms-rpce/
@@ -44,6 +44,7 @@ pub mod string;
 pub mod union;
 pub mod handle;
 pub mod pipe;
+pub mod number;
 pub mod pickle;
 
 pub use array::{
@@ -51,12 +52,16 @@ pub use array::{
     Remaining, Sequence, Span, Varying,
 };
 pub use handle::{ContextHandle, InterfacePointer};
+pub use number::{
+    Computed, DLong, Int3264, Ipv4, UDLong, UDLongR, UInt1632, UInt3264, cut, div, known, rem, shl,
+    shr,
+};
 pub use pipe::{Chunks, Pipe};
-pub use pointer::{Full, FullPointer, Ref, Unique};
+pub use pointer::{Full, FullPointer, Ignored, Ref, Unique};
 pub use read::Reader;
 pub use shape::{Boxed, In, Part, Plain, Ranged, Shape};
 pub use string::{ConformantString, Text, VaryingString, WideStr};
 pub use syntax::{Align, Mode, Order, Syntax};
 pub use union::{Switch, Union, Untagged};
-pub use value::{Int, Int3264, Put, Tag, Take, UInt3264, Value};
+pub use value::{Int, Put, Tag, Take, Value};
 pub use write::Writer;

@@ -156,6 +156,9 @@ impl<Q: Sequence, S: Shape<Q::Item>> Shape<Q> for Counted<S> {
     fn take_referents(self, it: &mut Q, r: &mut Reader<'_>) -> Take {
         take_referents(self.1, it.items_mut(), r)
     }
+    fn check(self, it: &Q) -> Result<(), DecodeErrorKind> {
+        counted(it.items().len(), self.0)
+    }
 }
 
 /// All elements up to the end of the bytes: pidl's `flag(NDR_REMAINING)`.
@@ -208,6 +211,9 @@ impl<Q: Sequence, S: Shape<Q::Item>> Shape<Q> for Conformant<S> {
     }
     fn take_referents(self, it: &mut Q, r: &mut Reader<'_>) -> Take {
         take_referents(self.1, it.items_mut(), r)
+    }
+    fn check(self, it: &Q) -> Result<(), DecodeErrorKind> {
+        counted(it.items().len(), self.0)
     }
 }
 
@@ -272,6 +278,9 @@ impl<Q: Sequence, S: Shape<Q::Item>> Shape<Q> for Varying<S> {
     fn take_referents(self, it: &mut Q, r: &mut Reader<'_>) -> Take {
         take_referents(self.2, it.items_mut(), r)
     }
+    fn check(self, it: &Q) -> Result<(), DecodeErrorKind> {
+        counted(it.items().len(), self.1.len)
+    }
 }
 
 /// A conformant varying array, [C706] section 14.3.3.4: `size_is`, the span, the elements.
@@ -311,6 +320,9 @@ impl<Q: Sequence, S: Shape<Q::Item>> Shape<Q> for ConformantVarying<S> {
     }
     fn take_referents(self, it: &mut Q, r: &mut Reader<'_>) -> Take {
         take_referents(self.2, it.items_mut(), r)
+    }
+    fn check(self, it: &Q) -> Result<(), DecodeErrorKind> {
+        counted(it.items().len(), self.1.len)
     }
 }
 
@@ -358,6 +370,9 @@ impl<Q: Sequence, S: Shape<Q>> Shape<Q> for Limited<S> {
     }
     fn take_referents(self, it: &mut Q, r: &mut Reader<'_>) -> Take {
         self.2.take_referents(it, r)
+    }
+    fn check(self, it: &Q) -> Result<(), DecodeErrorKind> {
+        self.2.check(it)
     }
 }
 
@@ -526,6 +541,17 @@ fn within(len: usize, first: i64, max: i64) -> Put {
             len,
             expected: max.saturating_sub(first),
         })),
+    }
+}
+
+/// Checks the number of elements that were read.
+fn counted(len: usize, expected: i64) -> Result<(), DecodeErrorKind> {
+    match expected == ANY || i64::try_from(len) == Ok(expected) {
+        true => Ok(()),
+        false => Err(DecodeErrorKind::BadCount {
+            count: u64::try_from(len).unwrap_or(u64::MAX),
+            expected,
+        }),
     }
 }
 

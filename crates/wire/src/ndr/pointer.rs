@@ -46,6 +46,10 @@ impl<T: Default, S: Shape<T>> Shape<Option<T>> for Unique<S> {
             None => Ok(()),
         }
     }
+    #[inline]
+    fn check(self, it: &Option<T>) -> Result<(), DecodeErrorKind> {
+        it.as_ref().map_or(Ok(()), |it| self.0.check(it))
+    }
 }
 
 /// An embedded `[ref]` pointer: the value itself. What identifier a peer writes in its place is
@@ -71,6 +75,10 @@ impl<T: Default, S: Shape<T>> Shape<T> for Ref<S> {
     #[inline]
     fn take_referents(self, it: &mut T, r: &mut Reader<'_>) -> Take {
         r.nested(|r| self.0.take_whole(it, r))
+    }
+    #[inline]
+    fn check(self, it: &T) -> Result<(), DecodeErrorKind> {
+        self.0.check(it)
     }
 }
 
@@ -169,6 +177,25 @@ impl<T: Default, S: Shape<T>> Shape<Full<T>> for FullPointer<S> {
         r.nested(|r| self.0.take_whole(&mut value, r))?;
         *it = Full::Value(id, value);
         Ok(())
+    }
+
+    fn check(self, it: &Full<T>) -> Result<(), DecodeErrorKind> {
+        it.value().map_or(Ok(()), |it| self.0.check(it))
+    }
+}
+
+/// A pointer that is not followed: MIDL's `ignore`. It is written as null.
+#[derive(Clone, Copy, Debug)]
+pub struct Ignored;
+
+impl Shape<()> for Ignored {
+    const ALIGN: Align = Align::WIDE;
+    const MIN: usize = 4;
+    fn put(self, (): &(), w: &mut Writer) -> Put {
+        w.wide(0)
+    }
+    fn take(self, (): &mut (), r: &mut Reader<'_>) -> Take {
+        r.wide().map(|_| ())
     }
 }
 

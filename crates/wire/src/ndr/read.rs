@@ -160,14 +160,25 @@ impl<'a> Reader<'a> {
 
     /// Skips to the alignment in NDR64; nothing in NDR.
     ///
-    /// A stub may end before the gap does: what was decoded is whole, and peers differ here.
+    /// # Errors
+    /// None: see [`skip_to`](Self::skip_to).
     #[inline]
     pub fn trailer(&mut self, align: Align) -> Result<(), DecodeError> {
-        if self.mode.is_ndr64() {
-            let gap = align.gap(self.mode, self.position());
-            self.inner.slice(gap.min(self.remaining()))?;
+        match self.mode.is_ndr64() {
+            true => self.skip_to(align),
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Skips to the alignment, or to the end if that comes first: what was decoded is whole, and
+    /// peers differ in how they end.
+    ///
+    /// # Errors
+    /// None; it returns as [`align`](Self::align) does.
+    #[inline]
+    pub fn skip_to(&mut self, align: Align) -> Result<(), DecodeError> {
+        let gap = align.gap(self.mode, self.position());
+        self.inner.slice(gap.min(self.remaining())).map(|_| ())
     }
 
     /// The next `n` bytes, as they are.

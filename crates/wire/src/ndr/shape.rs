@@ -7,7 +7,7 @@
 use crate::error::{At as _, DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
 
 use super::read::Reader;
-use super::syntax::{Align, Mode, Order};
+use super::syntax::{Align, Mode, Order, Syntax};
 use super::value::{Int, Put, Take, Value};
 use super::write::Writer;
 
@@ -65,6 +65,16 @@ pub trait Shape<T: Default>: Copy {
     /// What is wrong with the bytes.
     #[inline]
     fn take_referents(self, _: &mut T, _: &mut Reader<'_>) -> Take {
+        Ok(())
+    }
+
+    /// Whether a value that was read agrees with the numbers of this shape, which were not known
+    /// while it was read.
+    ///
+    /// # Errors
+    /// [`BadCount`](DecodeErrorKind::BadCount), [`BadSwitch`](DecodeErrorKind::BadSwitch).
+    #[inline]
+    fn check(self, _: &T) -> Result<(), DecodeErrorKind> {
         Ok(())
     }
 
@@ -201,6 +211,10 @@ impl<T: Default, S: Shape<T>> Shape<Box<T>> for Boxed<S> {
     fn take_referents(self, it: &mut Box<T>, r: &mut Reader<'_>) -> Take {
         self.0.take_referents(it, r)
     }
+    #[inline]
+    fn check(self, it: &Box<T>) -> Result<(), DecodeErrorKind> {
+        self.0.check(it)
+    }
 }
 
 /// A number that the interface bounds: `range(min, max)`, MS-RPCE section 2.2.4.14.
@@ -238,27 +252,95 @@ impl<T: Value + Int, S: Shape<T>> Shape<T> for Ranged<S> {
     }
 }
 
-/// A part in another byte order or without alignment: pidl's `flag(NDR_BIG_ENDIAN)`,
-/// `flag(NDR_LITTLE_ENDIAN)` and `flag(NDR_NOALIGN)`.
+/// A part in another byte order, without alignment, or in NDR's form under NDR64: pidl's
+/// `flag(NDR_BIG_ENDIAN)`, `flag(NDR_LITTLE_ENDIAN)`, `flag(NDR_NOALIGN)` and `flag(NDR_NO_NDR64)`.
 #[derive(Clone, Copy, Debug)]
 pub struct In<S>(pub Part, pub S);
 
 /// What [`In`] changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The byte order; `None` leaves it.
-    pub order: Option<Order>,
-    /// Whether nothing is aligned; `false` leaves it.
-    pub packed: bool,
+    order: Option<Order>,
+    packed: bool,
+    narrow: bool,
+    /// Alignment in front and behind, in bytes.
+    align: u8,
 }
 
 impl Part {
+    /// Nothing is changed.
+    pub const SAME: Self = Self {
+        order: None,
+        packed: false,
+        narrow: false,
+        align: 1,
+    };
+
+    /// In this byte order.
+    #[must_use]
+    pub const fn order(self, order: Order) -> Self {
+        Self {
+            order: Some(order),
+            ..self
+        }
+    }
+
+    /// Without alignment.
+    #[must_use]
+    pub const fn packed(self) -> Self {
+        Self {
+            packed: true,
+            ..self
+        }
+    }
+
+    /// In NDR's form.
+    #[must_use]
+    pub const fn narrow(self) -> Self {
+        Self {
+            narrow: true,
+            ..self
+        }
+    }
+
+    /// Aligned to so many bytes in front and behind.
+    #[must_use]
+    pub const fn align(self, align: u8) -> Self {
+        Self { align, ..self }
+    }
+
     fn of(self, mode: Mode) -> Mode {
         Mode {
             order: self.order.unwrap_or(mode.order),
             packed: self.packed || mode.packed,
-            ..mode
+            syntax: match self.narrow {
+                true => Syntax::Ndr,
+                false => mode.syntax,
+            },
         }
+    }
+
+    /// Writes what `f` writes in this manner.
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub fn put(self, w: &mut Writer, f: impl FnOnce(&mut Writer) -> Put) -> Put {
+        let align = Align::new(self.align, self.align);
+        w.align(align);
+        w.with_mode(self.of(w.mode()), f)?;
+        w.align(align);
+        Ok(())
+    }
+
+    /// Reads what `f` reads in this manner.
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub fn take(self, r: &mut Reader<'_>, f: impl FnOnce(&mut Reader<'_>) -> Take) -> Take {
+        let align = Align::new(self.align, self.align);
+        r.align(align)?;
+        r.with_mode(self.of(r.mode()), f)?;
+        r.skip_to(align)
     }
 }
 
@@ -266,27 +348,24 @@ impl<T: Default, S: Shape<T>> Shape<T> for In<S> {
     const ALIGN: Align = S::ALIGN;
     const MIN: usize = S::MIN;
     fn put_counts(self, it: &T, w: &mut Writer) -> Put {
-        let mode = self.0.of(w.mode());
-        w.with_mode(mode, |w| self.1.put_counts(it, w))
+        self.0.put(w, |w| self.1.put_counts(it, w))
     }
     fn put(self, it: &T, w: &mut Writer) -> Put {
-        let mode = self.0.of(w.mode());
-        w.with_mode(mode, |w| self.1.put(it, w))
+        self.0.put(w, |w| self.1.put(it, w))
     }
     fn put_referents(self, it: &T, w: &mut Writer) -> Put {
-        let mode = self.0.of(w.mode());
-        w.with_mode(mode, |w| self.1.put_referents(it, w))
+        self.0.put(w, |w| self.1.put_referents(it, w))
     }
     fn take_counts(self, r: &mut Reader<'_>) -> Take {
-        let mode = self.0.of(r.mode());
-        r.with_mode(mode, |r| self.1.take_counts(r))
+        self.0.take(r, |r| self.1.take_counts(r))
     }
     fn take(self, it: &mut T, r: &mut Reader<'_>) -> Take {
-        let mode = self.0.of(r.mode());
-        r.with_mode(mode, |r| self.1.take(it, r))
+        self.0.take(r, |r| self.1.take(it, r))
     }
     fn take_referents(self, it: &mut T, r: &mut Reader<'_>) -> Take {
-        let mode = self.0.of(r.mode());
-        r.with_mode(mode, |r| self.1.take_referents(it, r))
+        self.0.take(r, |r| self.1.take_referents(it, r))
+    }
+    fn check(self, it: &T) -> Result<(), DecodeErrorKind> {
+        self.1.check(it)
     }
 }

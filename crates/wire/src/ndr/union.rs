@@ -108,6 +108,17 @@ impl<U: Union> Shape<U> for Switch {
     fn take_referents(self, it: &mut U, r: &mut Reader<'_>) -> Take {
         it.take_arm_referents(r)
     }
+
+    fn check(self, it: &U) -> Result<(), DecodeErrorKind> {
+        let value = it.tag().int();
+        match self.0 == ANY || value == self.0 {
+            true => Ok(()),
+            false => Err(DecodeErrorKind::BadSwitch {
+                value,
+                expected: self.0,
+            }),
+        }
+    }
 }
 
 impl<U: Union> Shape<U> for Untagged {

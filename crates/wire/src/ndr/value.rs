@@ -10,7 +10,7 @@ use crate::uuid::Uuid;
 
 use super::read::Reader;
 use super::syntax::{Align, Order};
-use super::write::{Writer, out_of_range};
+use super::write::Writer;
 
 /// What writing gives.
 pub type Put = Result<(), EncodeError>;
@@ -22,7 +22,8 @@ pub type Take = Result<(), DecodeError>;
 ///
 /// `put` and `take` are the flat walk, the `_referents` functions what its pointers point at, the
 /// `_counts` functions the maximum counts that stand before the outermost structure. Generated
-/// code implements it; a value as a whole is written by [`write`](fn@super::write_whole).
+/// code implements it. As a whole a value is written by [`put_whole`](super::Shape::put_whole) of
+/// [`Plain`](super::Plain).
 pub trait Value: Default {
     /// Its alignment.
     const ALIGN: Align;
@@ -264,66 +265,6 @@ impl Value for Uuid {
     }
 }
 
-/// `__int3264` and what is unsigned of it: 4 bytes in NDR, 8 in NDR64 (MS-RPCE 2.2.4.1.2).
-macro_rules! int3264 {
-    ($($name:ident: $type:ident, $narrow:ident;)*) => {$(
-        #[doc = concat!("An `", stringify!($type), "` of 4 bytes in NDR and 8 in NDR64.")]
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(pub $type);
-
-        impl Value for $name {
-            const ALIGN: Align = Align::WIDE;
-            const MIN: usize = 4;
-            #[inline]
-            fn put(&self, w: &mut Writer) -> Put {
-                if w.mode().is_ndr64() {
-                    w.$type(self.0);
-                    return Ok(());
-                }
-                let narrow = $narrow::try_from(self.0).map_err(|_| {
-                    out_of_range(self.0.into(), $narrow::MIN.into(), $narrow::MAX.into())
-                })?;
-                w.$narrow(narrow);
-                Ok(())
-            }
-            #[inline]
-            fn take(&mut self, r: &mut Reader<'_>) -> Take {
-                self.0 = match r.mode().is_ndr64() {
-                    true => r.$type()?,
-                    false => r.$narrow()?.into(),
-                };
-                Ok(())
-            }
-        }
-
-        impl Int for $name {
-            #[inline]
-            fn int(&self) -> i64 {
-                self.0.int()
-            }
-        }
-
-        impl Tag for $name {
-            #[inline]
-            fn from_int(number: i64) -> Option<Self> {
-                $type::from_int(number).map(Self)
-            }
-        }
-
-        impl From<$type> for $name {
-            #[inline]
-            fn from(number: $type) -> Self {
-                Self(number)
-            }
-        }
-    )*};
-}
-
-int3264! {
-    Int3264: i64, i32;
-    UInt3264: u64, u32;
-}
-
 /// An array of fixed length whose elements are whole values, [C706] section 14.3.3.1.
 ///
 /// [C706]: https://pubs.opengroup.org/onlinepubs/9629399/chap14.htm
@@ -443,10 +384,10 @@ impl Reader<'_> {
 /// Generated code uses it for enumerations (`enum16 ENUM`, `u32 A4`, `u8 A1`) and bitmaps.
 #[macro_export]
 macro_rules! ndr_number {
-    ($($name:ident($type:ident) $word:ident $align:ident;)*) => {$(
+    ($($name:ident($type:ident) $word:ident $align:ident);* $(;)?) => {$(
         impl $crate::ndr::Value for $name {
             const ALIGN: $crate::ndr::Align = $crate::ndr::Align::$align;
-            const MIN: usize = size_of::<$type>();
+            const MIN: usize = ::core::mem::size_of::<$type>();
             #[inline]
             fn put(&self, w: &mut $crate::ndr::Writer) -> $crate::ndr::Put {
                 w.$word(self.0);
@@ -468,6 +409,67 @@ macro_rules! ndr_number {
             #[inline]
             fn from_int(number: i64) -> Option<Self> {
                 $crate::ndr::Tag::from_int(number).map(Self)
+            }
+        }
+    )*};
+}
+
+/// Makes newtypes of a value values in its form: `ndr_same!(PolicyHandle(ndr::ContextHandle))`.
+///
+/// Generated code uses it for the types of context handles.
+#[macro_export]
+macro_rules! ndr_same {
+    ($($name:ident($type:ty));* $(;)?) => {$(
+        impl $crate::ndr::Value for $name {
+            const ALIGN: $crate::ndr::Align = <$type as $crate::ndr::Value>::ALIGN;
+            const MIN: usize = <$type as $crate::ndr::Value>::MIN;
+            #[inline]
+            fn put(&self, w: &mut $crate::ndr::Writer) -> $crate::ndr::Put {
+                $crate::ndr::Value::put(&self.0, w)
+            }
+            #[inline]
+            fn take(&mut self, r: &mut $crate::ndr::Reader<'_>) -> $crate::ndr::Take {
+                $crate::ndr::Value::take(&mut self.0, r)
+            }
+        }
+        impl From<$type> for $name {
+            #[inline]
+            fn from(it: $type) -> Self {
+                Self(it)
+            }
+        }
+        impl From<$name> for $type {
+            #[inline]
+            fn from(it: $name) -> Self {
+                it.0
+            }
+        }
+    )*};
+}
+
+/// Makes encapsulated unions values: the discriminant is theirs alone.
+#[macro_export]
+macro_rules! ndr_encapsulated {
+    ($($name:ident);* $(;)?) => {$(
+        impl $crate::ndr::Value for $name {
+            const ALIGN: $crate::ndr::Align =
+                <$crate::ndr::Switch as $crate::ndr::Shape<Self>>::ALIGN;
+            const MIN: usize = <$crate::ndr::Switch as $crate::ndr::Shape<Self>>::MIN;
+            #[inline]
+            fn put(&self, w: &mut $crate::ndr::Writer) -> $crate::ndr::Put {
+                $crate::ndr::Shape::put($crate::ndr::Switch($crate::ndr::ANY), self, w)
+            }
+            #[inline]
+            fn put_referents(&self, w: &mut $crate::ndr::Writer) -> $crate::ndr::Put {
+                $crate::ndr::Union::put_arm_referents(self, w)
+            }
+            #[inline]
+            fn take(&mut self, r: &mut $crate::ndr::Reader<'_>) -> $crate::ndr::Take {
+                $crate::ndr::Shape::take($crate::ndr::Switch($crate::ndr::ANY), self, r)
+            }
+            #[inline]
+            fn take_referents(&mut self, r: &mut $crate::ndr::Reader<'_>) -> $crate::ndr::Take {
+                $crate::ndr::Union::take_arm_referents(self, r)
             }
         }
     )*};
