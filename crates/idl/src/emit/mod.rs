@@ -7,7 +7,7 @@
 //!
 //! Modules, from the ground up: [`names`] (strings), [`text`] (small pieces of Rust), [`plan`]
 //! (every decision), [`types`], [`codec`] with [`unions`] and [`owning`], [`program`] with
-//! [`server`] and [`client`].
+//! [`server`] and [`client`]; and for `.idl` files [`ndr`].
 
 mod names;
 mod text;
@@ -19,6 +19,7 @@ mod owning;
 mod program;
 mod server;
 mod client;
+mod ndr;
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -31,6 +32,10 @@ use plan::Plan;
 /// The Rust for an interface, ready to be written to a file. The same model and configuration
 /// give the same text.
 pub fn generate(model: &Model, config: &Config) -> String {
+    if !model.ndr().is_empty() {
+        let code = ndr::generate(model, config);
+        return format!("{}\n{}", header(model), printed(code));
+    }
     let plan = Plan::new(model, config);
     let items = model.items().map(|(id, _)| {
         let (definition, codecs) = (plan.define(id), plan.codecs(id));

@@ -1,0 +1,599 @@
+//! An interface's module: its description, its operations with their Rust names, and the codec of
+//! each operation's two messages.
+//!
+//! Read first: C706 section 14.1 (the order of parameters in a message): the parameters that go,
+//! pipes last; in the answer pipes first, then the parameters that come back, then the result.
+
+use std::cell::RefCell;
+
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::quote;
+
+use crate::model::ndr::{
+    Interface, InterfaceId, ItemKind, Operation, Parameter, Place, Type,
+};
+
+use super::super::names::{self, Scope};
+use super::super::text::{Docs, ident, len};
+use super::expr::{Env, Found, parameter_of};
+use super::plan::{Plan, passed};
+use super::shape::Site;
+use super::types::uuid;
+
+/// Where code of an interface's module stands.
+pub(crate) const INTERFACE: Site<'static> = Site::below(1);
+
+/// Where its codecs stand.
+const CODEC: Site<'static> = Site::below(2);
+
+/// Names inside an interface's module that no argument or method takes.
+const TAKEN: &[&str] = &[
+    "call", "clone", "codec", "connect", "connect_with", "from", "in_process", "interface", "into", "it",
+    "known", "ndr", "r", "reply", "result", "self", "service", "w",
+];
+
+/// An operation, named for Rust.
+pub(crate) struct Method<'m> {
+    pub(crate) operation: &'m Operation,
+    pub(crate) name: String,
+    /// The name of the struct of its results, if it has more than one.
+    pub(crate) results: String,
+    /// The parameters' names.
+    args: Vec<String>,
+    /// Places of in-parameters that the answer's expressions name, in the order of `known`.
+    known: Vec<Place>,
+}
+
+/// One of what an operation gives back.
+pub(crate) struct Output<'m> {
+    pub(crate) name: String,
+    pub(crate) ty: &'m Type,
+    /// The parameter; `None` is the result.
+    pub(crate) parameter: Option<(usize, &'m Parameter)>,
+}
+
+impl<'m> Method<'m> {
+    /// The Rust name of each parameter that goes, with the parameter.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = (usize, &'m Parameter, Ident)> {
+        let params = self.operation.params.iter().enumerate();
+        let params = params.filter(|(_, parameter)| parameter.is_in);
+        params.map(|(i, parameter)| (i, parameter, ident(&self.args[i])))
+    }
+
+    /// What it gives back, in Rust's order: parameters as declared, then the result.
+    pub(crate) fn outputs(&self) -> Vec<Output<'m>> {
+        let params = self.operation.params.iter().enumerate();
+        let params = params.filter(|(_, parameter)| parameter.is_out);
+        let mut outputs: Vec<Output<'m>> = params
+            .map(|(i, parameter)| Output {
+                name: self.args[i].clone(),
+                ty: passed(parameter),
+                parameter: Some((i, parameter)),
+            })
+            .collect();
+        if self.operation.result != Type::Void {
+            let mut scope = Scope::default();
+            let taken: Vec<String> = outputs.iter().map(|it| it.name.clone()).collect();
+            scope.claim_all(&taken);
+            outputs.push(Output {
+                name: scope.claim("result"),
+                ty: &self.operation.result,
+                parameter: None,
+            });
+        }
+        outputs
+    }
+
+    pub(crate) fn docs(&self) -> Docs {
+        Docs::of(&self.operation.docs).renamed(&self.operation.name, &self.name)
+    }
+
+    pub(crate) fn number(&self) -> Literal {
+        len(self.operation.opnum.into())
+    }
+
+    /// A name with `put_` or the like in front, as codecs have it.
+    pub(crate) fn codec(&self, before: &str, behind: &str) -> Ident {
+        let bare = self.name.strip_prefix("r#").unwrap_or(&self.name);
+        ident(&format!("{before}{bare}{behind}"))
+    }
+}
+
+impl<'m> Plan<'m> {
+    /// The modules of all interfaces that have operations on the wire.
+    pub(crate) fn interfaces(&self) -> TokenStream {
+        if self.config.no_client && self.config.no_server {
+            return TokenStream::new();
+        }
+        let modules = self.defs.interfaces().filter_map(|(id, it)| {
+            (!it.imported && !it.local && it.uuid.is_some()).then(|| self.interface(id, it))
+        });
+        quote!(#(#modules)*)
+    }
+
+    fn interface(&self, id: InterfaceId, it: &'m Interface) -> TokenStream {
+        let methods = self.methods(id);
+        let module = ident(self.module(id));
+        let (major, minor) = it.version;
+        let text = format!("Interface {}, version {major}.{minor}.", it.name);
+        let docs = Docs::of(&it.docs).line(text);
+        let description = description(it, &methods);
+        let results = methods.iter().map(|method| self.results(method));
+        let server = (!self.config.no_server).then(|| self.server(&methods));
+        let client = (!self.config.no_client).then(|| self.client(&methods));
+        let codecs = methods.iter().map(|method| self.codecs(method));
+        quote! {
+            #docs
+            #[allow(dead_code, missing_docs)]
+            pub mod #module {
+                use ::farcall_wire::ndr;
+                #[allow(unused_imports)]
+                use ::farcall_wire::ndr::Int as _;
+
+                #description
+                #(#results)*
+                #server
+                #client
+
+                /// The messages of each operation: what goes, and what comes back.
+                #[allow(clippy::ptr_arg, clippy::ref_option, clippy::too_many_arguments)]
+                #[allow(clippy::trivially_copy_pass_by_ref, unused_variables)]
+                pub mod codec {
+                    use ::farcall_wire::ndr;
+                    #[allow(unused_imports)]
+                    use ::farcall_wire::{
+                        At as _,
+                        ndr::{Int as _, Shape as _, Value as _},
+                    };
+
+                    #(#codecs)*
+                }
+            }
+        }
+    }
+
+    /// The operations of an interface, those of its bases included, with their names.
+    fn methods(&self, id: InterfaceId) -> Vec<Method<'m>> {
+        let mut operations: Vec<&'m Operation> = Vec::new();
+        let mut next = Some(id);
+        let mut bases = 0;
+        while let Some(id) = next
+            && bases < 64
+        {
+            let it = self.defs.interface(id);
+            operations.extend(it.operations.iter().filter(|it| is_called(it)));
+            (next, bases) = (it.base, bases + 1);
+        }
+        operations.sort_by_key(|operation| operation.opnum);
+        let originals: Vec<&str> = operations.iter().map(|it| it.name.as_str()).collect();
+        let prefix = match self.config.whole_names {
+            true => "",
+            false => names::common_prefix(&originals),
+        };
+        let wanted: Vec<String> = originals
+            .iter()
+            .map(|name| names::snake(name.get(prefix.len()..).unwrap_or("")))
+            .collect();
+        let given = Scope::new(TAKEN).claim_all(&wanted);
+        let wanted: Vec<String> = originals
+            .iter()
+            .map(|name| names::camel(name.get(prefix.len()..).unwrap_or("")) + "Out")
+            .collect();
+        let results = Scope::new(&[]).claim_all(&wanted);
+        let named = operations.into_iter().zip(given.into_iter().zip(results));
+        named
+            .map(|(operation, (name, results))| {
+                let mut method = Method {
+                    operation,
+                    name,
+                    results,
+                    args: argument_names(operation),
+                    known: Vec::new(),
+                };
+                method.known = self.known(&method);
+                method
+            })
+            .collect()
+    }
+
+    /// The Rust type of what an operation gives back.
+    pub(crate) fn output(&self, method: &Method<'_>, site: Site<'_>) -> TokenStream {
+        match &method.outputs()[..] {
+            [] => quote!(()),
+            [one] => self.rust_type(one.ty, site),
+            _ => {
+                let name = ident(&method.results);
+                match site.depth {
+                    1 => quote!(#name),
+                    _ => quote!(super::#name),
+                }
+            }
+        }
+    }
+
+    /// The struct of an operation's results, if there are several.
+    fn results(&self, method: &Method<'_>) -> TokenStream {
+        let outputs = method.outputs();
+        if outputs.len() < 2 {
+            return TokenStream::new();
+        }
+        let name = ident(&method.results);
+        let text = format!(" What `{}` gives back.", method.operation.name);
+        let fields = outputs.iter().map(|output| {
+            let docs = match output.parameter {
+                Some((_, parameter)) => Docs::of(&parameter.docs).renamed(&parameter.name, &output.name),
+                None => Docs::of("The result."),
+            };
+            let (name, ty) = (ident(&output.name), self.rust_type(output.ty, INTERFACE));
+            quote!(#docs pub #name: #ty,)
+        });
+        quote! {
+            #[doc = #text]
+            #[derive(Clone, Debug, Default, PartialEq)]
+            pub struct #name { #(#fields)* }
+        }
+    }
+
+    /// What an argument is for a caller: by value if it is `Copy`, else by reference.
+    pub(crate) fn argument(&self, ty: &Type, site: Site<'_>) -> TokenStream {
+        let whole = self.rust_type(ty, site);
+        match self.is_passed_by_value(ty) {
+            true => whole,
+            false => quote!(&#whole),
+        }
+    }
+
+    fn is_passed_by_value(&self, ty: &Type) -> bool {
+        match self.behind(ty) {
+            Type::Base(_) | Type::Void | Type::ContextHandle => true,
+            Type::Range(inner, ..) => self.is_passed_by_value(inner),
+            Type::Named(id) => {
+                let handle = match &self.defs.item(*id).kind {
+                    ItemKind::Enum(_) | ItemKind::Bitmap(_) | ItemKind::ContextHandle(_) => true,
+                    _ => self.is_copy(*id),
+                };
+                handle
+            }
+            _ => false,
+        }
+    }
+
+    /// The four functions of an operation.
+    fn codecs(&self, method: &Method<'m>) -> TokenStream {
+        let put = self.put_request(method);
+        let take = (!self.config.no_server).then(|| self.take_request(method));
+        let put_reply = (!self.config.no_server).then(|| self.put_reply(method));
+        let take_reply = self.take_reply(method);
+        quote!(#put #take #put_reply #take_reply)
+    }
+
+    /// The parameters that go, in wire order.
+    fn going(&self, method: &Method<'m>) -> Vec<(usize, &'m Parameter, Ident)> {
+        let mut inputs: Vec<_> = method.inputs().collect();
+        inputs.sort_by_key(|(_, parameter, _)| self.is_pipe(&parameter.ty));
+        inputs
+    }
+
+    /// What comes back, in wire order.
+    fn coming(&self, method: &Method<'m>) -> Vec<Output<'m>> {
+        let mut outputs = method.outputs();
+        outputs.sort_by_key(|output| !self.is_pipe(output.ty));
+        outputs
+    }
+
+    fn is_pipe(&self, ty: &Type) -> bool {
+        match self.behind(ty) {
+            Type::Pipe(_) => true,
+            Type::Pointer(it) => self.is_pipe(&it.pointee),
+            Type::Named(id) => matches!(self.defs.item(*id).kind, ItemKind::Pipe(_)),
+            _ => false,
+        }
+    }
+
+    fn put_request(&self, method: &Method<'m>) -> TokenStream {
+        let name = method.codec("put_", "");
+        let args = method.inputs().map(|(_, parameter, name)| {
+            let ty = self.argument(passed(parameter), CODEC);
+            quote!(#name: #ty)
+        });
+        let find = |place: &Place| self.parameter(method, place);
+        let steps = self.going(method).into_iter().map(|(_, parameter, name)| {
+            let env = Env::new(&find);
+            let shape = self.parameter_shape(parameter, &env);
+            let by_value = self.is_passed_by_value(passed(parameter));
+            let place = if by_value { quote!(&#name) } else { quote!(#name) };
+            let text = &parameter.name;
+            quote!(#shape.put_whole(#place, w).at(#text)?;)
+        });
+        let docs = format!(" Writes the arguments of `{}`.", method.operation.name);
+        quote! {
+            #[doc = #docs]
+            ///
+            /// # Errors
+            /// What the interface does not allow.
+            pub fn #name(w: &mut ndr::Writer, #(#args),*) -> ndr::Put {
+                #(#steps)*
+                Ok(())
+            }
+        }
+    }
+
+    fn parameter_shape(&self, parameter: &Parameter, env: &Env<'_>) -> TokenStream {
+        let ty = passed(parameter);
+        self.flagged_shape(ty, parameter.flags, env)
+            .unwrap_or_else(|| quote!(ndr::Plain))
+    }
+
+    /// Finds a parameter that goes: it stands in a variable of its name.
+    fn parameter(&self, method: &Method<'m>, place: &Place) -> Option<Found<'m>> {
+        let at = parameter_of(place)?;
+        let parameter = method.operation.params.get(at).filter(|it| it.is_in)?;
+        let name = ident(&method.args[at]);
+        Some(Found::Place(quote!(#name), passed(parameter)))
+    }
+
+    fn take_request(&self, method: &Method<'m>) -> TokenStream {
+        let name = method.codec("take_", "");
+        let going = self.going(method);
+        let types: Vec<_> = method
+            .inputs()
+            .map(|(_, parameter, _)| self.rust_type(passed(parameter), CODEC))
+            .collect();
+        let names: Vec<Ident> = method.inputs().map(|(_, _, name)| name).collect();
+        let (mut steps, mut checks) = (Vec::new(), Vec::new());
+        let read: RefCell<Vec<usize>> = RefCell::default();
+        let known = |place: &Place| {
+            let known = parameter_of(place).is_some_and(|at| read.borrow().contains(&at));
+            known.then(|| self.parameter(method, place)).flatten()
+        };
+        let all = |place: &Place| self.parameter(method, place);
+        for (at, parameter, name) in &going {
+            let env = Env::new(&known);
+            let shape = self.parameter_shape(parameter, &env);
+            let (ty, text) = (self.rust_type(passed(parameter), CODEC), &parameter.name);
+            steps.push(quote!(let #name: #ty = #shape.read(r).at(#text)?;));
+            read.borrow_mut().push(*at);
+            let later = Env::new(&all);
+            let shape = self.parameter_shape(parameter, &later);
+            if env.missed.get() && !later.missed.get() {
+                checks.push(quote!(r.check(#shape.check(&#name)).at(#text)?;));
+            }
+        }
+        let (ty, value) = match (&types[..], &names[..]) {
+            ([ty], [name]) => (quote!(#ty), quote!(#name)),
+            _ => (quote!((#(#types),*)), quote!((#(#names),*))),
+        };
+        let docs = format!(" Reads the arguments of `{}`.", method.operation.name);
+        quote! {
+            #[doc = #docs]
+            ///
+            /// # Errors
+            /// What is wrong with the bytes.
+            #[allow(clippy::type_complexity)]
+            pub fn #name(
+                r: &mut ndr::Reader<'_>,
+            ) -> Result<#ty, ::farcall_wire::DecodeError> {
+                #(#steps)*
+                #(#checks)*
+                Ok(#value)
+            }
+        }
+    }
+
+    /// The places of in-parameters that expressions of the answer name.
+    fn known(&self, method: &Method<'m>) -> Vec<Place> {
+        let found: RefCell<Vec<Place>> = RefCell::default();
+        let find = |place: &Place| {
+            let at = parameter_of(place)?;
+            let parameter = method.operation.params.get(at)?;
+            if parameter.is_in && !parameter.is_out && !found.borrow().contains(place) {
+                found.borrow_mut().push(place.clone());
+            }
+            Some(Found::Number(quote!(0)))
+        };
+        for output in self.coming(method) {
+            if let Some((_, parameter)) = output.parameter {
+                let env = Env::new(&find);
+                self.parameter_shape(parameter, &env);
+            }
+        }
+        // What cannot be written as a number of the arguments is not known.
+        let arguments = |place: &Place| self.parameter(method, place);
+        let mut places = found.into_inner();
+        places.retain(|place| {
+            let env = Env::new(&arguments);
+            let expr = crate::model::ndr::Expr::Place(place.clone());
+            self.number(Some(&expr), &env);
+            !env.missed.get()
+        });
+        places
+    }
+
+    /// The values that the answer's expressions need of the arguments, as a slice.
+    pub(crate) fn known_values(&self, method: &Method<'m>) -> TokenStream {
+        let arguments = |place: &Place| self.parameter(method, place);
+        let values = method.known.iter().map(|place| {
+            let env = Env::new(&arguments);
+            let expr = crate::model::ndr::Expr::Place(place.clone());
+            self.number(Some(&expr), &env)
+        });
+        quote!([#(#values),*])
+    }
+
+    /// Whether the answer's expressions need anything of the arguments.
+    pub(crate) fn needs_known(&self, method: &Method<'m>) -> bool {
+        !method.known.is_empty()
+    }
+
+    /// Finds what the answer may name: what comes back with it, and what is known of the arguments.
+    fn answered(
+        &self,
+        method: &Method<'m>,
+        place: &Place,
+        start: &dyn Fn(usize) -> Option<TokenStream>,
+    ) -> Option<Found<'m>> {
+        if let Some(k) = method.known.iter().position(|known| known == place) {
+            let k = len(k);
+            return Some(Found::Number(quote!(ndr::known(known, #k))));
+        }
+        let at = parameter_of(place)?;
+        let parameter = method.operation.params.get(at).filter(|it| it.is_out)?;
+        Some(Found::Place(start(at)?, passed(parameter)))
+    }
+
+    fn put_reply(&self, method: &Method<'m>) -> TokenStream {
+        let name = method.codec("put_", "_reply");
+        let ty = self.output(method, CODEC);
+        let outputs = method.outputs();
+        let alone = outputs.len() == 1;
+        let place = |output: &str| match alone {
+            true => quote!(it),
+            false => {
+                let name = ident(output);
+                quote!(it.#name)
+            }
+        };
+        let start = |at: usize| Some(place(&method.args[at]));
+        let find = |wanted: &Place| self.answered(method, wanted, &start);
+        let steps = self.coming(method).into_iter().map(|output| {
+            let env = Env::new(&find);
+            let shape = match output.parameter {
+                Some((_, parameter)) => self.parameter_shape(parameter, &env),
+                None => self.whole(output.ty, &env),
+            };
+            let place = match alone {
+                true => quote!(it),
+                false => {
+                    let place = place(&output.name);
+                    quote!(&#place)
+                }
+            };
+            let text = output.parameter.map_or("result", |(_, it)| it.name.as_str());
+            quote!(#shape.put_whole(#place, w).at(#text)?;)
+        });
+        let docs = format!(
+            " Writes the answer of `{}`; `known` is what its arguments say about it.",
+            method.operation.name
+        );
+        quote! {
+            #[doc = #docs]
+            ///
+            /// # Errors
+            /// What the interface does not allow.
+            pub fn #name(w: &mut ndr::Writer, known: &[i64], it: &#ty) -> ndr::Put {
+                #(#steps)*
+                Ok(())
+            }
+        }
+    }
+
+    fn take_reply(&self, method: &Method<'m>) -> TokenStream {
+        let name = method.codec("take_", "_reply");
+        let ty = self.output(method, CODEC);
+        let outputs = method.outputs();
+        let start = |at: usize| {
+            let name = ident(&method.args[at]);
+            Some(quote!(#name))
+        };
+        let read: RefCell<Vec<usize>> = RefCell::default();
+        let some = |place: &Place| {
+            let at = parameter_of(place)?;
+            let out = method.operation.params.get(at)?.is_out;
+            (!out || read.borrow().contains(&at))
+                .then(|| self.answered(method, place, &start))
+                .flatten()
+        };
+        let all = |place: &Place| self.answered(method, place, &start);
+        let (mut steps, mut checks) = (Vec::new(), Vec::new());
+        for output in self.coming(method) {
+            let (name, ty) = (ident(&output.name), self.rust_type(output.ty, CODEC));
+            let text = output.parameter.map_or("result", |(_, it)| it.name.as_str());
+            let env = Env::new(&some);
+            let later = Env::new(&all);
+            let (shape, whole) = match output.parameter {
+                Some((at, parameter)) => {
+                    let shape = self.parameter_shape(parameter, &env);
+                    read.borrow_mut().push(at);
+                    (shape, self.parameter_shape(parameter, &later))
+                }
+                None => (self.whole(output.ty, &env), TokenStream::new()),
+            };
+            steps.push(quote!(let #name: #ty = #shape.read(r).at(#text)?;));
+            if env.missed.get() && !later.missed.get() {
+                checks.push(quote!(r.check(#whole.check(&#name)).at(#text)?;));
+            }
+        }
+        let names = outputs.iter().map(|output| ident(&output.name));
+        let value = match &outputs[..] {
+            [] => quote!(()),
+            [one] => {
+                let name = ident(&one.name);
+                quote!(#name)
+            }
+            _ => {
+                let results = ident(&method.results);
+                quote!(super::#results { #(#names),* })
+            }
+        };
+        let known = (!method.known.is_empty()).then(|| quote!(let known = r.known();));
+        let docs = format!(" Reads the answer of `{}`.", method.operation.name);
+        quote! {
+            #[doc = #docs]
+            ///
+            /// # Errors
+            /// What is wrong with the bytes.
+            pub fn #name(
+                r: &mut ndr::Reader<'_>,
+            ) -> Result<#ty, ::farcall_wire::DecodeError> {
+                #known
+                #(#steps)*
+                #(#checks)*
+                Ok(#value)
+            }
+        }
+    }
+}
+
+/// Whether something of the operation is on the wire.
+fn is_called(operation: &Operation) -> bool {
+    !operation.unknown && !(operation.encode || operation.decode)
+}
+
+fn argument_names(operation: &Operation) -> Vec<String> {
+    let wanted: Vec<String> = operation.params.iter().map(|it| names::snake(&it.name)).collect();
+    Scope::new(TAKEN).claim_all(&wanted)
+}
+
+/// The constant that describes an interface.
+fn description(it: &Interface, methods: &[Method<'_>]) -> TokenStream {
+    let uuid = uuid(it.uuid.unwrap_or_default());
+    let (major, minor) = (len(it.version.0.into()), len(it.version.1.into()));
+    let (name, endpoints) = (&it.name, &it.endpoints);
+    let operations = methods.iter().map(|method| {
+        let operation = method.operation;
+        let (number, name) = (method.number(), &operation.name);
+        let (idempotent, broadcast) = (operation.idempotent, operation.broadcast);
+        let maybe = operation.maybe || operation.message;
+        quote! {
+            ::farcall::stub::Operation {
+                opnum: #number,
+                name: #name,
+                idempotent: #idempotent,
+                blocking: false,
+                broadcast: #broadcast,
+                maybe: #maybe,
+            },
+        }
+    });
+    quote! {
+        /// What the interface file says of it: its identity, its version, its operations.
+        pub static INTERFACE: ::farcall::stub::Interface = ::farcall::stub::Interface {
+            uuid: #uuid,
+            major: #major,
+            minor: #minor,
+            name: #name,
+            operations: &[#(#operations)*],
+            endpoints: &[#(#endpoints),*],
+        };
+    }
+}
