@@ -404,6 +404,31 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
+    /// Goes on at `rest`, which ends where these bytes end; returns what was left before.
+    #[inline]
+    pub(crate) fn seek(&mut self, rest: &'a [u8]) -> &'a [u8] {
+        std::mem::replace(&mut self.rest, rest)
+    }
+
+    /// A reader of `part`, whose positions count from its start, with what is left of the limits.
+    #[inline]
+    pub(crate) fn part(&self, part: &'a [u8]) -> Self {
+        Self {
+            rest: part,
+            end: part.len(),
+            shared: self.shared,
+            depth: self.depth,
+            memory: self.memory,
+            limits: self.limits,
+        }
+    }
+
+    /// Takes over what a [`part`](Self::part) has left of the limits.
+    #[inline]
+    pub(crate) fn settle(&mut self, part: &Self) {
+        self.memory = part.memory;
+    }
+
     /// Counts one level down; [`ascend`](Self::ascend) counts it up again.
     #[inline]
     pub(crate) fn descend(&mut self) -> Result<(), DecodeError> {

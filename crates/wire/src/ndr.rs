@@ -28,7 +28,8 @@
 //!
 //! Modules, from the ground up: [`syntax`], [`write`](mod@write) and [`read`], [`value`],
 //! [`shape`], [`pointer`], [`array`], [`string`], [`union`](mod@union), [`handle`], [`pipe`],
-//! [`number`], [`pickle`].
+//! [`number`], [`blob`],
+//! [`pickle`].
 //!
 //! [C706]: https://pubs.opengroup.org/onlinepubs/9629399/chap14.htm
 //! [MS-RPCE]: https://learn.microsoft.com/openspecs/windows_protocols/ms-rpce/
@@ -45,16 +46,21 @@ pub mod union;
 pub mod handle;
 pub mod pipe;
 pub mod number;
+pub mod blob;
 pub mod pickle;
 
 pub use array::{
     ANY, Conformant, ConformantVarying, Counted, Dimension, Dimensions, Each, Limited, Matrix,
     Remaining, Sequence, Span, Varying,
 };
+pub use blob::{
+    CountedBlob, Filler, FlaggedString, Header, Relative, RelativeShort, StringArray, StringCounts,
+    Subcontext,
+};
 pub use handle::{ContextHandle, InterfacePointer};
 pub use number::{
-    Computed, DLong, Int3264, Ipv4, UDLong, UDLongR, UInt1632, UInt3264, cut, div, known, rem, shl,
-    shr,
+    Computed, DLong, Int3264, Ipv4, UDLong, UDLongR, UInt1632, UInt3264, cut, div, element, known,
+    rem, shl, shr, text_len,
 };
 pub use pipe::{Chunks, Pipe};
 pub use pointer::{Full, FullPointer, Ignored, Ref, Unique};

@@ -41,6 +41,15 @@ pub trait Sequence: Default {
         r: &mut Reader<'_>,
         count: usize,
     ) -> Result<Self, DecodeError>;
+
+    /// Reads elements up to the end of the bytes.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes.
+    fn take_rest<S: Shape<Self::Item>>(shape: S, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let count = r.remaining().checked_div(S::MIN.max(1)).unwrap_or(0);
+        Self::take_items(shape, r, count)
+    }
 }
 
 impl<T: Default> Sequence for Vec<T> {
@@ -61,6 +70,17 @@ impl<T: Default> Sequence for Vec<T> {
     ) -> Result<Self, DecodeError> {
         r.expect(count, S::MIN, size_of::<T>().max(1))?;
         shape.take_items(r, count)
+    }
+    fn take_rest<S: Shape<T>>(shape: S, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut items = Self::new();
+        while r.remaining() > 0 {
+            r.burn(1)?;
+            r.charge(size_of::<T>().max(1))?;
+            let mut item = T::default();
+            shape.take(&mut item, r).at_index(items.len())?;
+            items.push(item);
+        }
+        Ok(items)
     }
 }
 
@@ -165,16 +185,21 @@ impl<Q: Sequence, S: Shape<Q::Item>> Shape<Q> for Counted<S> {
 #[derive(Clone, Copy, Debug)]
 pub struct Remaining<S>(pub S);
 
-impl<Q: Sequence<Item = u8>, S: Shape<u8>> Shape<Q> for Remaining<S> {
-    const ALIGN: Align = Align::A1;
+impl<Q: Sequence, S: Shape<Q::Item>> Shape<Q> for Remaining<S> {
+    const ALIGN: Align = S::ALIGN;
     const MIN: usize = 0;
     fn put(self, it: &Q, w: &mut Writer) -> Put {
         self.0.put_items(it.items(), w)
     }
+    fn put_referents(self, it: &Q, w: &mut Writer) -> Put {
+        put_referents(self.0, it.items(), w)
+    }
     fn take(self, it: &mut Q, r: &mut Reader<'_>) -> Take {
-        let count = r.remaining();
-        *it = Q::take_items(self.0, r, count)?;
+        *it = Q::take_rest(self.0, r)?;
         Ok(())
+    }
+    fn take_referents(self, it: &mut Q, r: &mut Reader<'_>) -> Take {
+        take_referents(self.0, it.items_mut(), r)
     }
 }
 

@@ -158,6 +158,24 @@ pub fn cut(a: i64, bits: u32, signed: bool) -> i64 {
     }
 }
 
+/// pidl's `strlen_m` and its like: nothing behind a null pointer, one more for the terminator, and
+/// none for an empty text either unless `empty`.
+pub fn text_len(len: Option<usize>, terminated: bool, empty: bool) -> i64 {
+    match len {
+        None => 0,
+        Some(0) if terminated && !empty => 0,
+        Some(len) => {
+            let len = i64::try_from(len).unwrap_or(i64::MAX);
+            len.saturating_add(i64::from(terminated))
+        }
+    }
+}
+
+/// The element that an expression names, if there is one.
+pub fn element<T>(items: &[T], index: i64) -> Option<&T> {
+    items.get(usize::try_from(index).ok()?)
+}
+
 impl Reader<'_> {
     /// Checks what could not be checked while its parts were read.
     ///

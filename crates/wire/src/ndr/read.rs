@@ -29,12 +29,18 @@ const FUEL: usize = 1 << 12;
 #[derive(Debug)]
 pub struct Reader<'a> {
     inner: cursor::Reader<'a>,
+    /// All bytes, for relative pointers.
+    whole: &'a [u8],
     mode: Mode,
     fuel: usize,
     fuel_limit: usize,
     known: &'a [i64],
     /// Hoisted maximum counts that wait for their array.
     pub(super) counts: VecDeque<u64>,
+    /// Offsets that the first walk keeps for the second, in order.
+    pub(super) offsets: VecDeque<usize>,
+    /// Where offsets of relative pointers count from.
+    pub(super) base: usize,
     /// Full pointers whose value was read.
     pub(super) full: BTreeSet<u32>,
 }
@@ -65,7 +71,10 @@ impl<'a> Reader<'a> {
         let fuel = inner.remaining().saturating_mul(FUEL_PER_BYTE);
         let fuel = fuel.saturating_add(FUEL);
         Self {
+            whole: inner.rest(),
             inner,
+            offsets: VecDeque::new(),
+            base: 0,
             mode: Mode::new(syntax, order),
             fuel,
             fuel_limit: fuel,
@@ -298,9 +307,50 @@ impl<'a> Reader<'a> {
         f: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<T, DecodeError> {
         self.inner.descend()?;
+        let outer = std::mem::take(&mut self.offsets);
         let value = f(self)?;
+        self.offsets = outer;
         self.inner.ascend();
         Ok(value)
+    }
+
+    /// Reads what lies at an offset from the base of relative pointers, and comes back.
+    pub(super) fn elsewhere(
+        &mut self,
+        offset: usize,
+        f: impl FnOnce(&mut Self) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let target = self.base.saturating_add(offset);
+        let Some(rest) = self.whole.get(target..) else {
+            return Err(self.error(Kind::Invalid("relative pointer leads out of the bytes")));
+        };
+        let before = self.inner.seek(rest);
+        f(self)?;
+        self.burn(self.position().saturating_sub(target).max(1))?;
+        self.inner.seek(before);
+        Ok(())
+    }
+
+    /// Reads `bytes`, which are a stream of their own, in NDR.
+    pub(super) fn within(
+        &mut self,
+        bytes: &'a [u8],
+        order: Order,
+        f: impl FnOnce(&mut Self) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let part = self.inner.part(bytes);
+        let outer = std::mem::replace(&mut self.inner, part);
+        let (whole, base) = (self.whole, self.base);
+        (self.whole, self.base) = (bytes, 0);
+        let mode = Mode {
+            order,
+            ..Mode::new(Syntax::Ndr, order)
+        };
+        self.with_mode(mode, |r| r.nested(f))?;
+        let part = std::mem::replace(&mut self.inner, outer);
+        self.inner.settle(&part);
+        (self.whole, self.base) = (whole, base);
+        Ok(())
     }
 }
 

@@ -474,3 +474,32 @@ macro_rules! ndr_encapsulated {
         }
     )*};
 }
+
+/// Gives bitmaps the operators of bits.
+#[macro_export]
+macro_rules! ndr_bits {
+    ($($name:ident);* $(;)?) => {$(
+        impl $name {
+            /// Whether all bits of `other` are set.
+            #[inline]
+            #[allow(dead_code)]
+            pub const fn contains(self, other: Self) -> bool {
+                self.0 & other.0 == other.0
+            }
+        }
+        impl ::core::ops::BitOr for $name {
+            type Output = Self;
+            #[inline]
+            fn bitor(self, other: Self) -> Self {
+                Self(self.0 | other.0)
+            }
+        }
+        impl ::core::ops::BitAnd for $name {
+            type Output = Self;
+            #[inline]
+            fn bitand(self, other: Self) -> Self {
+                Self(self.0 & other.0)
+            }
+        }
+    )*};
+}

@@ -6,7 +6,7 @@
 //!
 //! [C706]: https://pubs.opengroup.org/onlinepubs/9629399/chap14.htm
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::error::{EncodeError, EncodeErrorKind as Kind};
 
@@ -30,6 +30,10 @@ pub struct Writer {
     depth: u32,
     next_referent: u32,
     pub(super) full: BTreeMap<u32, Label>,
+    /// Positions that the first walk keeps for the second, in order.
+    pub(super) offsets: VecDeque<usize>,
+    /// Where offsets of relative pointers count from.
+    pub(super) base: usize,
 }
 
 /// A label of full pointers: its identifier on the wire, and whether its value is written.
@@ -54,6 +58,8 @@ impl Writer {
             depth: DEPTH,
             next_referent: FIRST_REFERENT,
             full: BTreeMap::new(),
+            offsets: VecDeque::new(),
+            base: 0,
         }
     }
 
@@ -174,6 +180,32 @@ impl Writer {
         Ok(id)
     }
 
+    /// Overwrites a number written earlier, at a position of the stub.
+    pub(super) fn patch_u32(&mut self, position: usize, value: u32) {
+        let bytes = match self.mode.order {
+            Order::Little => value.to_le_bytes(),
+            Order::Big => value.to_be_bytes(),
+        };
+        self.patch(position, &bytes);
+    }
+
+    /// As [`patch_u32`](Self::patch_u32).
+    pub(super) fn patch_u16(&mut self, position: usize, value: u16) {
+        let bytes = match self.mode.order {
+            Order::Little => value.to_le_bytes(),
+            Order::Big => value.to_be_bytes(),
+        };
+        self.patch(position, &bytes);
+    }
+
+    fn patch(&mut self, position: usize, bytes: &[u8]) {
+        let start = self.origin.saturating_add(position);
+        let end = start.saturating_add(bytes.len());
+        if let Some(place) = self.bytes.get_mut(start..end) {
+            place.copy_from_slice(bytes);
+        }
+    }
+
     /// `len` more bytes, zero, to be filled in.
     #[inline]
     pub(super) fn block(&mut self, len: usize) -> &mut [u8] {
@@ -182,7 +214,7 @@ impl Writer {
         self.bytes.get_mut(start..).unwrap_or_default()
     }
 
-    /// Writes one level deeper.
+    /// Writes one level deeper: what a pointer points at, with all that it points at itself.
     ///
     /// # Errors
     /// [`DepthExceeded`](Kind::DepthExceeded), and what `f` returns.
@@ -195,7 +227,9 @@ impl Writer {
             return Err(EncodeError::new(Kind::DepthExceeded { limit: DEPTH }));
         };
         self.depth = left;
+        let outer = std::mem::take(&mut self.offsets);
         let result = f(self);
+        self.offsets = outer;
         self.depth = left.saturating_add(1);
         result
     }

@@ -19,7 +19,10 @@ impl<'m> Plan<'m> {
     fn asynchronous(&self, methods: &[Method<'m>]) -> TokenStream {
         let calling = methods.iter().map(|method| {
             let docs = method.docs().allowing(&[]);
-            let (signature, output) = (self.signature(method, quote!(pub)), self.output(method, INTERFACE));
+            let (signature, output) = (
+                self.signature(method, quote!(pub)),
+                self.output(method, INTERFACE),
+            );
             let request = self.request(method);
             quote! {
                 #docs

@@ -82,9 +82,7 @@ impl<'p, 'm> StructCodec<'p, 'm> {
         let is_known = match known {
             Known::All => true,
             Known::Flat(before) => at < before && (!deep || !self.plan.has_referents(&field.ty)),
-            Known::Referents(before) => {
-                at < before || !deep || !self.plan.has_referents(&field.ty)
-            }
+            Known::Referents(before) => at < before || !deep || !self.plan.has_referents(&field.ty),
         };
         let name = ident(self.plan.members(self.id).get(at)?);
         is_known.then(|| Found::Place(quote!(self.#name), &field.ty))
@@ -118,7 +116,12 @@ impl<'p, 'm> StructCodec<'p, 'm> {
     }
 
     /// pidl's `value`: what is computed in place of what the field holds.
-    fn valued(&self, value: &Expr, field: &Field, shape: Option<TokenStream>) -> Option<TokenStream> {
+    fn valued(
+        &self,
+        value: &Expr,
+        field: &Field,
+        shape: Option<TokenStream>,
+    ) -> Option<TokenStream> {
         let countable = matches!(
             self.plan.defs.on_wire(&field.ty),
             Type::Base(base) if base.is_integer() && *base != crate::model::ndr::Base::Ipv4
@@ -137,7 +140,9 @@ impl<'p, 'm> StructCodec<'p, 'm> {
         let flat = matches!(walk, Walk::Put | Walk::Take);
         let fields = self.fields();
         let fields = fields.filter(|(_, field)| flat || self.plan.has_referents(&field.ty));
-        fields.map(|(at, field)| self.step(at, field, walk)).collect()
+        fields
+            .map(|(at, field)| self.step(at, field, walk))
+            .collect()
     }
 
     /// The checks of numbers that were not known when their field was read.
@@ -160,6 +165,20 @@ impl<'p, 'm> StructCodec<'p, 'm> {
     /// The body of a step, under the struct's flags.
     fn body(&self, walk: Walk, steps: &[TokenStream]) -> TokenStream {
         let part = acts(self.it.flags).then(|| part(self.it.flags));
+        let based =
+            self.it.relative_base && matches!(walk, Walk::PutReferents | Walk::TakeReferents);
+        let based = match (based, walk.writes()) {
+            (false, _) => None,
+            (true, true) => Some(quote!(w.with_base(|w| { #(#steps)* Ok(()) }))),
+            (true, false) => Some(quote!(r.with_base(|r| { #(#steps)* Ok(()) }))),
+        };
+        if let (Some(based), None) = (&based, &part) {
+            return based.clone();
+        }
+        let steps = match based {
+            Some(based) => &[quote!(#based?;)][..],
+            None => steps,
+        };
         match (part, walk.writes()) {
             (None, _) => quote!(#(#steps)* Ok(())),
             (Some(part), true) => quote!(#part.put(w, |w| { #(#steps)* Ok(()) })),
@@ -174,7 +193,12 @@ impl<'p, 'm> StructCodec<'p, 'm> {
         let min = len(usize::try_from(self.plan.struct_min(self.it)).unwrap_or(usize::MAX));
         let mut put = self.steps(Walk::Put);
         let mut take = self.steps(Walk::Take);
+        let base = self.it.relative_base;
         if !put.is_empty() {
+            if base {
+                put.insert(0, quote!(w.base_here();));
+                take.insert(0, quote!(r.base_here();));
+            }
             put.insert(0, quote!(w.align(Self::ALIGN);));
             put.push(quote!(w.trailer(Self::ALIGN);));
             take.insert(0, quote!(r.align(Self::ALIGN)?;));
@@ -211,7 +235,7 @@ impl<'p, 'm> StructCodec<'p, 'm> {
     /// The walks to what pointers point at, if there are pointers.
     fn referents(&self, take: &[TokenStream]) -> TokenStream {
         let put = self.steps(Walk::PutReferents);
-        if put.is_empty() {
+        if put.is_empty() && !self.it.relative_base {
             return TokenStream::new();
         }
         let put = self.body(Walk::PutReferents, &put);

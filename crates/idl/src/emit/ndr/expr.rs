@@ -175,7 +175,9 @@ impl Plan<'_> {
                 PointerClass::Ignore => None,
                 _ => Some(quote!(i64::from(#at.is_some()))),
             },
-            (Last::Int, Type::Base(_) | Type::Range(..) | Type::Named(_)) => Some(quote!(#at.int())),
+            (Last::Int, Type::Base(_) | Type::Range(..) | Type::Named(_)) => {
+                Some(quote!(#at.int()))
+            }
             (Last::Int, _) => None,
             (Last::Text, Type::Pointer(it)) => match it.class {
                 PointerClass::Ref => self.end(at, self.behind(&it.pointee), last),

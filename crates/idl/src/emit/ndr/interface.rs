@@ -9,9 +9,7 @@ use std::cell::RefCell;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
-use crate::model::ndr::{
-    Interface, InterfaceId, ItemKind, Operation, Parameter, Place, Type,
-};
+use crate::model::ndr::{Interface, InterfaceId, ItemKind, Operation, Parameter, Place, Type};
 
 use super::super::names::{self, Scope};
 use super::super::text::{Docs, ident, len};
@@ -28,8 +26,24 @@ const CODEC: Site<'static> = Site::below(2);
 
 /// Names inside an interface's module that no argument or method takes.
 const TAKEN: &[&str] = &[
-    "call", "clone", "codec", "connect", "connect_with", "from", "in_process", "interface", "into", "it",
-    "known", "ndr", "r", "reply", "result", "self", "service", "w",
+    "call",
+    "clone",
+    "codec",
+    "connect",
+    "connect_with",
+    "from",
+    "in_process",
+    "interface",
+    "into",
+    "it",
+    "known",
+    "ndr",
+    "r",
+    "reply",
+    "result",
+    "self",
+    "service",
+    "w",
 ];
 
 /// An operation, named for Rust.
@@ -105,9 +119,9 @@ impl<'m> Plan<'m> {
         if self.config.no_client && self.config.no_server {
             return TokenStream::new();
         }
-        let modules = self.defs.interfaces().filter_map(|(id, it)| {
-            (!it.imported && !it.local && it.uuid.is_some()).then(|| self.interface(id, it))
-        });
+        let interfaces = self.defs.interfaces();
+        let called = interfaces.filter(|(_, it)| !it.imported && !it.local && it.uuid.is_some());
+        let modules = called.map(|(id, it)| self.interface(id, it));
         quote!(#(#modules)*)
     }
 
@@ -221,7 +235,9 @@ impl<'m> Plan<'m> {
         let text = format!(" What `{}` gives back.", method.operation.name);
         let fields = outputs.iter().map(|output| {
             let docs = match output.parameter {
-                Some((_, parameter)) => Docs::of(&parameter.docs).renamed(&parameter.name, &output.name),
+                Some((_, parameter)) => {
+                    Docs::of(&parameter.docs).renamed(&parameter.name, &output.name)
+                }
                 None => Docs::of("The result."),
             };
             let (name, ty) = (ident(&output.name), self.rust_type(output.ty, INTERFACE));
@@ -248,11 +264,11 @@ impl<'m> Plan<'m> {
             Type::Base(_) | Type::Void | Type::ContextHandle => true,
             Type::Range(inner, ..) => self.is_passed_by_value(inner),
             Type::Named(id) => {
-                let handle = match &self.defs.item(*id).kind {
-                    ItemKind::Enum(_) | ItemKind::Bitmap(_) | ItemKind::ContextHandle(_) => true,
-                    _ => self.is_copy(*id),
-                };
-                handle
+                let kind = &self.defs.item(*id).kind;
+                matches!(
+                    kind,
+                    ItemKind::Enum(_) | ItemKind::Bitmap(_) | ItemKind::ContextHandle(_)
+                ) || self.is_copy(*id)
             }
             _ => false,
         }
@@ -301,7 +317,11 @@ impl<'m> Plan<'m> {
             let env = Env::new(&find);
             let shape = self.parameter_shape(parameter, &env);
             let by_value = self.is_passed_by_value(passed(parameter));
-            let place = if by_value { quote!(&#name) } else { quote!(#name) };
+            let place = if by_value {
+                quote!(&#name)
+            } else {
+                quote!(#name)
+            };
             let text = &parameter.name;
             quote!(#shape.put_whole(#place, w).at(#text)?;)
         });
@@ -468,7 +488,9 @@ impl<'m> Plan<'m> {
                     quote!(&#place)
                 }
             };
-            let text = output.parameter.map_or("result", |(_, it)| it.name.as_str());
+            let text = output
+                .parameter
+                .map_or("result", |(_, it)| it.name.as_str());
             quote!(#shape.put_whole(#place, w).at(#text)?;)
         });
         let docs = format!(
@@ -507,7 +529,9 @@ impl<'m> Plan<'m> {
         let (mut steps, mut checks) = (Vec::new(), Vec::new());
         for output in self.coming(method) {
             let (name, ty) = (ident(&output.name), self.rust_type(output.ty, CODEC));
-            let text = output.parameter.map_or("result", |(_, it)| it.name.as_str());
+            let text = output
+                .parameter
+                .map_or("result", |(_, it)| it.name.as_str());
             let env = Env::new(&some);
             let later = Env::new(&all);
             let (shape, whole) = match output.parameter {
@@ -556,11 +580,15 @@ impl<'m> Plan<'m> {
 
 /// Whether something of the operation is on the wire.
 fn is_called(operation: &Operation) -> bool {
-    !operation.unknown && !(operation.encode || operation.decode)
+    !(operation.unknown || operation.encode || operation.decode)
 }
 
 fn argument_names(operation: &Operation) -> Vec<String> {
-    let wanted: Vec<String> = operation.params.iter().map(|it| names::snake(&it.name)).collect();
+    let wanted: Vec<String> = operation
+        .params
+        .iter()
+        .map(|it| names::snake(&it.name))
+        .collect();
     Scope::new(TAKEN).claim_all(&wanted)
 }
 

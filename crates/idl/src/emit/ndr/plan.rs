@@ -4,11 +4,11 @@
 //! Read first: C706 section 14.2.2 and 14.3 (alignment), MS-RPCE section 2.2.5 (NDR64).
 
 use crate::config::Config;
+use crate::model::Model;
 use crate::model::ndr::{
     Arm, Array, Base, Bitmap, Definitions, Enum, EnumWidth, Extent, Field, Flags, InterfaceId,
     ItemId, ItemKind, Parameter, Pointer, PointerClass, Str, Struct, Switch, Type, Union,
 };
-use crate::model::Model;
 
 use super::super::names::{self, PRELUDE, Scope};
 
@@ -124,7 +124,10 @@ impl<'m> Plan<'m> {
         }
         for id in &ids {
             let recursive = self.reaches(*id);
-            let (copy, total) = (self.holds(*id, Self::ty_copy), self.holds(*id, Self::ty_total));
+            let (copy, total) = (
+                self.holds(*id, Self::ty_copy),
+                self.holds(*id, Self::ty_total),
+            );
             let facts = &mut self.facts[id.0 as usize];
             (facts.recursive, facts.copy, facts.total) = (recursive, copy && !recursive, total);
         }
@@ -267,9 +270,9 @@ impl<'m> Plan<'m> {
 
     /// Whether an array of one fixed dimension, or of several, is an array in Rust.
     pub(crate) fn is_short(&self, it: &Array) -> bool {
-        it.dimensions.iter().all(|dim| {
-            dim.slice.is_none() && matches!(dim.extent, Extent::Fixed(n) if n <= SHORT)
-        })
+        it.dimensions
+            .iter()
+            .all(|dim| dim.slice.is_none() && matches!(dim.extent, Extent::Fixed(n) if n <= SHORT))
     }
 
     fn name_items(&mut self) {
@@ -287,18 +290,20 @@ impl<'m> Plan<'m> {
         }
         let interfaces = self.defs.interfaces();
         let wanted: Vec<String> = interfaces.map(|(_, it)| names::snake(&it.name)).collect();
-        self.modules = Scope::new(&["core", "farcall", "farcall_wire", "ndr", "std"])
-            .claim_all(&wanted);
+        self.modules =
+            Scope::new(&["core", "farcall", "farcall_wire", "ndr", "std"]).claim_all(&wanted);
     }
 
     fn name_members(&mut self) {
         for (id, item) in self.defs.items() {
             let members = match &item.kind {
                 ItemKind::Struct(it) => fields(it),
-                ItemKind::Enum(Enum { values, .. }) | ItemKind::Bitmap(Bitmap { bits: values, .. }) => {
+                ItemKind::Enum(Enum { values, .. })
+                | ItemKind::Bitmap(Bitmap { bits: values, .. }) => {
                     let originals: Vec<&str> = values.iter().map(|it| it.name.as_str()).collect();
                     let prefix = names::common_prefix(&originals);
-                    let short = |name: &&str| names::screaming(name.get(prefix.len()..).unwrap_or(""));
+                    let short =
+                        |name: &&str| names::screaming(name.get(prefix.len()..).unwrap_or(""));
                     let wanted: Vec<String> = originals.iter().map(short).collect();
                     Scope::new(&[]).claim_all(&wanted)
                 }
@@ -324,11 +329,21 @@ impl<'m> Plan<'m> {
             },
             Type::Array(it) => {
                 let varying = it.dimensions.iter().any(|dim| dim.slice.is_some());
-                larger(self.align(&it.element), if varying { (4, 8) } else { (1, 1) })
+                larger(
+                    self.align(&it.element),
+                    if varying { (4, 8) } else { (1, 1) },
+                )
             }
             Type::String(it) => {
                 let unit = if is_wide(it) { (2, 2) } else { (1, 1) };
-                larger(unit, if it.slice.is_some() || it.terminated { (4, 8) } else { (1, 1) })
+                larger(
+                    unit,
+                    if it.slice.is_some() || it.terminated {
+                        (4, 8)
+                    } else {
+                        (1, 1)
+                    },
+                )
             }
             Type::Interface(_) | Type::ContextHandle => (4, 4),
             Type::Pipe(_) => (4, 8),

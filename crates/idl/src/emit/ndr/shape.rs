@@ -246,7 +246,11 @@ impl Plan<'_> {
         let element = self.shape(&it.element, env);
         if self.is_short(it) {
             let element = element?;
-            return Some(it.dimensions.iter().fold(element, |inner, _| quote!(ndr::Each(#inner))));
+            return Some(
+                it.dimensions
+                    .iter()
+                    .fold(element, |inner, _| quote!(ndr::Each(#inner))),
+            );
         }
         let element = element.unwrap_or_else(|| quote!(ndr::Plain));
         match &it.dimensions[..] {
@@ -297,7 +301,9 @@ impl Plan<'_> {
         element: TokenStream,
         env: &Env<'_>,
     ) -> TokenStream {
-        let conformant = dims.iter().any(|dim| matches!(dim.extent, Extent::Conformant(_)));
+        let conformant = dims
+            .iter()
+            .any(|dim| matches!(dim.extent, Extent::Conformant(_)));
         let each = dims.iter().map(|dim| {
             let size = match &dim.extent {
                 Extent::Fixed(n) => literal((*n).into(), false),

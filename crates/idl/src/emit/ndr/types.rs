@@ -144,7 +144,14 @@ impl Plan<'_> {
             32 => (quote!(u32), quote!(A4)),
             _ => (quote!(u64), quote!(A8)),
         };
-        let code = self.newtype(id, item, &it.bits, it.width, (ty.clone(), ty, align), "Bits");
+        let code = self.newtype(
+            id,
+            item,
+            &it.bits,
+            it.width,
+            (ty.clone(), ty, align),
+            "Bits",
+        );
         let name = ident(self.name(id));
         quote! {
             #code
@@ -166,7 +173,15 @@ impl Plan<'_> {
         let text = format!("{what}; numbers that are not listed are kept.");
         let docs = self.docs(id, item).line(text).allowing(&["dead_code"]);
         let derived = [
-            "Clone", "Copy", "Debug", "Default", "PartialEq", "Eq", "PartialOrd", "Ord", "Hash",
+            "Clone",
+            "Copy",
+            "Debug",
+            "Default",
+            "PartialEq",
+            "Eq",
+            "PartialOrd",
+            "Ord",
+            "Hash",
         ];
         let attributes = self.attributes(item, &derived);
         let constants = values.iter().zip(self.members(id)).map(|(value, member)| {
@@ -194,7 +209,15 @@ impl Plan<'_> {
         let name = ident(self.name(id));
         let docs = self.docs(id, item).line("A context handle.".to_owned());
         let docs = docs.allowing(&["dead_code"]);
-        let derived = ["Clone", "Copy", "Debug", "Default", "PartialEq", "Eq", "Hash"];
+        let derived = [
+            "Clone",
+            "Copy",
+            "Debug",
+            "Default",
+            "PartialEq",
+            "Eq",
+            "Hash",
+        ];
         let attributes = self.attributes(item, &derived);
         quote! {
             #docs

@@ -50,7 +50,9 @@ impl<'m> Plan<'m> {
         let attributes = self.attributes(item, &self.derived(id));
         let variants = self.variants(id, it);
         let tag = self.tag_type(it);
-        let defined = variants.iter().map(|variant| self.variant(item, variant, &tag));
+        let defined = variants
+            .iter()
+            .map(|variant| self.variant(item, variant, &tag));
         let codec = self.union_codec(id, item, it, &variants, &tag);
         let first = variants.first().map(|variant| {
             let tag = self.tag_literal(it, variant.arm.cases.first().map_or(0, |case| case.value));
@@ -200,9 +202,15 @@ impl<'m> Plan<'m> {
             self.arms(variants, quote!(put), quote!(w), false),
             self.arms(variants, quote!(take), quote!(r), false),
         );
-        let ms = ms.then(|| quote!(const MS: bool = true;));
+        let ms = ms.then(|| {
+            quote!(
+                const MS: bool = true;
+            )
+        });
         let deep = variants.iter().any(|variant| {
-            variant.field.is_some_and(|field| self.has_referents(&field.ty))
+            variant
+                .field
+                .is_some_and(|field| self.has_referents(&field.ty))
         });
         let referents = deep.then(|| {
             let put = self.arms(variants, quote!(put_referents), quote!(w), true);
@@ -243,11 +251,17 @@ impl<'m> Plan<'m> {
     }
 
     fn chosen(&self, it: &Union, variants: &[Variant<'_>]) -> TokenStream {
-        let cases = variants.iter().filter(|variant| !variant.arm.cases.is_empty());
+        let cases = variants
+            .iter()
+            .filter(|variant| !variant.arm.cases.is_empty());
         let mut cases: Vec<TokenStream> = cases
             .filter(|variant| !variant.arm.default)
             .map(|variant| {
-                let values = variant.arm.cases.iter().map(|case| self.tag_int(it, case.value));
+                let values = variant
+                    .arm
+                    .cases
+                    .iter()
+                    .map(|case| self.tag_int(it, case.value));
                 let empty = variant.empty(quote!(tag));
                 quote!(#(#values)|* => #empty,)
             })
