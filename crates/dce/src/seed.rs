@@ -33,6 +33,19 @@ impl Seed {
         hasher.write_u64(index);
         hasher.finish()
     }
+
+    /// A seed for a part of the machine, the part's number being `index`.
+    #[must_use]
+    pub fn child(&self, index: u64) -> Self {
+        let mut bytes = [0; 32];
+        for (word, part) in bytes.chunks_exact_mut(8).zip(0_u64..) {
+            let mut hasher = self.build_hasher();
+            hasher.write_u64(index);
+            hasher.write_u64(part);
+            word.copy_from_slice(&hasher.finish().to_le_bytes());
+        }
+        Self(bytes)
+    }
 }
 
 impl std::fmt::Debug for Seed {

@@ -10,7 +10,7 @@
 //! [`poll_timeout`](Client::poll_timeout). After any input or command, drain the outputs in this order. Time
 //! must not run backwards.
 
-use super::Stub;
+use crate::co::stub::Stub;
 use crate::security::{
     Answer, AuthLevel, AuthType, Denied, Exchange, Principal, ProtectError, Query,
 };

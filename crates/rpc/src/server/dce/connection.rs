@@ -273,6 +273,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             Event::Cancel { call_id } => self.cancel(call_id),
             Event::Orphaned { call_id } => self.orphan(call_id, turn),
             Event::Ask(query) => return Some(query),
+            Event::Authenticated(Ok(caller)) => {
+                tracing::debug!(peer = %self.origin.source.peer, ?caller, "authenticated");
+            }
+            Event::Authenticated(Err(why)) => {
+                tracing::info!(peer = %self.origin.source.peer, %why, "authentication failed");
+            }
             Event::Close(close) => self.ended = Some(close),
         }
         None

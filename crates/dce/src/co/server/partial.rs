@@ -1,0 +1,65 @@
+//! A request of which fragments are missing.
+//!
+//! Read first: C706 section 12.6.2 (fragmentation) and MS-RPCE section 3.3.3.3.1. What `alloc_hint` promises reserves
+//! nothing, but a promise beyond the limit is refused at once; sums are checked before bytes are kept.
+
+use crate::co::server::contexts::Context;
+use crate::co::server::security::Proved;
+use crate::pdu::call::Request;
+use crate::pdu::header::{Flags, Header};
+use bytes::{Bytes, BytesMut};
+
+/// A request over its limit: fault access denied, and close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooLarge;
+
+/// What the first fragment of a request said.
+#[derive(Clone, Debug)]
+pub(super) struct First {
+    pub(super) header: Header,
+    pub(super) request: Request,
+    pub(super) context: Context,
+    pub(super) proved: Proved,
+}
+
+/// A request of which fragments are missing.
+pub(super) struct Partial {
+    pub(super) first: First,
+    stub: BytesMut,
+}
+
+impl Partial {
+    /// Begins with the first fragment, whose stub is `piece`.
+    // req: dce-rpce-request-limit
+    pub(super) fn begin(first: First, piece: &[u8], limit: usize) -> Result<Self, TooLarge> {
+        let mut partial = Self {
+            stub: BytesMut::new(),
+            first,
+        };
+        let hint = partial.first.request.alloc_hint;
+        partial.push(piece, hint, limit)?;
+        Ok(partial)
+    }
+
+    /// Adds a fragment.
+    pub(super) fn push(&mut self, piece: &[u8], hint: u32, limit: usize) -> Result<(), TooLarge> {
+        let room = limit.checked_sub(self.stub.len()).ok_or(TooLarge)?;
+        let hint = usize::try_from(hint).map_err(|_| TooLarge)?;
+        if hint > room || piece.len() > room {
+            return Err(TooLarge);
+        }
+        self.stub.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// Whether a fragment can be a further one: everything but its flags must be as in the first.
+    // req: dce-706-12.6.2-same
+    pub(super) fn fits(&self, header: &Header) -> bool {
+        header.drep == self.first.header.drep && !header.flags.has(Flags::FIRST)
+    }
+
+    /// The whole.
+    pub(super) fn finish(self) -> (First, Bytes) {
+        (self.first, self.stub.freeze())
+    }
+}
