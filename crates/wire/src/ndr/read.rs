@@ -41,6 +41,8 @@ pub struct Reader<'a> {
     pub(super) offsets: VecDeque<usize>,
     /// Where offsets of relative pointers count from.
     pub(super) base: usize,
+    /// The furthest that a relative pointer was read to.
+    furthest: usize,
     /// Full pointers whose value was read.
     pub(super) full: BTreeSet<u32>,
 }
@@ -75,6 +77,7 @@ impl<'a> Reader<'a> {
             inner,
             offsets: VecDeque::new(),
             base: 0,
+            furthest: 0,
             mode: Mode::new(syntax, order),
             fuel,
             fuel_limit: fuel,
@@ -154,7 +157,11 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`TrailingBytes`](Kind::TrailingBytes) if bytes are left.
     pub fn finish(&self) -> Result<(), DecodeError> {
-        self.inner.finish()
+        let read = self.position().max(self.furthest);
+        match self.whole.len().saturating_sub(read) {
+            0 => Ok(()),
+            left => Err(self.error(Kind::TrailingBytes(left))),
+        }
     }
 
     /// Skips to the alignment.
@@ -326,6 +333,7 @@ impl<'a> Reader<'a> {
         };
         let before = self.inner.seek(rest);
         f(self)?;
+        self.furthest = self.furthest.max(self.position());
         self.burn(self.position().saturating_sub(target).max(1))?;
         self.inner.seek(before);
         Ok(())
@@ -340,8 +348,8 @@ impl<'a> Reader<'a> {
     ) -> Result<(), DecodeError> {
         let part = self.inner.part(bytes);
         let outer = std::mem::replace(&mut self.inner, part);
-        let (whole, base) = (self.whole, self.base);
-        (self.whole, self.base) = (bytes, 0);
+        let outer_places = (self.whole, self.base, self.furthest);
+        (self.whole, self.base, self.furthest) = (bytes, 0, 0);
         let mode = Mode {
             order,
             ..Mode::new(Syntax::Ndr, order)
@@ -349,7 +357,7 @@ impl<'a> Reader<'a> {
         self.with_mode(mode, |r| r.nested(f))?;
         let part = std::mem::replace(&mut self.inner, outer);
         self.inner.settle(&part);
-        (self.whole, self.base) = (whole, base);
+        (self.whole, self.base, self.furthest) = outer_places;
         Ok(())
     }
 }

@@ -1,0 +1,88 @@
+//! Type serialization: MS-RPCE sections 2.2.6 and 2.2.7.
+
+use farcall_wire::ndr::pickle::{self, Pickler, Unpickler, Version};
+use farcall_wire::ndr::{ANY, ConformantString, Order, Plain, Syntax, Unique};
+use farcall_wire::{DecodeErrorKind, Limits, Str, Uuid};
+
+use super::hex;
+
+const HELLO: &str = "00000200 03000000 00000000 03000000 686900";
+
+fn hello() -> Option<Str> {
+    Some(Str::from("hi"))
+}
+
+#[test]
+fn version_1_has_a_header_of_eight_bytes_and_private_headers() {
+    let mut pickler = Pickler::new(Version::One(Order::Little));
+    pickler
+        .put(Unique(ConformantString(ANY)), &hello())
+        .unwrap();
+    pickler.put_primitive(&7_u16).unwrap();
+    let bytes = pickler.into_bytes();
+    let expected =
+        format!("01100800cccccccc 18000000 00000000 {HELLO} 0000000000 0700 000000000000");
+    assert_eq!(bytes, hex(&expected));
+
+    let mut unpickler = Unpickler::new(&bytes, Limits::DEFAULT).unwrap();
+    assert_eq!(unpickler.version(), Version::One(Order::Little));
+    let text: Option<Str> = unpickler.take(Unique(ConformantString(ANY))).unwrap();
+    assert_eq!(text, hello());
+    assert_eq!(unpickler.take_primitive::<u16>().unwrap(), 7);
+    assert!(unpickler.is_at_end());
+}
+
+#[test]
+fn version_1_may_be_big_endian() {
+    let mut pickler = Pickler::new(Version::One(Order::Big));
+    pickler.put(Plain, &[1_u16, 2]).unwrap();
+    let bytes = pickler.into_bytes();
+    assert_eq!(
+        bytes,
+        hex("01000800cccccccc 00000008 00000000 0001 0002 00000000")
+    );
+    let read: [u16; 2] = pickle::from_bytes(&bytes, Limits::DEFAULT).unwrap();
+    assert_eq!(read, [1, 2]);
+}
+
+#[test]
+fn version_2_says_its_syntax_and_interface() {
+    let interface = (Uuid::new(1, 2, 3, [4; 8]), 5, 6);
+    for (syntax, transfer) in [
+        (Syntax::Ndr, "045d888aeb1cc9119fe808002b104860 0200 0000"),
+        (Syntax::Ndr64, "33057171babe37498319b5dbef9ccc36 0100 0000"),
+    ] {
+        let mut pickler = Pickler::new(Version::Two(syntax, interface));
+        pickler.put_primitive(&7_u32).unwrap();
+        let bytes = pickler.into_bytes();
+        let filler = "cc".repeat(20);
+        let expected = format!(
+            "02104000 {filler} {transfer} 01000000 0200 0300 0404040404040404 0500 0600 \
+             10000000 000000000000000000000000 07000000 000000000000000000000000"
+        );
+        assert_eq!(bytes, hex(&expected));
+        let mut unpickler = Unpickler::new(&bytes, Limits::DEFAULT).unwrap();
+        assert_eq!(unpickler.version(), Version::Two(syntax, interface));
+        assert_eq!(unpickler.take_primitive::<u32>().unwrap(), 7);
+        assert!(unpickler.is_at_end());
+    }
+}
+
+#[test]
+fn other_headers_and_all_truncations_are_refused() {
+    for header in ["03100800cccccccc", "01110800cccccccc", "01100900cccccccc"] {
+        let error = Unpickler::new(&hex(header), Limits::DEFAULT).unwrap_err();
+        assert!(matches!(error.kind(), DecodeErrorKind::Invalid(_)));
+    }
+    let bytes = pickle::to_bytes(&[1_u32, 2]).unwrap();
+    for len in 0..bytes.len() {
+        pickle::from_bytes::<[u32; 2]>(&bytes[..len], Limits::DEFAULT).unwrap_err();
+    }
+    let mut more = bytes.to_vec();
+    more.push(0);
+    let error = pickle::from_bytes::<[u32; 2]>(&more, Limits::DEFAULT).unwrap_err();
+    assert_eq!(error.kind(), &DecodeErrorKind::TrailingBytes(1));
+    let long = hex("01100800cccccccc ffffffff 00000000 00000000");
+    let error = pickle::from_bytes::<u32>(&long, Limits::DEFAULT).unwrap_err();
+    assert!(matches!(error.kind(), DecodeErrorKind::Truncated { .. }));
+}
