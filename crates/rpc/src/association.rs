@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use farcall_dce::co::Stub;
 use farcall_dce::co::server::{Call as Request, ReplyError, ReplyTo, Server as Core};
+use farcall_dce::status;
 use farcall_wire::{EncodeError, TransmitQueue, ndr};
 
 use crate::call::{Call, Callee, Credential, Invoked, Place, Source};
@@ -175,7 +176,7 @@ impl Turn {
     /// Answers the call whose operation panicked.
     pub(crate) fn panicked(&mut self) {
         if let Some(to) = self.current.take() {
-            self.fault(&to, crate::call::UNSPECIFIED, true);
+            self.fault(&to, status::UNSPEC, true);
         }
     }
 }

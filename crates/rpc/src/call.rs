@@ -6,15 +6,19 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
+use farcall_dce::co::group::Group;
 use farcall_dce::co::server::{Caller, ReplyTo};
+use farcall_dce::status;
 use farcall_dce::security::{AuthLevel, AuthType, Principal};
 use farcall_onc::auth::{AuthStat, AuthSys};
 use farcall_onc::msg::ReplyBody;
+use farcall_wire::ndr::ContextHandle;
 use farcall_wire::{DecodeError, EncodeError, Reader, Uuid, ndr};
+use tokio::sync::RwLock;
 
 use crate::desk::Desk;
 use crate::endpoint::Transport;
-use crate::group::Group;
+use crate::held::{self, Held, Shared};
 use crate::interface::Interface;
 use crate::program::Program;
 use crate::steps::step::Step;
@@ -133,18 +137,6 @@ pub(crate) struct Place {
     /// Which calls their client would like to end.
     pub(crate) desk: Desk,
 }
-
-/// `nca_s_fault_unspec`: the server failed.
-pub(crate) const UNSPECIFIED: u32 = 0x1c00_0012;
-
-/// `nca_s_op_rng_error`: the interface has no such operation.
-pub(crate) const OP_RANGE: u32 = 0x1c01_0002;
-
-/// `RPC_X_BAD_STUB_DATA`: the arguments are not what the interface says.
-pub(crate) const BAD_STUB_DATA: u32 = 0x6f7;
-
-/// `ERROR_ACCESS_DENIED`.
-pub(crate) const ACCESS_DENIED: u32 = 5;
 
 /// One call as the server's procedure sees it.
 #[derive(Clone, Debug)]
@@ -328,6 +320,63 @@ impl Call {
         self.invoked().ok()?.object
     }
 
+    /// Gives `state` a context handle, which is good for calls to the same interface over any
+    /// connection of this client's association group. The state is dropped when the handle is
+    /// [closed](Self::close), or else with the last connection of the group.
+    ///
+    /// # Errors
+    /// The client has as many handles open as [`Limits::handles`](crate::Limits::handles) allows.
+    pub fn open<T: Send + Sync + 'static>(&self, state: T) -> Result<ContextHandle, Refuse> {
+        let invoked = self.invoked()?;
+        let opened = held::open(&invoked.place.group, invoked.interface, state);
+        opened.map_err(Refuse::Fault)
+    }
+
+    /// The state behind a context handle, for this call alone: another call that wants it waits
+    /// until this one lets go of it.
+    ///
+    /// # Errors
+    /// `nca_s_fault_context_mismatch` (0x1c00001a): no such handle is open in this association
+    /// group, or it is another interface's, or what is behind it is no `T`.
+    pub async fn held<T: Send + Sync + 'static>(
+        &self,
+        handle: &ContextHandle,
+    ) -> Result<Held<T>, Refuse> {
+        Ok(Held::of(self.find(handle)?).await)
+    }
+
+    /// As [`held`](Self::held), together with other calls that only look at it.
+    ///
+    /// # Errors
+    /// As [`held`](Self::held).
+    pub async fn shared<T: Send + Sync + 'static>(
+        &self,
+        handle: &ContextHandle,
+    ) -> Result<Shared<T>, Refuse> {
+        Ok(Shared::of(self.find(handle)?).await)
+    }
+
+    fn find<T: Send + Sync + 'static>(
+        &self,
+        handle: &ContextHandle,
+    ) -> Result<Arc<RwLock<T>>, Refuse> {
+        let invoked = self.invoked()?;
+        let found = held::find(&invoked.place.group, invoked.interface, handle);
+        found.map_err(Refuse::Fault)
+    }
+
+    /// Closes a context handle and returns the null handle, which is what a closing operation
+    /// gives back. The state is dropped as soon as no call holds it.
+    ///
+    /// # Errors
+    /// As [`held`](Self::held).
+    pub fn close(&self, handle: &ContextHandle) -> Result<ContextHandle, Refuse> {
+        let invoked = self.invoked()?;
+        let closed = held::close(&invoked.place.group, invoked.interface, handle);
+        closed.map_err(Refuse::Fault)?;
+        Ok(ContextHandle::default())
+    }
+
     /// The connection the call came on, numbered within this process; 0 for datagrams.
     pub fn connection(&self) -> u64 {
         self.source.connection
@@ -364,10 +413,10 @@ impl Refuse {
     /// What a caller over DCE/RPC is told: the status of a fault.
     pub(crate) fn status(&self) -> u32 {
         match self {
-            Self::ProcUnavail => OP_RANGE,
-            Self::GarbageArgs => BAD_STUB_DATA,
-            Self::SystemErr(_) | Self::NoReply => UNSPECIFIED,
-            Self::Auth(_) => ACCESS_DENIED,
+            Self::ProcUnavail => status::OP_RNG_ERROR,
+            Self::GarbageArgs => status::BAD_STUB_DATA,
+            Self::SystemErr(_) | Self::NoReply => status::UNSPEC,
+            Self::Auth(_) => status::ACCESS_DENIED,
             Self::Fault(status) => *status,
         }
     }

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use farcall_dce::status;
 use farcall_onc::auth::AuthStat;
 use farcall_wire::{DecodeError, EncodeError};
 
@@ -129,7 +130,10 @@ impl fmt::Display for Cause {
                 )
             }
             Self::Authentication(stat) => write!(f, "credential refused ({stat})"),
-            Self::Fault(status) => write!(f, "fault {status:#010x}"),
+            Self::Fault(status) => match status::name(*status) {
+                Some(name) => write!(f, "fault {name} ({status:#010x})"),
+                None => write!(f, "fault {status:#010x}"),
+            },
             Self::BindRefused(why) => f.write_str(why),
             Self::Denied(why) => write!(f, "authentication failed: {why}"),
             Self::Encode(error) => write!(f, "{error}"),
@@ -141,7 +145,13 @@ impl fmt::Display for Cause {
 
 /// Faults that may be gone when the same call is made again: too busy, out of memory, a failure of
 /// communication.
-const TRANSIENT: [u32; 5] = [0x1c01_0014, 0x6bb, 0x1c00_001b, 0x1c01_0001, 0x6ba];
+const TRANSIENT: [u32; 5] = [
+    status::SERVER_TOO_BUSY,
+    status::WIN32_SERVER_TOO_BUSY,
+    status::REMOTE_NO_MEMORY,
+    status::COMM_FAILURE,
+    status::SERVER_UNAVAILABLE,
+];
 
 #[derive(Clone, Debug)]
 struct Inner {

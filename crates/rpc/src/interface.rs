@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use farcall_dce::syntax::SyntaxId;
 use farcall_wire::Uuid;
 
 /// An interface as the interface file describes it.
@@ -51,6 +52,15 @@ impl Interface {
             .binary_search_by_key(&opnum, |operation| operation.opnum)
             .ok()?;
         self.operations.get(at)
+    }
+
+    /// Its name as a bind has it.
+    pub(crate) fn syntax_id(&self) -> SyntaxId {
+        SyntaxId {
+            uuid: self.uuid,
+            major: self.major,
+            minor: self.minor,
+        }
     }
 
     /// `rpcecho.echo_AddOne`, or the number if the interface does not name it.

@@ -41,7 +41,7 @@ pub struct Limits {
     pub stub: usize,
     /// DCE/RPC: presentation contexts (interfaces in a syntax) of one connection. Default 1024.
     pub contexts: usize,
-    /// DCE/RPC: security contexts of one connection. Default 64.
+    /// DCE/RPC: security contexts of one connection. Default 2049, as Windows has it.
     pub auth_contexts: usize,
     /// DCE/RPC: context handles that one client may have open at one server. Default 4096.
     pub handles: usize,
@@ -70,7 +70,7 @@ impl Default for Limits {
             fragment: 5840,
             stub: 4 << 20,
             contexts: 1024,
-            auth_contexts: 64,
+            auth_contexts: 2049,
             handles: 4096,
             keep_alive: Duration::from_secs(60),
             user_timeout: Duration::from_secs(60),

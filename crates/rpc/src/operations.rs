@@ -12,13 +12,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use farcall_dce::co::server::Floor;
 use farcall_dce::security::AuthLevel;
+use farcall_dce::status;
 use farcall_wire::{EncodeError, Limits as WireLimits, ndr};
 use futures_util::future::BoxFuture;
 use tokio_util::sync::ReusableBoxFuture;
 use tracing::Instrument;
 
 use crate::association;
-use crate::call::{ACCESS_DENIED, Call, Refuse};
+use crate::call::{Call, Refuse};
 use crate::interface::{Interface, Operation};
 use crate::steps::step::Step;
 
@@ -86,14 +87,14 @@ impl NdrReply<'_> {
 /// Ends a call: what its reply lacks is said now.
 fn finish(call: &Call, written: bool, result: Result<(), Refuse>) {
     let Ok(invoked) = call.invoked() else { return };
-    let status = match result {
+    let why = match result {
         Ok(()) if written => return packed(call),
         Ok(()) => {
             tracing::error!(
                 operation = call.procedure_name(),
                 "service returned no result"
             );
-            crate::call::UNSPECIFIED
+            status::UNSPEC
         }
         Err(_) if invoked.maybe => return unanswered(call),
         Err(Refuse::NoReply) => return unanswered(call),
@@ -102,8 +103,8 @@ fn finish(call: &Call, written: bool, result: Result<(), Refuse>) {
             refuse.status()
         }
     };
-    let executed = status != crate::call::OP_RANGE;
-    association::with(|turn| turn.fault(&invoked.to, status, executed));
+    let executed = why != status::OP_RNG_ERROR;
+    association::with(|turn| turn.fault(&invoked.to, why, executed));
     packed(call);
 }
 
@@ -195,7 +196,7 @@ impl Plan {
             && call.is_anonymous()
             && !open.contains(&call.opnum())
         {
-            return Err(Refuse::Fault(ACCESS_DENIED));
+            return Err(Refuse::Fault(status::ACCESS_DENIED));
         }
         self.authorize.as_ref().map_or(Ok(()), |ask| ask(call))
     }

@@ -1,26 +1,16 @@
 //! What a server's refusals mean: binds, faults, and the end of an association.
 
 use farcall_dce::co::client::{Close, Fault, Refused};
-use farcall_dce::syntax::SyntaxId;
+use farcall_dce::status;
 
 use crate::error::{Cause, Error, Phase};
-use crate::interface::Interface;
-
-/// An interface's name as a bind has it.
-pub(crate) fn syntax_id(interface: &Interface) -> SyntaxId {
-    SyntaxId {
-        uuid: interface.uuid,
-        major: interface.major,
-        minor: interface.minor,
-    }
-}
 
 /// Why a call was answered with a fault.
 pub(crate) fn error(fault: &Fault) -> Error {
     let error =
         Error::new(Phase::Call, Cause::Fault(fault.status)).executed(!fault.did_not_execute);
     match fault.status {
-        5 => error.hint("authenticate, or at a higher level: Options::credentials"),
+        status::ACCESS_DENIED => error.hint("authenticate, or at a higher level: Options::credentials"),
         _ => error,
     }
 }

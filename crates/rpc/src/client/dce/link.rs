@@ -128,7 +128,7 @@ impl Link {
         let state = State {
             core: None,
             contexts: Vec::new(),
-            interfaces: vec![faults::syntax_id(interface)],
+            interfaces: vec![interface.syntax_id()],
             altering: false,
             syntax,
             waiters: Vec::new(),
@@ -285,7 +285,7 @@ impl State {
             return Ok(true);
         };
         let (request, deadline) = (waiter.request.clone(), waiter.deadline);
-        let id = faults::syntax_id(request.interface);
+        let id = request.interface.syntax_id();
         let context = self.contexts.iter().find(|bound| bound.interface == id);
         let (Some(core), Some(bound)) = (&mut self.core, context) else {
             self.want(id);

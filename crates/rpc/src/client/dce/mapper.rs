@@ -15,7 +15,6 @@ use farcall_dce::tower::{Protseq, Tower};
 use farcall_wire::ndr::{self, Align};
 use farcall_wire::{DecodeError, DecodeErrorKind, EncodeError, Uuid};
 
-use super::faults::syntax_id;
 use crate::client::Client;
 use crate::client::options::Options;
 use crate::endpoint::{Endpoint, Transport};
@@ -152,7 +151,7 @@ pub async fn find_port(mapper: &Endpoint, interface: &'static Interface) -> Resu
 /// `ept_map`: the ways to an interface over TCP.
 async fn map(client: &Client, interface: &'static Interface) -> Result<Vec<Tower>, Error> {
     let tower = Tower::new(
-        syntax_id(interface),
+        interface.syntax_id(),
         SyntaxId::NDR,
         Protseq::Tcp,
         "0",

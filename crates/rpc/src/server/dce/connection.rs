@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use farcall_dce::co::server::{Close, Event, Server as Core};
+use farcall_dce::co::server::{Caller, Close, Event, Server as Core};
 use farcall_dce::security::{Answer, Query};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
@@ -273,20 +273,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             Event::Cancel { call_id } => self.cancel(call_id),
             Event::Orphaned { call_id } => self.orphan(call_id, turn),
             Event::Ask(query) => return Some(query),
-            Event::Authenticated(Ok(caller)) => {
-                tracing::debug!(peer = %self.origin.source.peer, ?caller, "authenticated");
-            }
-            Event::Authenticated(Err(why)) => {
-                tracing::info!(peer = %self.origin.source.peer, %why, "authentication failed");
-            }
+            Event::Authenticated(result) => self.authenticated(&result),
             Event::Close(close) => self.ended = Some(close),
         }
         None
     }
 
+    /// Tells the log who came, or who did not.
+    fn authenticated(&self, result: &Result<Arc<Caller>, String>) {
+        let peer = self.origin.source.peer;
+        match result {
+            Ok(caller) => tracing::debug!(%peer, ?caller, "authenticated"),
+            Err(why) => tracing::info!(%peer, why, "authentication failed"),
+        }
+    }
+
     fn call(&mut self, request: farcall_dce::co::server::Call, turn: &mut Turn) {
         if self.place.is_none() {
-            self.place = self.settle(turn);
+            self.place = Self::settle(turn);
         }
         if turn.place.is_none() {
             turn.place.clone_from(&self.place);
@@ -299,11 +303,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         turn.calls.push_back(Incoming { request, sample });
     }
 
-    /// Joins what the group's connections share.
-    fn settle(&self, turn: &Turn) -> Option<Arc<Place>> {
-        let id = turn.core.as_ref()?.group()?.id();
+    /// What the calls of the association share, once it is bound.
+    fn settle(turn: &Turn) -> Option<Arc<Place>> {
         Some(Arc::new(Place {
-            group: self.door.exports.handles().of(self.door.scope, id),
+            group: Arc::clone(turn.core.as_ref()?.group()?),
             desk: Desk::default(),
         }))
     }
@@ -413,9 +416,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
 /// How a connection ends when its association does.
 fn end(close: &Close) -> End {
     match close {
-        Close::Violation(why) => End::Violation((*why).to_owned()),
         Close::Slow => End::Timeout("partial"),
-        other => End::Violation(format!("{other:?}")),
+        other => End::Violation(other.to_string()),
     }
 }
 

@@ -4,14 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use farcall_dce::co::group::Groups as CoreGroups;
+use farcall_dce::co::group::Groups;
 use farcall_dce::co::server::{Endpoint, Interface as CoreInterface, ServerConfig};
 use farcall_dce::security::Acceptor;
 use farcall_dce::seed::Seed;
-use farcall_dce::syntax::SyntaxId;
 
 use crate::error::{Error, Phase};
-use crate::group::{Groups, Scope};
 use crate::interface::Interface;
 use crate::limits::Limits;
 use crate::operations::{Access, Exported, Hook, Plan, Slot};
@@ -44,8 +42,7 @@ pub(crate) struct Exports {
     terms: Terms,
     config: ServerConfig,
     /// Association groups over the network, and on this machine.
-    groups: [Arc<CoreGroups>; 2],
-    handles: Arc<Groups>,
+    groups: [Arc<Groups>; 2],
     seed: Seed,
     pub(crate) statistics: Arc<Statistics>,
 }
@@ -55,7 +52,16 @@ pub(crate) struct Exports {
 pub(crate) struct Door {
     pub(crate) exports: Arc<Exports>,
     pub(crate) endpoint: Arc<Endpoint>,
-    pub(crate) scope: Scope,
+}
+
+/// Over what kind of transport a door's associations come: groups of one mean nothing over
+/// another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// TCP.
+    Network,
+    /// A socket of this machine, or of this process.
+    Local,
 }
 
 /// Calls and PDUs of a server, as its management interface tells them.
@@ -98,12 +104,11 @@ impl Exports {
             let plan = service.plan(index, limits.wire(), &terms.access, hook);
             (service, plan)
         };
-        let groups = |index| CoreGroups::new(sub_seed(&seed, index));
+        let groups = |index| Groups::with_handle_limit(sub_seed(&seed, index), limits.handles);
         Ok(Self {
             interfaces,
             config: config(limits, &terms),
             groups: [groups(1), groups(2)],
-            handles: Groups::new(limits.handles),
             services: services.into_iter().zip(0..).map(plan).collect(),
             terms,
             seed,
@@ -130,7 +135,6 @@ impl Exports {
         Door {
             exports: Arc::clone(self),
             endpoint: Arc::new(endpoint),
-            scope,
         }
     }
 
@@ -152,11 +156,6 @@ impl Exports {
     pub(crate) fn seed(&self, connection: u64) -> Seed {
         sub_seed(&self.seed, connection.wrapping_add(16))
     }
-
-    /// Where the context handles of an association group live.
-    pub(crate) fn handles(&self) -> &Arc<Groups> {
-        &self.handles
-    }
 }
 
 /// The names by which services are bound.
@@ -164,7 +163,7 @@ fn interfaces(services: &[Exported], terms: &Terms) -> Result<Vec<CoreInterface>
     let mut interfaces: Vec<CoreInterface> = Vec::new();
     for (index, service) in services.iter().enumerate() {
         let interface = service.interface();
-        let id = syntax_id(interface);
+        let id = interface.syntax_id();
         let same = |other: &CoreInterface| (other.id.uuid, other.id.major) == (id.uuid, id.major);
         if interfaces.iter().any(same) {
             let text = format!("{interface} is served twice");
@@ -177,15 +176,6 @@ fn interfaces(services: &[Exported], terms: &Terms) -> Result<Vec<CoreInterface>
         });
     }
     Ok(interfaces)
-}
-
-/// An interface's name as a bind has it.
-pub(crate) fn syntax_id(interface: &Interface) -> SyntaxId {
-    SyntaxId {
-        uuid: interface.uuid,
-        major: interface.major,
-        minor: interface.minor,
-    }
 }
 
 fn config(limits: &Limits, terms: &Terms) -> ServerConfig {

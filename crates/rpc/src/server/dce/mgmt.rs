@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use farcall_dce::security::{Acceptor, AuthType};
+use farcall_dce::status::ACCESS_DENIED;
 use farcall_wire::ndr::{self, Align};
 use farcall_wire::{DecodeError, EncodeError, Uuid};
 
 use super::exports::{Statistics, Terms};
-use crate::call::{ACCESS_DENIED, Call, Refuse};
+use crate::call::{Call, Refuse};
 use crate::interface::{Interface, Operation};
 use crate::operations::{Anonymous, Exported, NdrReply, Operations};
 use crate::server::hub::{Hub, Stage};
