@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use farcall_dce::co::group::Group;
 use farcall_dce::co::server::{Caller, ReplyTo};
-use farcall_dce::status;
 use farcall_dce::security::{AuthLevel, AuthType, Principal};
+use farcall_dce::status;
 use farcall_onc::auth::{AuthStat, AuthSys};
 use farcall_onc::msg::ReplyBody;
 use farcall_wire::ndr::ContextHandle;

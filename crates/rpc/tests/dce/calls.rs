@@ -7,7 +7,9 @@ use farcall::{Client, Options, Server};
 use crate::echo::{self, ECHO, Echo};
 
 async fn serve(echo: &Echo, endpoint: &str) -> Server {
-    let server = Server::builder().serve(echo::service(echo)).listen(endpoint);
+    let server = Server::builder()
+        .serve(echo::service(echo))
+        .listen(endpoint);
     server.start().await.expect("server starts")
 }
 

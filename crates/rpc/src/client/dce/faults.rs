@@ -10,7 +10,9 @@ pub(crate) fn error(fault: &Fault) -> Error {
     let error =
         Error::new(Phase::Call, Cause::Fault(fault.status)).executed(!fault.did_not_execute);
     match fault.status {
-        status::ACCESS_DENIED => error.hint("authenticate, or at a higher level: Options::credentials"),
+        status::ACCESS_DENIED => {
+            error.hint("authenticate, or at a higher level: Options::credentials")
+        }
         _ => error,
     }
 }
