@@ -66,6 +66,7 @@ pub mod client;
 pub mod blocking;
 pub mod middleware;
 pub mod trace;
+mod mapped;
 pub mod registrar;
 pub mod server;
 pub mod testkit;

@@ -1,4 +1,4 @@
-//! Registering services with an rpcbind, and taking them away again.
+//! Registering services with an rpcbind or an endpoint mapper, and taking them away again.
 //!
 //! Read first: [RFC 1833] sections 2 and 3. A registration is a program, a version, a netid and a
 //! universal address. rpcbind takes it only from its own machine. Versions 4 and 3 say the same;
@@ -16,9 +16,11 @@ use farcall_onc::msg::Target;
 use farcall_onc::uaddr::{Netid, Uaddr};
 use farcall_wire::{DecodeError, Reader, Str};
 
-use crate::client::{Client, Options, resolve};
-use crate::endpoint::{Endpoint, IntoEndpoint, Transport};
+use crate::client::{Client, Options, mapper, resolve};
+use crate::endpoint::{Endpoint, Family, IntoEndpoint, Transport};
 use crate::error::{Cause, Error, Phase};
+use crate::interface::Interface;
+use crate::mapped::Mapped;
 use crate::program::Program;
 
 /// Where rpcbind's Unix socket is.
@@ -28,16 +30,20 @@ const SET: u32 = 1;
 const UNSET: u32 = 2;
 const DUMP: u32 = 4;
 
-/// A client of an rpcbind that registers a server's programs.
+/// A client of an rpcbind that registers a server's programs, and of an endpoint mapper that
+/// registers its interfaces.
 #[derive(Clone, Debug)]
 pub struct Registrar {
     /// The binder, by the ways to reach it, best first.
     ways: Vec<Endpoint>,
+    /// The endpoint mapper, by the ways to reach it, best first.
+    mappers: Vec<Endpoint>,
 }
 
 impl Registrar {
     /// The rpcbind of this machine: by its Unix socket, so that it knows who registers, and if
-    /// there is none by TCP and UDP on port 111.
+    /// there is none by TCP and UDP on port 111; and its endpoint mapper, over `ncalrpc` or by TCP
+    /// on port 135.
     pub fn local() -> Self {
         let inet = |transport| Endpoint::Host {
             transport,
@@ -45,22 +51,76 @@ impl Registrar {
             port: Some(resolve::RPCBIND_PORT),
         };
         let socket = Endpoint::Unix(LOCAL_SOCKET.into());
+        let over_tcp = Endpoint::Host {
+            transport: Transport::NcacnIpTcp,
+            host: "127.0.0.1".to_owned(),
+            port: Some(mapper::MAPPER_PORT),
+        };
         Self {
             ways: vec![socket, inet(Transport::Tcp), inet(Transport::Udp)],
+            mappers: vec![Endpoint::Local("epmapper".to_owned()), over_tcp],
         }
     }
 
-    /// The binder at `endpoint`.
+    /// The binder at `endpoint`: rpcbind at an endpoint of ONC RPC, an endpoint mapper at one of
+    /// DCE/RPC. Of a server only the services of that family are registered then.
     ///
     /// # Errors
     /// The endpoint is not understood.
     pub fn at(endpoint: impl IntoEndpoint) -> Result<Self, Error> {
-        Ok(Self {
-            ways: vec![endpoint.into_endpoint()?],
-        })
+        let endpoint = endpoint.into_endpoint()?;
+        let (mut ways, mut mappers) = (Vec::new(), Vec::new());
+        match endpoint.transport().family() {
+            Family::Onc => ways.push(endpoint),
+            Family::Dce => mappers.push(endpoint),
+        }
+        Ok(Self { ways, mappers })
     }
 
-    /// Registers each of `programs` at each of `endpoints`.
+    /// The same, and the binder at `endpoint` too.
+    ///
+    /// # Errors
+    /// The endpoint is not understood.
+    pub fn and_at(mut self, endpoint: impl IntoEndpoint) -> Result<Self, Error> {
+        let more = Self::at(endpoint)?;
+        self.ways.extend(more.ways);
+        self.mappers.extend(more.mappers);
+        Ok(self)
+    }
+
+    /// Registers each of `programs` at each of `endpoints` of ONC RPC with rpcbind, and each of
+    /// `interfaces` at each of those of DCE/RPC with the endpoint mapper.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub async fn register_all(
+        &self,
+        programs: Vec<&'static Program>,
+        interfaces: &[&'static Interface],
+        endpoints: &[Endpoint],
+    ) -> Result<Registration, Error> {
+        let (onc, dce): (Vec<_>, Vec<_>) = endpoints
+            .iter()
+            .cloned()
+            .partition(|endpoint| endpoint.transport().family() == Family::Onc);
+        let has_interfaces = !interfaces.is_empty() && !dce.is_empty() && !self.mappers.is_empty();
+        let mut registration = match programs.is_empty() || onc.is_empty() || self.ways.is_empty() {
+            true => Registration::empty(),
+            false => self.register(programs, &onc).await?,
+        };
+        if has_interfaces {
+            match Mapped::register(&self.mappers, interfaces, &dce).await {
+                Ok(mapped) => registration.mapped = Some(mapped),
+                Err(error) => {
+                    registration.remove(Duration::from_secs(2)).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(registration)
+    }
+
+    /// Registers each of `programs` at each of `endpoints` with rpcbind.
     ///
     /// # Errors
     /// No binder answers, or it refuses; what was registered before that is taken back.
@@ -71,8 +131,9 @@ impl Registrar {
     ) -> Result<Registration, Error> {
         let client = self.connect().await?;
         let mut registration = Registration {
-            client,
+            client: Some(client),
             entries: Vec::new(),
+            mapped: None,
         };
         for program in programs {
             for entry in endpoints
@@ -167,11 +228,26 @@ fn entries(program: &Program, endpoint: &Endpoint) -> Vec<Entry> {
 /// What was registered; [`remove`](Self::remove) takes it away again.
 #[derive(Debug)]
 pub struct Registration {
-    client: Client,
+    /// The client of rpcbind, if anything is registered there.
+    client: Option<Client>,
     entries: Vec<Entry>,
+    mapped: Option<Mapped>,
 }
 
 impl Registration {
+    fn empty() -> Self {
+        Self {
+            client: None,
+            entries: Vec::new(),
+            mapped: None,
+        }
+    }
+
+    fn client(&self) -> Result<&Client, Error> {
+        let none = || Error::local(Phase::Register, "no binder is connected");
+        self.client.as_ref().ok_or_else(none)
+    }
+
     async fn add(&mut self, entry: Entry) -> Result<(), Error> {
         if !self.set(&entry).await? {
             self.replace_dead(&entry).await?;
@@ -181,7 +257,10 @@ impl Registration {
     }
 
     /// Takes every registration away, for at most `limit`.
-    pub async fn remove(self, limit: Duration) {
+    pub async fn remove(mut self, limit: Duration) {
+        if let Some(mapped) = self.mapped.take() {
+            mapped.remove(limit).await;
+        }
         let removing = async {
             for entry in &self.entries {
                 if let Err(error) = self.change(UNSET, entry).await {
@@ -224,7 +303,7 @@ impl Registration {
             return Ok(());
         }
         Err(Error::local(Phase::Register, format!("rpcbind refused {what}"))
-            .with_peer(self.client.peer())
+            .with_peer(self.client()?.peer())
             .hint("an old registration may belong to another user, who can remove it (rpcinfo -d)"))
     }
 
@@ -241,7 +320,7 @@ impl Registration {
                 procedure,
             };
             match self
-                .client
+                .client()?
                 .call_target(target, &by_address, |r| r.bool())
                 .await
             {
@@ -263,7 +342,7 @@ impl Registration {
             version: 2,
             procedure,
         };
-        self.client
+        self.client()?
             .call_target(target, &by_number, |r| r.bool())
             .await
             .map_err(registering)
@@ -277,7 +356,7 @@ impl Registration {
             procedure: DUMP,
         };
         let all = self
-            .client
+            .client()?
             .call_target(target, &(), dump)
             .await
             .map_err(registering)?;

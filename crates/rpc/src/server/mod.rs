@@ -44,7 +44,7 @@ use crate::endpoint::{Endpoint, Family, IntoEndpoint, Transport};
 use crate::error::{Error, Phase};
 use crate::limits::Limits;
 use crate::local;
-use crate::operations::Anonymous;
+use crate::operations::{Anonymous, Exported};
 use crate::registrar::{Registrar, Registration};
 use crate::socket;
 use crate::steps::recorder::Recorder;
@@ -131,7 +131,7 @@ impl Builder {
         self
     }
 
-    /// Registers every service at every endpoint there, and unregisters on
+    /// Registers every service at every endpoint of its family there, and unregisters on
     /// [`drain`](Server::drain). Default: no registration.
     #[must_use]
     pub fn register_with(mut self, registrar: Registrar) -> Self {
@@ -230,6 +230,7 @@ impl Builder {
         }
         let registry = registry(&hosted, self.padding)?;
         let programs = hosted.iter().map(Hosted::program).collect();
+        let interfaces: Vec<_> = exported.iter().map(Exported::interface).collect();
         let limits = self.limits.clone();
         let hub = Arc::new(Hub::new(
             self.limits,
@@ -257,7 +258,8 @@ impl Builder {
             server.endpoints.push(served);
         }
         if let Some(registrar) = self.registrar {
-            server.registration = Some(registrar.register(programs, &server.endpoints).await?);
+            let registering = registrar.register_all(programs, &interfaces, &server.endpoints);
+            server.registration = Some(registering.await?);
         }
         Ok(server)
     }

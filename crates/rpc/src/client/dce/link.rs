@@ -76,6 +76,20 @@ pub(crate) struct Link {
     pub(crate) options: Options,
 }
 
+/// A core's configuration under these options; with a `syntax`, only in that one.
+pub(crate) fn config(options: &Options, syntax: Option<Syntax>, group: u32) -> ClientConfig {
+    ClientConfig {
+        fragment: options.limits.fragment,
+        ndr64: syntax.map_or(options.ndr64, |syntax| syntax == Syntax::Ndr64),
+        order: options.order(),
+        response: options.limits.memory.min(64 << 20),
+        in_flight: options.in_flight,
+        queued: options.limits.write_queue.max(16 << 20),
+        group,
+        ..ClientConfig::default()
+    }
+}
+
 /// How far the first binding has come.
 #[derive(Debug)]
 pub(crate) enum Opening {
@@ -152,17 +166,7 @@ impl Link {
 
     /// The core's configuration, in an association group.
     pub(crate) fn config(&self, group: u32) -> ClientConfig {
-        let (options, state) = (&self.options, self.lock());
-        ClientConfig {
-            fragment: options.limits.fragment,
-            ndr64: state.syntax.map_or(options.ndr64, |s| s == Syntax::Ndr64),
-            order: options.order(),
-            response: options.limits.stub.max(64 << 20).min(options.limits.memory),
-            in_flight: options.in_flight,
-            queued: options.limits.write_queue.max(16 << 20),
-            group,
-            ..ClientConfig::default()
-        }
+        config(&self.options, self.lock().syntax, group)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -295,7 +299,7 @@ impl State {
             .context
             .map_err(|refused| not_bound(&request, refused))?;
         if syntax != request.syntax {
-            return Err(other_syntax(&request));
+            return Err(other_syntax(request.interface));
         }
         let Request { opnum, object, .. } = request;
         if request.is_maybe() {
@@ -594,15 +598,14 @@ fn not_bound(request: &Request, refused: Refused) -> Error {
     error.hint(format!("the server was asked for {}", request.interface))
 }
 
-fn other_syntax(request: &Request) -> Error {
+pub(crate) fn other_syntax(interface: &Interface) -> Error {
     let text = format!(
-        "the server has {} in another transfer syntax than the one this connection is bound to",
-        request.interface
+        "the server has {interface} in another transfer syntax than this connection is bound to"
     );
     Error::local(Phase::Bind, text).hint("connect to that interface by a client of its own")
 }
 
-fn refused_call(error: CallError) -> Error {
+pub(crate) fn refused_call(error: CallError) -> Error {
     let text = error.to_string();
     match error {
         CallError::InFlight { .. } => Error::new(Phase::Call, Cause::Limit(text))

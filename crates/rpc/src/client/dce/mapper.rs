@@ -30,9 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Towers that are asked for at once.
 const TOWERS: u32 = 16;
 
-const EPT_INSERT: u16 = 0;
-const EPT_DELETE: u16 = 1;
-const EPT_MAP: u16 = 3;
+pub(crate) const EPT_INSERT: u16 = 0;
+pub(crate) const EPT_DELETE: u16 = 1;
+pub(crate) const EPT_MAP: u16 = 3;
 
 const fn operation(opnum: u16, name: &'static str, idempotent: bool) -> Operation {
     Operation {
@@ -90,7 +90,7 @@ pub(crate) async fn addresses(
 }
 
 /// The port that the interface file itself names.
-fn well_known(interface: &Interface) -> Option<u16> {
+pub(crate) fn well_known(interface: &Interface) -> Option<u16> {
     let bindings = interface.endpoints.iter();
     bindings
         .filter_map(|binding| binding.strip_prefix("ncacn_ip_tcp:"))
@@ -110,16 +110,36 @@ fn boxed_port<'a>(
 ) -> Pin<Box<dyn Future<Output = Result<u16, Error>> + Send + 'a>> {
     Box::pin(async move {
         let host = endpoint.host().unwrap_or_default();
-        let mapper = match &options.mapper {
-            Some(mapper) => mapper.clone(),
-            None => Endpoint::Host {
-                transport: Transport::NcacnIpTcp,
-                host: host.to_owned(),
-                port: Some(MAPPER_PORT),
-            },
-        };
-        find_port(&mapper, interface).await
+        find_port(&of_host(host, options), interface).await
     })
+}
+
+/// The endpoint mapper that knows about a host.
+pub(crate) fn of_host(host: &str, options: &Options) -> Endpoint {
+    match &options.mapper {
+        Some(mapper) => mapper.clone(),
+        None => Endpoint::Host {
+            transport: Transport::NcacnIpTcp,
+            host: host.to_owned(),
+            port: Some(MAPPER_PORT),
+        },
+    }
+}
+
+/// How a mapper is called: it answers soon or never.
+pub(crate) fn options() -> Options {
+    Options {
+        timeout: PATIENCE,
+        connect_timeout: PATIENCE,
+        ..Options::default()
+    }
+}
+
+/// A mapper cannot be asked: what a user can do then.
+pub(crate) fn unreachable_mapper(mapper: &Endpoint, error: &Error) -> Error {
+    Error::new(Phase::Resolve, error.cause().clone())
+        .with_peer(format!("endpoint mapper at {mapper}"))
+        .hint("the endpoint mapper cannot be reached; with the port known, write it: [PORT]")
 }
 
 /// Asks the endpoint mapper at `mapper` for the TCP port of an interface.
@@ -127,29 +147,25 @@ fn boxed_port<'a>(
 /// # Errors
 /// The mapper cannot be reached, or does not know the interface.
 pub async fn find_port(mapper: &Endpoint, interface: &'static Interface) -> Result<u16, Error> {
-    let options = Options {
-        timeout: PATIENCE,
-        connect_timeout: PATIENCE,
-        ..Options::default()
-    };
-    let client = Client::connect_interface_with(mapper, &EPMAPPER, options);
-    let client = client.await.map_err(|error| {
-        Error::new(Phase::Resolve, error.cause().clone())
-            .with_peer(format!("endpoint mapper at {mapper}"))
-            .hint("the endpoint mapper cannot be reached; with the port known, write it: [PORT]")
-    })?;
-    let towers = map(&client, interface)
+    let client = Client::connect_interface_with(mapper, &EPMAPPER, options()).await;
+    let client = client.map_err(|error| unreachable_mapper(mapper, &error))?;
+    let encode = |w: &mut ndr::Writer| map_arguments(w, interface);
+    let asked = client.operation(&EPMAPPER, EPT_MAP, &[], encode, map_results);
+    let towers = asked
         .await
         .map_err(|error| Error::new(Phase::Resolve, error.cause().clone()).with_peer(mapper))?;
-    let ports = towers
-        .iter()
-        .filter(|tower| tower.protseq() == Some(Protseq::Tcp));
-    let port = ports.filter_map(Tower::port).find(|port| *port != 0);
-    port.ok_or_else(|| not_registered(mapper, interface))
+    port(&towers).ok_or_else(|| not_registered(mapper, interface))
 }
 
-/// `ept_map`: the ways to an interface over TCP.
-async fn map(client: &Client, interface: &'static Interface) -> Result<Vec<Tower>, Error> {
+/// The first TCP port among towers.
+pub(crate) fn port(towers: &[Tower]) -> Option<u16> {
+    let over_tcp = |tower: &&Tower| tower.protseq() == Some(Protseq::Tcp);
+    let ports = towers.iter().filter(over_tcp).filter_map(Tower::port);
+    ports.into_iter().find(|port| *port != 0)
+}
+
+/// The arguments of `ept_map`: the ways to an interface over TCP.
+pub(crate) fn map_arguments(w: &mut ndr::Writer, interface: &Interface) -> Result<(), EncodeError> {
     let tower = Tower::new(
         interface.syntax_id(),
         SyntaxId::NDR,
@@ -158,23 +174,11 @@ async fn map(client: &Client, interface: &'static Interface) -> Result<Vec<Tower
         Ipv4Addr::UNSPECIFIED,
     );
     let tower = tower.unwrap_or_default().to_bytes();
-    client
-        .operation(
-            &EPMAPPER,
-            EPT_MAP,
-            &[],
-            |w| map_arguments(w, &tower),
-            map_results,
-        )
-        .await
-}
-
-fn map_arguments(w: &mut ndr::Writer, tower: &[u8]) -> Result<(), EncodeError> {
     // No object is asked for, but some mappers want a nil one rather than none.
     w.referent(true)?;
     w.zeros(16);
     w.referent(true)?;
-    put_tower(w, tower)?;
+    put_tower(w, &tower)?;
     w.align(Align::A4);
     w.zeros(20);
     w.u32(TOWERS);
@@ -182,14 +186,14 @@ fn map_arguments(w: &mut ndr::Writer, tower: &[u8]) -> Result<(), EncodeError> {
 }
 
 /// A `twr_t`: the hoisted count, the length, and the octets.
-fn put_tower(w: &mut ndr::Writer, tower: &[u8]) -> Result<(), EncodeError> {
+pub(crate) fn put_tower(w: &mut ndr::Writer, tower: &[u8]) -> Result<(), EncodeError> {
     w.count(tower.len())?;
     w.u32(u32::try_from(tower.len()).unwrap_or(u32::MAX));
     w.slice(tower);
     Ok(())
 }
 
-fn map_results(r: &mut ndr::Reader<'_>) -> Result<Vec<Tower>, DecodeError> {
+pub(crate) fn map_results(r: &mut ndr::Reader<'_>) -> Result<Vec<Tower>, DecodeError> {
     r.align(Align::A4)?;
     r.slice(20)?;
     let count = r.u32()?;
@@ -221,7 +225,7 @@ fn tower(r: &mut ndr::Reader<'_>) -> Result<Option<Tower>, DecodeError> {
     Ok(Tower::parse(octets).ok())
 }
 
-fn not_registered(mapper: &Endpoint, interface: &Interface) -> Error {
+pub(crate) fn not_registered(mapper: &Endpoint, interface: &Interface) -> Error {
     Error::local(
         Phase::Resolve,
         format!("{interface} is not registered for ncacn_ip_tcp"),

@@ -3,6 +3,8 @@
 //! A call is one write and one read, nothing else, so this is the client with the lowest latency.
 //! It needs no runtime. It takes `&self`, and threads that share one wait for each other.
 
+mod association;
+
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
@@ -17,13 +19,15 @@ use farcall_onc::record::{Assembler, Record, RecordError, RecordLimits};
 use farcall_wire::{Encode, EncodeError, Reader, TransmitQueue, ndr};
 
 use crate::client::link::{Link, failure, refused};
-use crate::client::{self, Decoder, NdrDecoder, Options, resolve};
+use crate::client::{self, Decoder, NdrDecoder, Options, mapper, resolve};
 use crate::endpoint::{Endpoint, IntoEndpoint, Transport};
 use crate::error::{Cause, Error, Phase};
 use crate::interface::Interface;
+use crate::local;
 use crate::program::Program;
 use crate::socket;
 use crate::stub::Raw;
+use association::Association;
 
 /// Room for one read, in bytes; any datagram fits.
 const ROOM: usize = 64 << 10;
@@ -37,6 +41,8 @@ pub struct Client {
     options: Options,
     endpoint: Endpoint,
     address: Address,
+    /// The association, if it is a client of interfaces.
+    association: Option<Mutex<Association>>,
 }
 
 /// Where it connects, again if it must.
@@ -92,6 +98,7 @@ impl Client {
             options,
             endpoint,
             address,
+            association: None,
         };
         client.with_inner(|inner| client.ensure(inner))?;
         Ok(client)
@@ -108,6 +115,7 @@ impl Client {
             options,
             endpoint,
             address,
+            association: None,
         };
         client.with_inner(|inner| client.ensure(inner))?;
         Ok(client)
@@ -160,9 +168,31 @@ impl Client {
         endpoint: impl IntoEndpoint,
         interface: &'static Interface,
     ) -> Result<Self, Error> {
+        Self::connect_interface_with(endpoint, interface, Options::default())
+    }
+
+    /// As [`connect_interface`](Self::connect_interface), with options.
+    ///
+    /// # Errors
+    /// As [`client::Client::connect_interface`].
+    pub fn connect_interface_with(
+        endpoint: impl IntoEndpoint,
+        interface: &'static Interface,
+        options: Options,
+    ) -> Result<Self, Error> {
         let endpoint = endpoint.into_endpoint()?;
-        let text = format!("{interface} cannot be called yet");
-        Err(Error::local(Phase::Connect, text).with_peer(endpoint))
+        let address = find_interface(&endpoint, interface, &options)?;
+        let mut association = Association::new(interface, &options);
+        association
+            .ensure(&address, &endpoint, &options)
+            .map_err(|error| error.with_peer(&endpoint))?;
+        Ok(Self {
+            inner: Mutex::new(inner(&address, &endpoint, &options)),
+            options,
+            endpoint,
+            address,
+            association: Some(Mutex::new(association)),
+        })
     }
 
     /// Calls an operation of an interface and waits for its result.
@@ -177,10 +207,20 @@ impl Client {
         encode: impl FnOnce(&mut ndr::Writer) -> Result<(), EncodeError>,
         decode: NdrDecoder<T>,
     ) -> Result<T, Error> {
-        let mut writer = ndr::Writer::new(ndr::Syntax::Ndr, ndr::Order::Little);
-        let _ = (known, encode(&mut writer), decode);
-        let text = format!("{interface} cannot be called yet");
-        Err(Error::local(Phase::Connect, text).with_procedure(interface.operation_name(opnum)))
+        let Some(association) = &self.association else {
+            let text = format!("this is a client of programs: it cannot call {interface}");
+            return Err(Error::local(Phase::Call, text)
+                .hint("connect with blocking::Client::connect_interface"));
+        };
+        let mut association = association.lock().unwrap_or_else(PoisonError::into_inner);
+        let calling = association
+            .ensure(&self.address, &self.endpoint, &self.options)
+            .and_then(|()| association.pack(interface, opnum, &self.options, encode))
+            .and_then(|packed| association.call(&packed, &self.options, known, decode));
+        calling.map_err(|error| {
+            let error = error.with_procedure(interface.operation_name(opnum));
+            error.with_peer(&self.endpoint)
+        })
     }
 
     fn exchange<A: Encode + ?Sized, T>(
@@ -190,6 +230,10 @@ impl Client {
         arguments: &A,
         decode: Decoder<T>,
     ) -> Result<T, Error> {
+        if self.association.is_some() {
+            let text = "this is a client of interfaces, not of programs";
+            return Err(Error::local(Phase::Call, text));
+        }
         self.ensure(inner)?;
         let begun = Instant::now();
         let deadline = begun + self.options.timeout;
@@ -302,6 +346,54 @@ pub(crate) fn find(endpoint: &Endpoint, program: u32, version: u32) -> Result<Ad
         .next()
         .map(Address::Inet)
         .ok_or_else(|| Error::local(Phase::Resolve, format!("{host} has no address")))
+}
+
+/// Where an interface is reached; the endpoint mapper is asked for the port if there is none.
+fn find_interface(
+    endpoint: &Endpoint,
+    interface: &'static Interface,
+    options: &Options,
+) -> Result<Address, Error> {
+    let failed = |e: io::Error| Error::io(Phase::Resolve, &e).with_peer(endpoint);
+    let (host, port) = match endpoint {
+        Endpoint::Local(name) => {
+            let paths = local::to_connect(name).map_err(failed)?;
+            let there = paths.iter().find(|path| path.exists()).or(paths.first());
+            return Ok(Address::Unix(there.cloned().unwrap_or_default()));
+        }
+        Endpoint::Host {
+            transport: Transport::NcacnIpTcp,
+            host,
+            port,
+        } => (host, port.or_else(|| mapper::well_known(interface))),
+        _ => {
+            let text = format!("{endpoint} is no endpoint of DCE/RPC");
+            return Err(Error::local(Phase::Resolve, text));
+        }
+    };
+    let port = match port {
+        Some(port) => port,
+        None => ask_mapper(&mapper::of_host(host, options), interface)?,
+    };
+    let mut found = (host.as_str(), port).to_socket_addrs().map_err(failed)?;
+    found
+        .next()
+        .map(Address::Inet)
+        .ok_or_else(|| Error::local(Phase::Resolve, format!("{host} has no address")))
+}
+
+/// Asks an endpoint mapper for a port.
+fn ask_mapper(mapper: &Endpoint, interface: &'static Interface) -> Result<u16, Error> {
+    let client = Client::connect_interface_with(mapper, &mapper::EPMAPPER, mapper::options());
+    let client = client.map_err(|error| mapper::unreachable_mapper(mapper, &error))?;
+    let towers = client.operation(
+        &mapper::EPMAPPER,
+        mapper::EPT_MAP,
+        &[],
+        |w| mapper::map_arguments(w, interface),
+        mapper::map_results,
+    )?;
+    mapper::port(&towers).ok_or_else(|| mapper::not_registered(mapper, interface))
 }
 
 /// Asks the rpcbind of `host` for a port.
