@@ -70,12 +70,14 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<Done> {
     let mut signals = Signals::new()?;
     let programs = services.iter().filter_map(Registered::program).collect();
+    let interfaces: Vec<_> = services.iter().filter_map(Registered::exported).collect();
     let builder = services.into_iter().fold(Server::builder(), Builder::serve);
     let builder = endpoints
         .iter()
         .fold(builder, |builder, endpoint| builder.listen(endpoint));
     let server = builder.start().await?;
-    let registration = registered(&listen.register, programs, server.endpoints()).await?;
+    let registration =
+        registered(&listen.register, programs, &interfaces, server.endpoints()).await?;
     ready(server.endpoints(), out)?;
     signals.asked_to_end().await;
     let ending = async {
@@ -87,20 +89,24 @@ pub(crate) async fn serve(
     Ok(signals.unless_asked_again(ending).await)
 }
 
-/// Registers the programs; that this machine has no rpcbind is no error unless one was named.
+/// Registers programs and interfaces; that this machine has no rpcbind or no endpoint mapper is
+/// no error unless one was named.
 async fn registered(
     register: &Option<Register>,
     programs: Vec<&'static farcall::stub::Program>,
+    interfaces: &[&'static farcall::stub::Interface],
     endpoints: &[Endpoint],
 ) -> Result<Option<Registration>, Error> {
     match register {
         Some(Register::No) => Ok(None),
         Some(Register::At(binder)) => Registrar::at(binder)?
-            .register(programs, endpoints)
+            .register_all(programs, interfaces, endpoints)
             .await
             .map(Some),
         None => {
-            let registering = Registrar::local().register(programs, endpoints).await;
+            let registering = Registrar::local()
+                .register_all(programs, interfaces, endpoints)
+                .await;
             Ok(registering
                 .inspect_err(|error| tracing::info!(%error, "not registered"))
                 .ok())

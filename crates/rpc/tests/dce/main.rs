@@ -1,4 +1,4 @@
 //! Clients and servers of interfaces, over sockets of this machine.
 
-mod calls;
+#[allow(dead_code, reason = "not all tests are here yet")]
 mod echo;
