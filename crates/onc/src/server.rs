@@ -129,7 +129,65 @@ pub enum Admission<'a> {
     Close(CallFault),
 }
 
+/// What plain calls look like at the moment: those of one version of a program, without credentials. They are
+/// most calls of most connections, and the same in all words but three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Habit {
+    /// The words behind the xid: direction, RPC version, program, version.
+    words: [u8; 16],
+    service: usize,
+}
+
+/// A call that was recognised by [`Habit::recognise`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plain {
+    /// Its number.
+    pub xid: u32,
+    /// The procedure; 0 is answered as [`Admission::Null`] is.
+    pub procedure: u32,
+    /// The service, as it was given to [`Registry::insert`].
+    pub service: usize,
+}
+
+impl Plain {
+    /// Where in the message the arguments begin.
+    pub const ARGUMENTS: usize = 40;
+}
+
+impl Habit {
+    /// The call that `message` is, if [`Registry::admit`] would find the same: a call without credentials for
+    /// this version of a program, which takes such callers.
+    #[inline]
+    #[must_use]
+    pub fn recognise(&self, message: &[u8]) -> Option<Plain> {
+        let (xid, rest) = message.split_first_chunk::<4>()?;
+        let (words, rest) = rest.split_first_chunk::<16>()?;
+        let (procedure, rest) = rest.split_first_chunk::<4>()?;
+        let nobody = rest.first_chunk::<16>()?;
+        if *words != self.words || *nobody != [0; 16] {
+            return None;
+        }
+        Some(Plain {
+            xid: u32::from_be_bytes(*xid),
+            procedure: u32::from_be_bytes(*procedure),
+            service: self.service,
+        })
+    }
+}
+
 impl Registry {
+    /// How to recognise further calls like `message`, if it is a plain one. It holds as long as this registry is
+    /// not changed.
+    #[must_use]
+    pub fn habit(&self, message: &[u8]) -> Option<Habit> {
+        let (header, _) = parse_call(message).ok()?;
+        let row = self.find(header.program, header.version).ok()?;
+        let words = *message.get(4..)?.first_chunk::<16>()?;
+        let service = row.service;
+        let habit = Habit { words, service };
+        (row.accepts.none && habit.recognise(message).is_some()).then_some(habit)
+    }
+
     /// No programs yet. [`Padding::Strict`] also refuses what the specification forbids in credentials and
     /// deployed peers let pass: trailing bytes, and a verifier where `AUTH_NONE` and `AUTH_SYS` have none.
     #[must_use]

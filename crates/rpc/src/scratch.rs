@@ -21,7 +21,8 @@ thread_local! {
 /// it empty: what it read it splits off.
 pub(crate) fn with_input<T>(f: impl FnOnce(&mut BytesMut) -> T) -> T {
     INPUT.with_borrow_mut(|input| {
-        if input.capacity() < LEAST {
+        // When nobody holds on to what was read, the same memory serves again: it is in the cache.
+        if !input.try_reclaim(ROOM) && input.capacity() < LEAST {
             input.reserve(ROOM);
         }
         f(input)
@@ -31,7 +32,7 @@ pub(crate) fn with_input<T>(f: impl FnOnce(&mut BytesMut) -> T) -> T {
 /// As [`with_input`], with room for one datagram of `len` bytes.
 pub(crate) fn with_datagram<T>(len: usize, f: impl FnOnce(&mut BytesMut) -> T) -> T {
     INPUT.with_borrow_mut(|input| {
-        if input.capacity() < len {
+        if !input.try_reclaim(ROOM.max(len)) && input.capacity() < len {
             input.reserve(ROOM.max(len));
         }
         f(input)

@@ -133,9 +133,18 @@ fn datagram<T: Encode + ?Sized>(call: &Call, result: &T) -> Result<(), Refuse> {
 }
 
 /// Ends a call: what `reply` lacks is said now.
+#[inline]
 fn finish(call: &Call, written: bool, result: Result<(), Refuse>) {
+    match result {
+        Ok(()) if written => packed(call),
+        result => finish_without(call, result),
+    }
+}
+
+/// Ends a call that has no result.
+#[cold]
+fn finish_without(call: &Call, result: Result<(), Refuse>) {
     let body = match result {
-        Ok(()) if written => return packed(call),
         Ok(()) => {
             tracing::error!(
                 procedure = call.procedure_name(),
@@ -209,6 +218,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    #[inline]
     pub(crate) fn is_blocking(&self, procedure: u32) -> bool {
         self.blocking
             .as_ref()

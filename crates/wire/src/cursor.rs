@@ -338,13 +338,20 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn bytes_var(&mut self, max: u32) -> Result<Bytes, DecodeError> {
         let data = self.opaque_var(max)?;
-        match self.shared {
-            Some(whole) if contains(whole, data) => Ok(whole.slice_ref(data)),
-            _ => {
-                self.charge(data.len())?;
-                Ok(Bytes::copy_from_slice(data))
-            }
+        self.hand_out(data)
+    }
+
+    /// `data`, which was just read, as a slice of the shared buffer if there is one, otherwise as
+    /// a copy.
+    #[inline]
+    fn hand_out(&mut self, data: &[u8]) -> Result<Bytes, DecodeError> {
+        if let Some(whole) = self.shared
+            && let Some(at) = offset(whole, data)
+        {
+            return Ok(whole.slice(at..at.saturating_add(data.len())));
         }
+        self.charge(data.len())?;
+        Ok(Bytes::copy_from_slice(data))
     }
 
     /// Everything that has not been read yet, as it is: a slice of the shared buffer if there is
@@ -363,13 +370,7 @@ impl<'a> Reader<'a> {
     /// [`Truncated`](Kind::Truncated), [`BudgetExceeded`](Kind::BudgetExceeded).
     pub(crate) fn bytes(&mut self, n: usize) -> Result<Bytes, DecodeError> {
         let data = self.slice(n)?;
-        match self.shared {
-            Some(whole) if contains(whole, data) => Ok(whole.slice_ref(data)),
-            _ => {
-                self.charge(data.len())?;
-                Ok(Bytes::copy_from_slice(data))
-            }
-        }
+        self.hand_out(data)
     }
 
     /// Takes `bytes` from the memory budget.
@@ -515,15 +516,14 @@ fn ends<const N: usize>(to: &mut [u8], from: &[u8]) -> bool {
     true
 }
 
-/// Whether `part` lies inside `whole`. Compares addresses only; reads nothing through them.
+/// Where in `whole` `part` lies, if it does. Compares addresses only; reads nothing through them.
 #[inline]
-fn contains(whole: &Bytes, part: &[u8]) -> bool {
+fn offset(whole: &Bytes, part: &[u8]) -> Option<usize> {
     if part.is_empty() {
-        return true;
+        return Some(0);
     }
-    let outer = whole.as_ptr_range();
-    let inner = part.as_ptr_range();
-    outer.start <= inner.start && inner.end <= outer.end
+    let at = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    (part.len() <= whole.len().checked_sub(at)?).then_some(at)
 }
 
 #[cfg(test)]

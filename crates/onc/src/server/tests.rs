@@ -321,3 +321,48 @@ fn rows_come_and_go() {
         [(10, 4, 1), (20, 1, 2)]
     );
 }
+
+/// A plain call of procedure 5 in words.
+fn plain(program: u32, version: u32) -> Vec<u8> {
+    [7, 0, 2, program, version, 5, 0, 0, 0, 0, 42]
+        .iter()
+        .flat_map(|word: &u32| word.to_be_bytes())
+        .collect()
+}
+
+#[test]
+fn a_habit_recognises_what_would_be_admitted_and_nothing_else() {
+    let mut registry = Registry::new(Padding::Strict);
+    registry.insert(100, 1, Accepts::ANY, 3).unwrap();
+    registry.insert(100, 2, Accepts::SYS, 4).unwrap();
+    let message = plain(100, 1);
+    let habit = registry.habit(&message).unwrap();
+    let expected = Plain {
+        xid: 7,
+        procedure: 5,
+        service: 3,
+    };
+    assert_eq!(habit.recognise(&message), Some(expected));
+    let Admission::Call(admitted) = registry.admit(&message, Framing::Stream, |_| None) else {
+        panic!("admitted")
+    };
+    assert_eq!((admitted.service, admitted.args), (3, Plain::ARGUMENTS));
+    // The arguments are not looked at; any other change of a word makes it another kind of call.
+    for cut in 40..message.len() {
+        assert_eq!(habit.recognise(&message[..cut]), Some(expected));
+    }
+    for cut in 0..40 {
+        assert_eq!(habit.recognise(&message[..cut]), None, "{cut} bytes");
+    }
+    for at in (4..20).chain(24..40) {
+        let mut other = message.clone();
+        other[at] ^= 1;
+        assert_eq!(habit.recognise(&other), None, "byte {at}");
+    }
+    // A program that takes no strangers, one that is not here, and a credential are no habits.
+    assert_eq!(registry.habit(&plain(100, 2)), None);
+    assert_eq!(registry.habit(&plain(101, 1)), None);
+    let mut credential = message;
+    credential[27] = 1;
+    assert_eq!(registry.habit(&credential), None);
+}

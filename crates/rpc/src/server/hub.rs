@@ -9,7 +9,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use farcall_onc::msg::{self, CallHeader, Framing};
 use farcall_onc::record::Record;
-use farcall_onc::server::{Admission, Admitted, Caller, Registry};
+use farcall_onc::server::{Admission, Admitted, Caller, Plain, Registry};
 use tokio::sync::watch;
 
 use super::lane::Lanes;
@@ -160,6 +160,7 @@ impl Hub {
     }
 
     /// Judges one message: it becomes a call of `turn`, a reply in it, or nothing.
+    #[inline]
     pub(crate) fn admit(
         &self,
         origin: &mut Origin,
@@ -171,8 +172,59 @@ impl Hub {
             Record::InBatch(range) => batch.get(range.clone()).unwrap_or_default(),
             Record::Assembled(bytes) => bytes,
         };
+        if let Some(plain) = origin.habit.as_ref().and_then(|h| h.recognise(message)) {
+            self.take_plain(origin, record, plain, turn);
+            return Verdict::Taken;
+        }
+        self.judge(origin, record, batch, message, turn)
+    }
+
+    /// Makes a call like the last one a call of `turn`.
+    #[inline]
+    fn take_plain(&self, origin: &mut Origin, record: &Record, plain: Plain, turn: &mut Turn) {
+        let Plain {
+            xid,
+            procedure,
+            service,
+        } = plain;
+        if procedure == 0 {
+            return self.null(origin, xid, service, turn);
+        }
+        let sample = match self.services.get(service) {
+            Some((service, _)) if origin.is_sampled() => {
+                origin.sample(service.program(), procedure, xid)
+            }
+            _ => None,
+        };
+        turn.calls.push_back(Incoming {
+            // Services are counted in 32 bits: see `new`.
+            service: u32::try_from(service).unwrap_or(u32::MAX),
+            xid,
+            procedure,
+            credential: Credential::None,
+            sample,
+            arguments: place(record, Plain::ARGUMENTS, origin),
+        });
+    }
+
+    /// Judges a message that is not like the last one.
+    fn judge(
+        &self,
+        origin: &mut Origin,
+        record: &Record,
+        batch: &Bytes,
+        message: &[u8],
+        turn: &mut Turn,
+    ) -> Verdict {
         let framing = origin.source.transport.framing();
-        match self.registry.admit(message, framing, |_| None) {
+        let admission = self.registry.admit(message, framing, |_| None);
+        // Calls that the duplicate request cache has to see are not taken like this.
+        if origin.mailbox.is_none()
+            && matches!(admission, Admission::Call(_) | Admission::Null { .. })
+        {
+            origin.habit = self.registry.habit(message).or(origin.habit);
+        }
+        match admission {
             Admission::Call(admitted) => self.take(origin, record, batch, &admitted, turn),
             Admission::Null { xid, service } => self.null(origin, xid, service, turn),
             Admission::Answer { xid, body } => {
@@ -287,6 +339,11 @@ fn place(record: &Record, at: usize, origin: &Origin) -> Arguments {
     {
         return Arguments::InBatch(from, to);
     }
+    place_alone(record, at, origin)
+}
+
+#[inline(never)]
+fn place_alone(record: &Record, at: usize, origin: &Origin) -> Arguments {
     let bytes = match record {
         Record::Assembled(bytes) => bytes.slice(at..),
         // A batch is never that long: it is one read.

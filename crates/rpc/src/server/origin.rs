@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use farcall_onc::auth::{AuthSys, SysRef};
+use farcall_onc::server::Habit;
 
 use super::mailbox::Mailbox;
 use crate::call::{Peer, Source};
@@ -20,6 +21,8 @@ pub(crate) struct Origin {
     pub(crate) source: Source,
     /// The last AUTH_SYS credential and what it said: callers send the same again and again.
     known: Option<(Vec<u8>, Arc<AuthSys>)>,
+    /// What its plain calls look like, once there was one.
+    pub(crate) habit: Option<Habit>,
     /// Where replies made elsewhere come back, if there can be any.
     pub(crate) mailbox: Option<Mailbox>,
     /// Where its sampled calls are followed, if any are.
@@ -37,6 +40,7 @@ impl Origin {
                 connection: 0,
             },
             known: None,
+            habit: None,
             mailbox: None,
             tap: None,
         }
@@ -47,6 +51,12 @@ impl Origin {
         let tap = Tap::new(recorder, kernel);
         self.tap = Some(Arc::clone(&tap));
         tap
+    }
+
+    /// Whether any of its calls are sampled.
+    #[inline]
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.tap.is_some()
     }
 
     /// A sample of the call that was just admitted, if it is to be sampled.
