@@ -4,6 +4,8 @@
 //! and there runs its body. Root needs nothing else; other users also get a user namespace where
 //! the system allows it. Nothing outside is touched, and all of it is gone with the process.
 
+use std::fs;
+use std::io;
 use std::process::Command;
 
 use crate::{case, peer};
@@ -58,6 +60,23 @@ pub fn run(test: &str, body: impl FnOnce()) {
         .status()
         .expect("start unshare");
     assert!(status.success(), "{test} inside its own network: {status}");
+}
+
+/// Gives hosts names: `/etc/hosts` has this text, in the test's own network alone.
+///
+/// # Errors
+/// Outside such a network, and what the system says.
+pub fn hosts(text: &str) -> io::Result<()> {
+    if std::env::var_os(INSIDE).is_none() {
+        return Err(io::Error::other("not in a network of a test's own"));
+    }
+    fs::write("/run/hosts", text)?;
+    let mut command = Command::new("mount");
+    command.args(["--bind", "/run/hosts", "/etc/hosts"]);
+    if command.status()?.success() {
+        return Ok(());
+    }
+    Err(io::Error::other("mount over /etc/hosts"))
 }
 
 /// Whether we run in a user namespace of [`run`]'s, where no other user can be changed to.

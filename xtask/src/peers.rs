@@ -1,7 +1,8 @@
 //! The real peers that the interop tests talk to: which are missing, and how they are installed.
 //!
-//! All of them are Debian packages. They are installed only by root, only where `apt-get`
-//! exists, and without starting a daemon.
+//! Most are Debian packages. They are installed only by root, only where `apt-get` exists, and
+//! without starting a daemon. Some are Python packages: they go to an environment of their own
+//! below `target/`, which anybody may make.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::run;
+use crate::{run, workspace};
 
 /// A program that tests need and the Debian package that brings it.
 struct Peer {
@@ -62,6 +63,30 @@ const PEERS: &[Peer] = &[
         program: "pkg-config",
         package: "pkg-config",
     },
+    Peer {
+        program: "samba",
+        package: "samba",
+    },
+    Peer {
+        program: "smbtorture",
+        package: "samba-testsuite",
+    },
+    Peer {
+        program: "rpcclient",
+        package: "smbclient",
+    },
+    Peer {
+        program: "krb5kdc",
+        package: "krb5-kdc",
+    },
+    Peer {
+        program: "kadmin.local",
+        package: "krb5-admin-server",
+    },
+    Peer {
+        program: "kinit",
+        package: "krb5-user",
+    },
 ];
 
 /// Files that tests need and the Debian package that brings them; each under one of the roots.
@@ -74,6 +99,49 @@ const FILES: &[Peer] = &[
         program: "lib/*/ganesha/libfsalmem.so",
         package: "nfs-ganesha-mem",
     },
+    Peer {
+        program: "share/samba/setup/provision_basedn.ldif",
+        package: "samba-ad-provision",
+    },
+    Peer {
+        program: "lib/*/samba/ldb/samldb.so",
+        package: "samba-dsdb-modules",
+    },
+    Peer {
+        program: "lib/*/samba/vfs/acl_xattr.so",
+        package: "samba-vfs-modules",
+    },
+    Peer {
+        program: "lib/python3/dist-packages/samba/__init__.py",
+        package: "python3-samba",
+    },
+    Peer {
+        program: "lib/*/ensurepip/__init__.py",
+        package: "python3-venv",
+    },
+    Peer {
+        program: "include/gssapi/gssapi.h",
+        package: "libkrb5-dev",
+    },
+    Peer {
+        program: "lib/*/lib/libclang.so",
+        package: "libclang-dev",
+    },
+];
+
+/// Debian's own interpreter: the bindings of Samba are there, and it makes the environment.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// Where the environment for Python packages is made, below the root of the workspace. The tests
+/// know it as `farcall_conformance::peer::python::environment`.
+const ENVIRONMENT: &str = "target/peers/python";
+
+/// What is installed there. One change here makes a new environment.
+const PYTHON_PACKAGES: &[&str] = &[
+    "impacket==0.13.1",
+    "scapy==2.8.0",
+    "cryptography",
+    "pyspnego",
 ];
 
 /// Where daemons are told not to start while packages are installed.
@@ -84,6 +152,12 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// # Errors
 /// In continuous integration, when a peer is still missing afterwards.
 pub(crate) fn install() -> Result<()> {
+    install_packages()?;
+    install_python()
+}
+
+/// The Debian packages.
+fn install_packages() -> Result<()> {
     let missing = missing();
     if missing.is_empty() {
         println!("peers: all there");
@@ -102,6 +176,39 @@ pub(crate) fn install() -> Result<()> {
         println!("hint: as root, apt-get install {}", missing.join(" "));
     }
     Ok(())
+}
+
+/// The Python packages, unless they are there already.
+fn install_python() -> Result<()> {
+    let environment = workspace::root().join(ENVIRONMENT);
+    let note = environment.join("packages");
+    let wanted = PYTHON_PACKAGES.join("\n");
+    if fs::read_to_string(&note).is_ok_and(|there| there == wanted) {
+        println!("peers: all Python packages there");
+        return Ok(());
+    }
+    let made = make_environment(&environment).and_then(|()| Ok(fs::write(&note, wanted)?));
+    if let Err(error) = made {
+        if run::in_ci() {
+            return Err(error.context("install Python packages"));
+        }
+        println!("peers: no Python packages: {error:#}");
+        println!("peers: tests that need them are skipped");
+    }
+    Ok(())
+}
+
+/// Makes the environment anew, with its packages.
+fn make_environment(environment: &Path) -> Result<()> {
+    let place = environment.to_string_lossy();
+    run::run(&mut run::command(
+        PYTHON,
+        &["-m", "venv", "--clear", &place],
+    ))?;
+    let pip = environment.join("bin/pip");
+    let mut arguments = vec!["install", "--quiet", "--disable-pip-version-check"];
+    arguments.extend(PYTHON_PACKAGES);
+    run::run(&mut run::command(&pip.to_string_lossy(), &arguments))
 }
 
 /// The packages whose programs or files are not there.

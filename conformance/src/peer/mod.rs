@@ -6,15 +6,23 @@
 pub mod process;
 pub mod scratch;
 pub mod ours;
+pub mod python;
 pub mod rpcbind;
+pub mod samba;
 pub mod tirpc;
+pub mod torture;
 pub mod tshark;
 
 pub use ours::Ours;
 pub use process::Process;
 pub use scratch::Scratch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Where peers keep what is costly to make: below `target/`.
+pub fn cache() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers")
+}
 
 /// Where a program lies, in the folders of daemons too.
 pub fn find(program: &str) -> Option<PathBuf> {

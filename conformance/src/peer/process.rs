@@ -56,6 +56,28 @@ impl Process {
         })
     }
 
+    /// Runs a command to its end, and gives how it ended and what it printed.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not end within [`LIMIT`].
+    pub fn run(name: &str, command: &mut Command) -> io::Result<(ExitStatus, String)> {
+        Self::run_within(name, command, LIMIT)
+    }
+
+    /// The same with another limit.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not end within `limit`.
+    pub fn run_within(
+        name: &str,
+        command: &mut Command,
+        limit: Duration,
+    ) -> io::Result<(ExitStatus, String)> {
+        let mut process = Self::start(name, command)?;
+        let status = process.ended_within(limit)?;
+        Ok((status, process.printed.whole()))
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -134,7 +156,11 @@ impl Process {
     /// # Errors
     /// When [`LIMIT`] passes before that.
     pub fn ended(&mut self) -> io::Result<ExitStatus> {
-        let end = Instant::now() + LIMIT;
+        self.ended_within(LIMIT)
+    }
+
+    fn ended_within(&mut self, limit: Duration) -> io::Result<ExitStatus> {
+        let end = Instant::now() + limit;
         while Instant::now() < end {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
@@ -167,6 +193,18 @@ impl Drop for Process {
 }
 
 impl Printed {
+    /// All that was printed, once the pipes have ended: soon after the process, unless a child of
+    /// its own holds them open.
+    fn whole(&self) -> String {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = |state: &mut (String, usize)| state.1 > 0;
+        let (state, _) = self
+            .more
+            .wait_timeout_while(state, LIMIT, open)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.0.clone()
+    }
+
     /// Reads lines from a pipe until it ends.
     fn read(self: Arc<Self>, pipe: impl Read + Send + 'static) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).1 += 1;
