@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use crate::config::Config;
 use crate::diag::{Diagnostic, Diagnostics, SourceMap, render_all};
 use crate::emit::generate;
+use crate::language::parse_file;
 use crate::preprocess::{Files, Options};
-use crate::rpcl::parse_file;
 
 /// Why interface files were not compiled. Its `Debug` is the readable text, because that is what
 /// a build script that returns it prints.

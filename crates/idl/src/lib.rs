@@ -1,4 +1,4 @@
-//! Compilers of interface files (.x) to one model, and from it to Rust.
+//! Compilers of interface files (.x and .idl) to one model, and from it to Rust.
 //!
 //! ```
 //! let source = "program P { version V { int DOUBLE(int) = 1; } = 1; } = 0x20000001;";
@@ -14,6 +14,8 @@
 //! - [`model`]: the resolved interface, which knows no language;
 //! - [`preprocess`]: `#` lines;
 //! - [`rpcl`]: the language of `.x` files;
+//! - [`midl`]: the languages of `.idl` files;
+//! - [`language`]: which of them a file is in;
 //! - [`dynamic`]: values without generated code, JSON to XDR and back;
 //! - [`config`]: what the caller wants of generated code;
 //! - `emit`: from the model to Rust, see [`generate`];
@@ -27,15 +29,19 @@ pub mod model;
 pub mod preprocess;
 #[cfg(feature = "model")]
 pub mod rpcl;
+#[cfg(feature = "model")]
+pub mod midl;
+#[cfg(feature = "model")]
+pub mod language;
 
 #[cfg(feature = "model")]
 pub use diag::{Diagnostic, Diagnostics, FileId, Severity, SourceMap, Span};
 #[cfg(feature = "model")]
+pub use language::{parse_file, parse_str};
+#[cfg(feature = "model")]
 pub use model::{ItemId, ItemKind, Model, Type};
 #[cfg(feature = "model")]
 pub use preprocess::{Files, Options};
-#[cfg(feature = "model")]
-pub use rpcl::{parse_file, parse_str};
 
 #[cfg(feature = "model")]
 pub mod dynamic;

@@ -1,11 +1,11 @@
 //! A small preprocessor, ours, so that interface files need no C compiler.
 //!
-//! It understands `#define` without parameters, `#undef`, the conditionals, `#include`, `#error`,
+//! It understands `#define`, `#undef`, the conditionals, `#include`, `#error`,
 //! `#warning` and `#pragma once`, splices continued lines, takes `%` lines out and keeps comments.
 //! The result is one text for a lexer, and for each byte of it the place where it comes from.
 //! A macro that stands for an integer expression is replaced by the expression's value, and is
-//! reported as a constant at the end. Not done: macros with parameters (refused where one is
-//! used), `#` and `##`.
+//! reported as a constant at the end. In `.idl` files macros may have parameters, `#` and `##`, and
+//! `%` lines are nothing special; in `.x` files a macro with parameters is refused where it is used.
 //!
 //! What hostile files could make endless is limited: [`MAX_DEPTH`], [`MAX_FILES`],
 //! [`MAX_FILE`], [`MAX_TEXT`].
@@ -14,6 +14,7 @@ pub(crate) mod scan;
 pub(crate) mod expression;
 mod directive;
 mod files;
+mod functions;
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -155,7 +156,21 @@ pub(crate) fn preprocess(
     text: String,
     options: &Options,
 ) -> Preprocessed {
-    let mut it = Preprocessor::new(options);
+    read(Preprocessor::new(options, Language::X), sources, path, text)
+}
+
+/// The same for an `.idl` or `.acf` file.
+pub(crate) fn preprocess_idl(
+    sources: SourceMap,
+    path: &Path,
+    text: String,
+    options: &Options,
+) -> Preprocessed {
+    let it = Preprocessor::new(options, Language::Idl);
+    read(it, sources, path, text)
+}
+
+fn read(mut it: Preprocessor<'_>, sources: SourceMap, path: &Path, text: String) -> Preprocessed {
     it.out.sources = sources;
     let id = it.out.sources.add(path.to_string_lossy(), text);
     it.opened = 1;
@@ -163,13 +178,22 @@ pub(crate) fn preprocess(
     it.finish()
 }
 
+/// What the text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Language {
+    X,
+    Idl,
+}
+
 /// A macro's definition.
 #[derive(Clone, Debug)]
 struct Macro {
     body: String,
+    /// The names of its parameters.
+    names: Vec<String>,
     /// Where it is defined; none if by an option.
     span: Option<Span>,
-    /// `#define f(x)`: cannot be used.
+    /// `#define f(x)`
     parameters: bool,
     /// Its place among all definitions.
     order: usize,
@@ -177,6 +201,7 @@ struct Macro {
 
 struct Preprocessor<'a> {
     options: &'a Options,
+    language: Language,
     macros: HashMap<String, Macro>,
     once: HashSet<String>,
     defined: usize,
@@ -189,9 +214,10 @@ struct Preprocessor<'a> {
 }
 
 impl<'a> Preprocessor<'a> {
-    fn new(options: &'a Options) -> Self {
+    fn new(options: &'a Options, language: Language) -> Self {
         let mut it = Self {
             options,
+            language,
             macros: HashMap::new(),
             once: HashSet::new(),
             defined: 0,
@@ -200,19 +226,28 @@ impl<'a> Preprocessor<'a> {
             replaced: Cell::new(0),
             out: Preprocessed::default(),
         };
-        it.define("RPC_HDR", "1".into(), None, false);
+        match language {
+            Language::X => it.define("RPC_HDR", "1".into(), None, None),
+            Language::Idl => it.define("__midl", "801".into(), None, None),
+        }
         for (name, value) in &options.defines {
             it.define(
                 name,
                 value.clone().unwrap_or_else(|| "1".into()),
                 None,
-                false,
+                None,
             );
         }
         it
     }
 
-    fn define(&mut self, name: &str, body: String, span: Option<Span>, parameters: bool) {
+    fn define(
+        &mut self,
+        name: &str,
+        body: String,
+        span: Option<Span>,
+        parameters: Option<Vec<String>>,
+    ) {
         self.defined += 1;
         let order = self.defined;
         self.macros.insert(
@@ -220,7 +255,8 @@ impl<'a> Preprocessor<'a> {
             Macro {
                 body,
                 span,
-                parameters,
+                parameters: parameters.is_some(),
+                names: parameters.unwrap_or_default(),
                 order,
             },
         );
@@ -248,9 +284,13 @@ impl<'a> Preprocessor<'a> {
             .map(|file| file.text.clone())
             .unwrap_or_default();
         let mut conditions = Conditions::default();
-        for Piece { kind, range } in Scan::file(&text) {
+        let mut taken = 0;
+        for Piece { kind, range } in self.scan(&text) {
             if self.stopped {
                 return;
+            }
+            if range.start < taken {
+                continue;
             }
             let span = Span::new(id, range.start as u32, range.end as u32);
             let piece = text.get(range.clone()).unwrap_or("");
@@ -262,6 +302,9 @@ impl<'a> Preprocessor<'a> {
                 PieceKind::Percent => self.pass_through(piece, span),
                 PieceKind::OpenComment => self.open_comment(span),
                 PieceKind::Splice => {}
+                PieceKind::Word if conditions.active() && self.is_function(piece) => {
+                    taken = self.call(&text, range, id);
+                }
                 PieceKind::Word => {
                     let called = text
                         .get(range.end..)
@@ -339,8 +382,24 @@ impl<'a> Preprocessor<'a> {
         if hidden.len() > MAX_DEPTH {
             return Err(format!("macros are nested deeper than {MAX_DEPTH} levels"));
         }
+        let mut taken = 0;
         for piece in Scan::part(text) {
-            let word = text.get(piece.range).unwrap_or("");
+            if piece.range.start < taken {
+                continue;
+            }
+            let word = text.get(piece.range.clone()).unwrap_or("");
+            if piece.kind == PieceKind::Word
+                && self.is_function(word)
+                && !hidden.iter().any(|name| name == word)
+                && let Some((arguments, end)) = functions::arguments(text, piece.range.end)
+            {
+                let body = self.substituted(word, &arguments)?;
+                hidden.push(word.to_owned());
+                self.expand(&body, hidden, out)?;
+                hidden.pop();
+                taken = end;
+                continue;
+            }
             let body = match self.macros.get(word) {
                 Some(it) if piece.kind == PieceKind::Word && !it.parameters => Some(&it.body),
                 _ => None,
@@ -398,7 +457,7 @@ impl<'a> Preprocessor<'a> {
             let clean = clean.unwrap_or_default();
             let (name, body) = clean.trim().split_once(|c| !is_word(c)).unwrap_or_default();
             if !name.is_empty() && !self.macros.contains_key(name) {
-                self.define(name, body.trim().to_owned(), Some(line.span), false);
+                self.define(name, body.trim().to_owned(), Some(line.span), None);
             }
             self.out.passthrough.push(line);
         }

@@ -40,36 +40,12 @@ mod foreign;
 use std::path::Path;
 
 use self::lower::lower;
-use crate::diag::{Diagnostic, Diagnostics, Severity, SourceMap, Span};
+use crate::diag::{Diagnostic, Diagnostics, Severity, SourceMap};
 use crate::model::Model;
 use crate::preprocess::{Options, preprocess};
 
 /// A list of diagnostics is cut off behind so many.
 const MOST_DIAGNOSTICS: usize = 100;
-
-/// Compiles a `.x` file to a model, and warnings in source order.
-///
-/// # Errors
-/// All errors and warnings, if there is an error.
-pub fn parse_file(
-    path: impl AsRef<Path>,
-    options: &Options,
-) -> Result<(Model, Vec<Diagnostic>), Diagnostics> {
-    let path = path.as_ref();
-    let name = path.to_string_lossy();
-    match options.files.read(path) {
-        Ok(text) => parse_str(&name, &text, options),
-        Err(error) => {
-            let mut sources = SourceMap::default();
-            let span = Span::new(sources.add(name.clone(), ""), 0, 0);
-            let message = format!("cannot read {name:?}: {error}");
-            Err(Diagnostics {
-                list: vec![Diagnostic::error("E0104", span, message)],
-                sources,
-            })
-        }
-    }
-}
 
 /// Compiles the text of a `.x` file that is called `name`; what it includes is looked for beside
 /// that name.

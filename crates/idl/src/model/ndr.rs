@@ -468,7 +468,13 @@ impl Definitions {
         self.items.is_empty() && self.interfaces.is_empty()
     }
 
-    /// All items; what an item directly contains comes before it.
+    /// Whether the file that was asked for defines nothing.
+    pub fn is_blank(&self) -> bool {
+        self.items.iter().all(|it| it.imported) && self.interfaces.iter().all(|it| it.imported)
+    }
+
+    /// All items, in source order; those that are not [`Item::used`] may contain what cannot be on
+    /// the wire, such as `void *`, and no code is made for them.
     pub fn items(&self) -> impl Iterator<Item = (ItemId, &Item)> {
         (0..).map(ItemId).zip(&self.items)
     }

@@ -202,15 +202,17 @@ impl Preprocessor<'_> {
             return;
         };
         let after = rest.get(name.len()..).unwrap_or("");
-        let parameters = after.starts_with('(');
-        let body = if parameters {
-            String::new()
-        } else {
-            after.trim().to_owned()
+        let (parameters, body) = match after.strip_prefix('(') {
+            Some(rest) => {
+                let (names, body) = rest.split_once(')').unwrap_or((rest, ""));
+                let names = names.split(',').map(|name| name.trim().to_owned());
+                (Some(names.collect::<Vec<_>>()), body.trim().to_owned())
+            }
+            None => (None, after.trim().to_owned()),
         };
         if let Some(old) = self.macros.get(name)
             && let Some(first) = old.span
-            && (old.body != body || old.parameters != parameters)
+            && (old.body != body || old.parameters != parameters.is_some())
         {
             let message = format!("macro {name} is defined again, differently");
             let warning = Diagnostic::warning("W0111", span, message);

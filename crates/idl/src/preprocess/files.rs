@@ -31,10 +31,18 @@ pub struct Options {
 
 impl Files {
     /// Whether there is such a file.
-    pub(super) fn exists(&self, path: &Path) -> bool {
+    pub(crate) fn exists(&self, path: &Path) -> bool {
         match self {
             Self::Disk => path.is_file(),
             Self::Memory(files) => files.contains_key(path),
+        }
+    }
+
+    /// The path by which a file is known, however it is written.
+    pub(crate) fn identity(&self, path: &Path) -> PathBuf {
+        match self {
+            Self::Disk => path.canonicalize().unwrap_or_else(|_| path.to_path_buf()),
+            Self::Memory(_) => path.to_path_buf(),
         }
     }
 

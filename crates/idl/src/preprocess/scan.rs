@@ -41,19 +41,22 @@ pub(crate) struct Piece {
 pub(crate) struct Scan<'t> {
     text: &'t str,
     at: usize,
-    /// Whether `#` and `%` at the start of a line are lines of their own.
+    /// Whether `#` at the start of a line is a line of its own.
     lines: bool,
+    /// Whether `%` is, too.
+    percent: bool,
     /// Nothing but blanks and comments so far on this line.
     fresh: bool,
 }
 
 impl<'t> Scan<'t> {
     /// Over a file.
-    pub(crate) fn file(text: &'t str) -> Self {
+    pub(crate) fn file(text: &'t str, percent: bool) -> Self {
         Self {
             text,
             at: 0,
             lines: true,
+            percent,
             fresh: true,
         }
     }
@@ -64,6 +67,7 @@ impl<'t> Scan<'t> {
             text,
             at: 0,
             lines: false,
+            percent: false,
             fresh: false,
         }
     }
@@ -84,7 +88,7 @@ impl<'t> Scan<'t> {
             '/' if rest.starts_with("/*") => block_comment(rest),
             '/' if rest.starts_with("//") => (PieceKind::Comment, line_len(rest)),
             '#' if self.lines && self.fresh => (PieceKind::Directive, directive_len(rest)),
-            '%' if self.lines && column_zero => (PieceKind::Percent, continued_len(rest)),
+            '%' if self.percent && column_zero => (PieceKind::Percent, continued_len(rest)),
             '"' | '\'' => (PieceKind::Literal, literal_len(rest, first)),
             c if is_blank(c) => (PieceKind::Space, run(rest, is_blank)),
             c if c.is_ascii_digit() => (PieceKind::Number, run(rest, is_word)),

@@ -15,6 +15,7 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use self::names::Symbol;
+pub(crate) use self::names::distance;
 use super::ast::{Body, Declaration, EnumMember, File, Specifier, UnionBody, Value};
 use crate::diag::{Diagnostic, Severity, Span};
 use crate::model::{Item, ItemId, ItemKind, Model, Type, directly_contained};

@@ -380,6 +380,7 @@ pub(crate) fn base_type(base: Base) -> TokenStream {
         Double => quote!(f64),
         Ipv4 => quote!([u8; 4]),
         Ipv6 => quote!([u8; 16]),
+        Uuid => quote!(::farcall_wire::Uuid),
     }
 }
 

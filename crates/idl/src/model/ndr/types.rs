@@ -56,6 +56,8 @@ pub enum Base {
     Ipv4,
     /// pidl's `ipv6address`: 16 bytes as they are.
     Ipv6,
+    /// A struct that is a UUID: 32, 16 and 16 bits and 8 bytes, under any of its names (`GUID`, `uuid_t`, `IID`).
+    Uuid,
 }
 
 /// What a pointer is on the wire.
@@ -264,7 +266,7 @@ pub enum Type {
     /// An enum, bitmap, struct, encapsulated union, typedef, context handle or pipe.
     Named(ItemId),
     /// A union that is not encapsulated, and the value of `switch_is` that says which arm it has. `None`: nothing
-    /// outside says so (the discriminant on the wire alone does); for a union without a discriminant on the wire there is always one.
+    /// outside says so, the discriminant on the wire alone does.
     Union(ItemId, Option<Box<Expr>>),
     /// A pointer.
     Pointer(Box<Pointer>),
@@ -308,7 +310,7 @@ impl Base {
             WChar | Short | UShort | UInt1632 => 2,
             Long | ULong | Float | ErrorStatus | Int3264 | UInt3264 | Ipv4 => 4,
             Hyper | UHyper | Double | DLong | UDLong | UDLongR => 8,
-            Ipv6 => 16,
+            Ipv6 | Uuid => 16,
         }
     }
 
@@ -324,7 +326,7 @@ impl Base {
     /// What its first byte's position is a multiple of, in NDR.
     pub fn align(self) -> u8 {
         match self {
-            Self::DLong | Self::UDLong | Self::UDLongR => 4,
+            Self::DLong | Self::UDLong | Self::UDLongR | Self::Uuid => 4,
             Self::Ipv6 => 1,
             _ => self.size(),
         }
@@ -347,6 +349,9 @@ impl Base {
 
     /// Whether its values are whole numbers.
     pub fn is_integer(self) -> bool {
-        !matches!(self, Self::Float | Self::Double | Self::Ipv6)
+        !matches!(
+            self,
+            Self::Float | Self::Double | Self::Ipv4 | Self::Ipv6 | Self::Uuid
+        )
     }
 }

@@ -326,7 +326,7 @@ pub(super) fn builtin(name: &str) -> Option<Type> {
 }
 
 /// How many letters must be changed, added or left out to make `a` of `b`.
-pub(super) fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().take(64).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().take(64).enumerate() {

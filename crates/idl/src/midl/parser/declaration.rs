@@ -1,0 +1,210 @@
+//! Declarators, fields and parameters.
+
+use super::{Parsed, Parser};
+use crate::diag::Diagnostic;
+use crate::midl::ast::{
+    Attributes, Bound, Declaration, Declarator, Dimension, Modifier, Specifier,
+};
+use crate::midl::lexer::Token;
+
+impl Parser<'_> {
+    /// Attributes between a type and its declarator, which pidl's macros and some authors put there.
+    pub(super) fn attributes_behind_type(&mut self) -> Parsed<Attributes> {
+        let is_attribute = self.token() == Token::OpenBracket
+            && self.token_at(self.at + 1) == Token::Word
+            && matches!(
+                self.token_at(self.at + 2),
+                Token::CloseBracket | Token::Comma | Token::OpenParen
+            )
+            && matches!(
+                self.word_at(self.at + 1),
+                "unique" | "ref" | "ptr" | "string" | "size_is" | "in" | "out"
+            );
+        match is_attribute {
+            true => self.attributes(),
+            false => Ok(Attributes::new()),
+        }
+    }
+
+    /// A field of a struct with its semicolon.
+    pub(super) fn field(&mut self) -> Parsed<Declaration> {
+        let start = self.at;
+        let attributes = self.attributes()?;
+        self.declaration_behind(start, attributes, "the field")
+    }
+
+    /// What follows the attributes that began at `start`: a type, declarators and a semicolon.
+    pub(super) fn declaration_behind(
+        &mut self,
+        start: usize,
+        mut attributes: Attributes,
+        of: &str,
+    ) -> Parsed<Declaration> {
+        let specifier = self.specifier()?;
+        attributes.extend(self.attributes_behind_type()?);
+        let mut declarators = vec![self.declarator(of)?];
+        while self.eat(Token::Comma) {
+            declarators.push(self.declarator(of)?);
+        }
+        if self.token() == Token::Colon {
+            let error = Diagnostic::error("E0206", self.span(), "bit fields cannot be on the wire");
+            let error = error.hint("declare the whole integer, and name its bits by constants");
+            return Err(self.fail(error));
+        }
+        self.expect_semicolon(of)?;
+        Ok(Declaration {
+            attributes,
+            specifier,
+            declarators,
+            docs: self.docs_around(start),
+        })
+    }
+
+    /// A parameter, whose name may be left out.
+    pub(super) fn parameter(&mut self) -> Parsed<Declaration> {
+        let start = self.at;
+        let mut attributes = self.attributes()?;
+        let specifier = self.specifier()?;
+        attributes.extend(self.attributes_behind_type()?);
+        let declarator = self.any_declarator()?;
+        Ok(Declaration {
+            attributes,
+            specifier,
+            declarators: vec![declarator],
+            docs: self.docs_around(start),
+        })
+    }
+
+    /// A declarator with a name.
+    pub(super) fn declarator(&mut self, of: &str) -> Parsed<Declarator> {
+        let declarator = self.any_declarator()?;
+        match declarator.name {
+            Some(_) => Ok(declarator),
+            None => Err(self.unexpected(&format!("the name of {of}"))),
+        }
+    }
+
+    fn any_declarator(&mut self) -> Parsed<Declarator> {
+        let start = self.at;
+        let mut name = None;
+        let modifiers = self.modifiers(&mut name)?;
+        Ok(Declarator {
+            attributes: Attributes::new(),
+            modifiers,
+            name,
+            span: self.span_from(start),
+        })
+    }
+
+    /// A declarator without a name.
+    pub(super) fn abstract_declarator(&mut self) -> Parsed<Vec<Modifier>> {
+        let mut name = None;
+        let modifiers = self.modifiers(&mut name)?;
+        match name {
+            None => Ok(modifiers),
+            Some(_) => {
+                self.at = self.at.saturating_sub(1);
+                Err(self.unexpected("no name"))
+            }
+        }
+    }
+
+    /// Pointers, a name or a declarator in parentheses, and what is behind it.
+    fn modifiers(&mut self, name: &mut Option<crate::midl::ast::Name>) -> Parsed<Vec<Modifier>> {
+        self.nested(|it| {
+            it.qualifiers();
+            if it.token() == Token::Star {
+                it.bump();
+                let mut outer = it.modifiers(name)?;
+                outer.push(Modifier::Pointer);
+                return Ok(outer);
+            }
+            let mut modifiers = Vec::new();
+            let inner = it.token() == Token::OpenParen
+                && (matches!(it.token_at(it.at + 1), Token::Star | Token::OpenParen)
+                    || it.token_at(it.at + 1) == Token::Word
+                        && matches!(
+                            it.token_at(it.at + 2),
+                            Token::Star | Token::CloseParen | Token::OpenBracket
+                        ));
+            if inner {
+                it.bump();
+                modifiers = it.modifiers(name)?;
+                it.expect(Token::CloseParen, "`)` of the declarator")?;
+            } else if it.token() == Token::Word {
+                *name = Some(it.name("what is declared")?);
+            }
+            it.suffixes(&mut modifiers, inner)?;
+            Ok(modifiers)
+        })
+    }
+
+    /// Brackets of an array, or the parameters of a function behind a declarator in parentheses.
+    fn suffixes(&mut self, modifiers: &mut Vec<Modifier>, inner: bool) -> Parsed<()> {
+        while self.token() == Token::OpenBracket {
+            modifiers.push(Modifier::Array(self.dimension()?));
+        }
+        if inner && self.token() == Token::OpenParen {
+            self.bump();
+            self.skip_closed(Token::OpenParen, Token::CloseParen);
+            modifiers.push(Modifier::Function);
+        }
+        Ok(())
+    }
+
+    fn dimension(&mut self) -> Parsed<Dimension> {
+        self.bump();
+        let first = self.bound()?;
+        let range = self.eat(Token::Range);
+        let (lower, upper) = match range {
+            true => (first, self.bound()?),
+            false => (Bound::Open, first),
+        };
+        self.expect(Token::CloseBracket, "`]` behind the size")?;
+        Ok(Dimension {
+            lower,
+            upper,
+            range,
+        })
+    }
+
+    fn bound(&mut self) -> Parsed<Bound> {
+        let star = self.token() == Token::Star
+            && matches!(
+                self.token_at(self.at + 1),
+                Token::CloseBracket | Token::Range
+            );
+        if star {
+            self.bump();
+        }
+        match star || matches!(self.token(), Token::CloseBracket | Token::Range) {
+            true => Ok(Bound::Open),
+            false => Ok(Bound::Known(self.expression()?)),
+        }
+    }
+
+    /// The parameters of an operation, parentheses included.
+    pub(super) fn parameters(&mut self) -> Parsed<Vec<Declaration>> {
+        self.expect(Token::OpenParen, "`(` and the parameters")?;
+        let mut parameters = Vec::new();
+        let empty = self.word() == "void" && self.token_at(self.at + 1) == Token::CloseParen;
+        if empty {
+            self.bump();
+        }
+        while !self.eat(Token::CloseParen) {
+            parameters.push(self.parameter()?);
+            if !self.eat(Token::Comma) && self.token() != Token::CloseParen {
+                return Err(self.unexpected("`,` or `)` behind the parameter"));
+            }
+        }
+        Ok(parameters)
+    }
+
+    /// Whether the type says everything: `struct x { … };`.
+    pub(super) fn is_tagged(specifier: &Specifier) -> bool {
+        matches!(
+            specifier,
+            Specifier::Enum(_) | Specifier::Bitmap(_) | Specifier::Struct(_) | Specifier::Union(_)
+        )
+    }
+}
