@@ -15,3 +15,8 @@ pub mod server;
 pub mod client;
 
 pub use stub::Stub;
+
+#[cfg(test)]
+mod toy;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! What a client offers, what it may hold, and why it refuses a call.
+
+use crate::security::ProtectError;
+use crate::syntax::Order;
+use std::fmt;
+use std::time::Duration;
+
+/// What a client's association may take, and what it offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientConfig {
+    /// Largest fragment offered both ways, in bytes. Range 2048..=65528; default 5840, as Windows offers.
+    pub fragment: u16,
+    /// Whether NDR64 is offered beside NDR. Default true.
+    pub ndr64: bool,
+    /// The byte order of what is sent. Default little.
+    pub order: Order,
+    /// Whether calls may be in flight together, if the server agrees. Otherwise they wait for each other.
+    /// Default true.
+    pub multiplexing: bool,
+    /// Whether header signing is offered where calls are protected. Default true.
+    pub sign_header: bool,
+    /// Whether requests carry a verification trailer where calls are protected. Default true.
+    pub verification: bool,
+    /// Most bytes of responses that are partly received, over all calls. Default 64 MiB.
+    pub response: usize,
+    /// Most calls in flight. Default 4096.
+    pub in_flight: usize,
+    /// No further call is taken while this many bytes wait to be transmitted. Default 16 MiB.
+    pub queued: usize,
+    /// How long a call that was asked to cancel may still take before it is given up. Default 1 s.
+    pub cancel: Duration,
+    /// The association group to join; 0 for a new one. Default 0.
+    pub group: u32,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            fragment: 5840,
+            ndr64: true,
+            order: Order::Little,
+            multiplexing: true,
+            sign_header: true,
+            verification: true,
+            response: 64 << 20,
+            in_flight: 4096,
+            queued: 16 << 20,
+            cancel: Duration::from_secs(1),
+            group: 0,
+        }
+    }
+}
+
+/// Why a call was not taken. Nothing was queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallError {
+    /// [`ClientConfig::in_flight`] calls are pending.
+    InFlight {
+        /// The limit.
+        limit: usize,
+    },
+    /// [`ClientConfig::queued`] bytes wait already: the peer does not read.
+    Queued {
+        /// The limit.
+        limit: usize,
+    },
+    /// The association is not bound, or over.
+    NotBound,
+    /// The presentation context is not there, or the server refused it.
+    NoContext,
+    /// The request could not be protected.
+    Protect(ProtectError),
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InFlight { limit } => write!(
+                f,
+                "{limit} calls in flight already (ClientConfig::in_flight)"
+            ),
+            Self::Queued { limit } => write!(
+                f,
+                "over {limit} bytes wait for the peer already (ClientConfig::queued)"
+            ),
+            Self::NotBound => f.write_str("the association is not bound"),
+            Self::NoContext => f.write_str("the server did not accept the interface"),
+            Self::Protect(error) => write!(f, "request: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
