@@ -20,9 +20,9 @@ pub const MAX_FRAGMENT: u32 = 0x7fff_ffff;
 /// How much of one payload may be reserved before its bytes have arrived.
 const FIRST_ROOM: usize = 64 * 1024;
 
-/// How many times the bytes that have arrived may be reserved for those that have not. Memory that is reserved
-/// and not written takes none of the machine's; growing in small steps would copy a large record several times.
-const AHEAD: usize = 15;
+/// How many times the bytes that have arrived may be reserved for those that have not: a claim is believed as far
+/// as the peer has paid for it. Growing in smaller steps would copy a large record several times.
+const AHEAD: usize = 3;
 
 /// What one record may take; checked as soon as the four bytes of a mark are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

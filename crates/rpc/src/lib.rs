@@ -73,7 +73,7 @@ pub mod testkit;
 pub mod generated;
 
 pub use call::{Call, Credential, Peer, Refuse};
-pub use client::{Calling, Client, Credentials, Options, Reconnect, Retry};
+pub use client::{Calling, Client, Credentials, Options, Ping, Reconnect, Retry};
 pub use endpoint::{Endpoint, Family, IntoEndpoint, Transport};
 pub use error::{Cause, Error, Phase};
 pub use held::{Held, Shared};

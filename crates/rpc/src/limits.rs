@@ -15,6 +15,9 @@ pub struct Limits {
     pub datagram: usize,
     /// Calls in flight on one connection; beyond, the server stops reading. Default 1024.
     pub calls: usize,
+    /// Bytes of arguments that calls in flight on one connection may keep; beyond, the server stops
+    /// reading. Default 16 MiB.
+    pub arguments: usize,
     /// Bytes of replies (or calls) that may wait for a slow peer on one connection; beyond, the
     /// server stops reading and running. Default 4 MiB.
     pub write_queue: usize,
@@ -59,6 +62,7 @@ impl Default for Limits {
             fragments: 1024,
             datagram: 8800,
             calls: 1024,
+            arguments: 16 << 20,
             write_queue: 4 << 20,
             write_stall: Duration::from_secs(30),
             idle: Duration::from_secs(360),

@@ -45,6 +45,43 @@ pub(crate) struct Incoming {
     pub(crate) arguments: Arguments,
 }
 
+/// What the arguments of pending procedures keep from being used for something else.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Charge {
+    /// Arguments that lie in a block of a thread's, and so keep all of it.
+    pub(crate) blocks: usize,
+    /// Their bytes.
+    pub(crate) bytes: usize,
+}
+
+impl Charge {
+    fn add(&mut self, other: Self) {
+        self.blocks = self.blocks.wrapping_add(other.blocks);
+        self.bytes = self.bytes.wrapping_add(other.bytes);
+    }
+
+    fn subtract(&mut self, other: Self) {
+        self.blocks = self.blocks.wrapping_sub(other.blocks);
+        self.bytes = self.bytes.wrapping_sub(other.bytes);
+    }
+
+    /// Takes over a change, which may be one to less.
+    pub(crate) fn settle(&mut self, change: &mut Self) {
+        self.add(std::mem::take(change));
+    }
+}
+
+/// Arguments of up to this many bytes are copied where they would keep a block.
+const SMALL: usize = 64 << 10;
+
+/// The same bytes; few of them in memory of their own, so that they keep nothing else.
+pub(crate) fn apart(bytes: Bytes) -> Bytes {
+    match bytes.len() <= SMALL {
+        true => Bytes::copy_from_slice(&bytes),
+        false => bytes,
+    }
+}
+
 /// The calls and replies of one turn.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
@@ -64,6 +101,10 @@ pub(crate) struct Turn {
     pub(crate) write_queue: usize,
     /// The call whose procedure runs right now.
     pub(crate) current: Option<Current>,
+    /// Calls that are begun now get memory of their own if they are small: many are pending.
+    pub(crate) apart: bool,
+    /// What became charged to the connection in this turn; it may be less than nothing.
+    pub(crate) charged: Charge,
 }
 
 /// As much of a call as it takes to say that its procedure panicked.
@@ -72,6 +113,8 @@ pub(crate) struct Current {
     xid: u32,
     /// Whom a datagram in answer is for.
     datagram: Option<(Peer, Option<SocketAddr>)>,
+    /// What its arguments keep while it is pending.
+    charge: Charge,
 }
 
 /// Whom a reply is for.
@@ -166,11 +209,16 @@ impl Turn {
 
     /// Takes note of the call that a pending procedure works on, away from this turn.
     pub(crate) fn detach(&mut self) -> Option<Current> {
-        self.current.take()
+        let current = self.current.take()?;
+        self.charged.add(current.charge);
+        Some(current)
     }
 
     /// The procedure that goes on now works on this call.
     pub(crate) fn attach(&mut self, current: Option<Current>) {
+        if let Some(current) = &current {
+            self.charged.subtract(current.charge);
+        }
         self.current = current;
     }
 
@@ -242,6 +290,19 @@ pub(crate) fn next(service: u32, held: &mut Held) -> Option<Range<usize>> {
                 0..held.bytes.len()
             }
         };
+        let mut charge = Charge {
+            blocks: usize::from(held.generation != 0 || held.bytes.len() <= SMALL),
+            bytes: range.len(),
+        };
+        let range = match turn.apart && range.len() <= SMALL {
+            false => range,
+            true => {
+                let own = held.bytes.get(range.clone()).unwrap_or_default();
+                held.bytes = Bytes::copy_from_slice(own);
+                (held.generation, charge.blocks) = (0, 0);
+                0..range.len()
+            }
+        };
         let call = &mut held.call;
         (call.xid, call.procedure) = (incoming.xid, incoming.procedure);
         (call.credential, call.sample) = (incoming.credential, incoming.sample);
@@ -251,6 +312,7 @@ pub(crate) fn next(service: u32, held: &mut Held) -> Option<Range<usize>> {
         turn.current = Some(Current {
             xid: call.xid,
             datagram,
+            charge,
         });
         Some(range)
     })

@@ -160,6 +160,26 @@ fn a_claim_takes_no_memory() {
 }
 
 #[test]
+fn memory_grows_with_what_has_arrived() {
+    let mut assembler = Assembler::new(RecordLimits {
+        record: MAX_FRAGMENT,
+        fragments: 1,
+    });
+    let batch = [&[0xff, 0xff, 0xff, 0xff][..], &[7; 100_000]].concat();
+    assert_eq!(assembler.next(&batch, &mut 0), Ok(None));
+    for _ in 0..4 {
+        let arrived = assembler.buffer().len();
+        assert!(assembler.held() <= 4 * arrived, "{}", assembler.held());
+        let room = assembler.room();
+        assert!(room <= 3 * arrived, "{room} for {arrived}");
+        assembler.buffer().reserve(room);
+        let more = vec![7; room];
+        assembler.buffer().extend_from_slice(&more);
+        assert_eq!(assembler.filled(), Ok(None));
+    }
+}
+
+#[test]
 fn a_driver_may_fill_the_payload_itself() {
     let mut assembler = Assembler::new(small());
     let mut at = 0;

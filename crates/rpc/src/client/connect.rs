@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
+use farcall_onc::msg::Target;
 use farcall_onc::record::RecordError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket, UnixStream};
 
 use super::datagram::DatagramDriver;
 use super::link::{Link, Standing};
-use super::options::{Options, Reconnect};
+use super::options::{Options, Ping, Reconnect};
+use super::ping;
 use super::resolve;
 use super::stream::{End, StreamDriver};
 use super::timer::Timer;
@@ -37,7 +39,7 @@ pub(crate) enum Connector {
     },
     /// It was given one, and only that one.
     Given(Mutex<Option<Box<dyn ByteStream>>>),
-    /// A UDP socket that is connected already.
+    /// A server's address for datagrams, and perhaps a socket that is connected to it already.
     Datagrams(Mutex<Option<UdpSocket>>, SocketAddr),
 }
 
@@ -72,15 +74,49 @@ impl Connector {
             }
             Self::Datagrams(socket, server) => {
                 let given = socket.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let given = given.ok_or_else(|| gone("the socket it was given is closed"))?;
-                Ok(Made::Datagrams(given, *server))
+                let socket = match given {
+                    Some(socket) => socket,
+                    None => datagram_socket(*server)
+                        .await
+                        .map_err(|error| Error::io(Phase::Connect, &error))?,
+                };
+                Ok(Made::Datagrams(socket, *server))
             }
         }
     }
 
     /// Whether a connection can be made again.
     fn is_repeatable(&self) -> bool {
-        matches!(self, Self::Endpoint { .. })
+        !matches!(self, Self::Given(_))
+    }
+
+    /// Lets go of what was made before the driver began: it belongs to a runtime that is gone.
+    fn forget(&self) {
+        match self {
+            Self::Endpoint { first, .. } => {
+                first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            }
+            Self::Datagrams(socket, _) => {
+                socket.lock().unwrap_or_else(PoisonError::into_inner).take();
+            }
+            Self::Given(_) => {}
+        }
+    }
+
+    /// What to ask whether the server is there, if it is to be asked.
+    fn ping(&self, options: &Options) -> Option<(Ping, Target)> {
+        let Self::Endpoint {
+            program, version, ..
+        } = self
+        else {
+            return None;
+        };
+        let target = Target {
+            program: *program,
+            version: *version,
+            procedure: 0,
+        };
+        options.ping.map(|ping| (ping, target))
     }
 }
 
@@ -138,13 +174,19 @@ pub(crate) async fn connect_udp(
     let Some(server) = addresses.into_iter().next() else {
         return Err(failed(io::ErrorKind::AddrNotAvailable.into()));
     };
+    let socket = datagram_socket(server).await.map_err(failed)?;
+    Ok((socket, server))
+}
+
+/// A new socket that is connected to `server`.
+async fn datagram_socket(server: SocketAddr) -> io::Result<UdpSocket> {
     let any: SocketAddr = match server {
         SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
         SocketAddr::V6(_) => ([0_u16; 8], 0).into(),
     };
-    let socket = UdpSocket::bind(any).await.map_err(failed)?;
-    socket.connect(server).await.map_err(failed)?;
-    Ok((socket, server))
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(server).await?;
+    Ok(socket)
 }
 
 /// The driver's task: connects, drives, and connects again as long as somebody wants it.
@@ -156,6 +198,7 @@ pub(crate) fn run(
 ) -> impl Future<Output = ()> + Send + 'static {
     let watch = Watch {
         link: Arc::clone(&link),
+        connector: Arc::clone(&connector),
         ended: false,
     };
     run_watched(link, connector, watch)
@@ -163,13 +206,18 @@ pub(crate) fn run(
 
 async fn run_watched(link: Arc<Link>, connector: Arc<Connector>, mut watch: Watch) {
     let mut pause = None;
+    let mut haste = Haste::default();
     loop {
         match establish(&link, &connector).await {
             Ok(made) => {
                 pause = None;
-                let end = drive(made, &link).await;
+                let began = Instant::now();
+                let end = drive_asking(made, &link, &connector).await;
                 if !lost(&link, &connector, end) {
                     break;
+                }
+                if let Some(pause) = haste.pause(began.elapsed()) {
+                    wait(&link, pause).await;
                 }
             }
             Err(error) => match next_pause(&link, pause) {
@@ -227,6 +275,47 @@ async fn wait(link: &Link, pause: Duration) {
     keeping_time(link, tokio::time::sleep(pause)).await;
 }
 
+/// How hastily connections follow each other: a server that accepts and closes at once is not
+/// called upon again and again without a breath.
+#[derive(Default)]
+struct Haste {
+    /// Connections that ended soon, in a row.
+    short: u32,
+}
+
+impl Haste {
+    /// A connection that lives this long is no haste.
+    const SOON: Duration = Duration::from_secs(1);
+    /// The pause after the second short connection; it doubles with each that follows.
+    const FIRST: Duration = Duration::from_millis(50);
+    /// The longest pause is the first, doubled this many times: 3.2 s.
+    const DOUBLED: u32 = 6;
+
+    /// The pause before the next connection, the last one having lived for `lived`.
+    fn pause(&mut self, lived: Duration) -> Option<Duration> {
+        if lived >= Self::SOON {
+            self.short = 0;
+            return None;
+        }
+        let before = self.short;
+        self.short = before.saturating_add(1);
+        let doubled = before.checked_sub(1)?.min(Self::DOUBLED);
+        Some(Self::FIRST * 2_u32.pow(doubled))
+    }
+}
+
+/// Drives a connection, and asks meanwhile whether the server is there if that is wanted.
+async fn drive_asking(made: Made, link: &Arc<Link>, connector: &Connector) -> End {
+    let Some((ping, target)) = connector.ping(&link.options) else {
+        return drive(made, link).await;
+    };
+    tokio::select! {
+        biased;
+        end = drive(made, link) => end,
+        () = ping::until_silent(link, ping, target) => End::Silent(ping.misses),
+    }
+}
+
 async fn drive(made: Made, link: &Arc<Link>) -> End {
     let link = Arc::clone(link);
     match made {
@@ -279,6 +368,7 @@ fn describe(end: &End) -> Error {
         End::Io(error) => error.to_string(),
         End::Record(error) => error.to_string(),
         End::Stalled(limit) => format!("the server took nothing for {limit:?} (write_stall)"),
+        End::Silent(misses) => format!("the server answered none of {misses} null calls (ping)"),
         End::Deserted => "no longer needed".into(),
     };
     let error = Error::new(Phase::Call, Cause::Disconnected(why));
@@ -305,6 +395,7 @@ fn give_up(link: &Link, connector: &Connector, error: &Error) {
 /// Notices that the driver's runtime went away under it.
 struct Watch {
     link: Arc<Link>,
+    connector: Arc<Connector>,
     ended: bool,
 }
 
@@ -313,6 +404,7 @@ impl Drop for Watch {
         if self.ended {
             return;
         }
+        self.connector.forget();
         let error = Error::new(
             Phase::Call,
             Cause::Disconnected("the runtime that drove it was shut down".into()),
@@ -328,4 +420,22 @@ impl Drop for Watch {
 /// The transport over which an endpoint is reached, for a message.
 pub(crate) fn is_datagram(endpoint: &Endpoint) -> bool {
     endpoint.transport() == Transport::Udp
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_connections_are_followed_by_longer_and_longer_pauses() {
+        let mut haste = Haste::default();
+        let soon = Duration::from_millis(3);
+        assert_eq!(haste.pause(soon), None, "the first may be bad luck");
+        let pauses: Vec<_> = (0..9).filter_map(|_| haste.pause(soon)).collect();
+        let wanted = [50, 100, 200, 400, 800, 1600, 3200, 3200, 3200];
+        assert_eq!(pauses, wanted.map(Duration::from_millis));
+        assert_eq!(haste.pause(Duration::from_secs(2)), None);
+        assert_eq!(haste.pause(soon), None);
+        assert_eq!(haste.pause(soon), Some(Duration::from_millis(50)));
+    }
 }

@@ -72,6 +72,8 @@ pub(crate) struct State {
     woken: Vec<Waker>,
     /// How the last connection ended.
     pub(crate) ended: Option<Error>,
+    /// Messages received, ever.
+    pub(crate) received: u64,
 }
 
 impl Link {
@@ -85,6 +87,7 @@ impl Link {
             handles: 1,
             woken: Vec::new(),
             ended: None,
+            received: 0,
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -265,6 +268,7 @@ impl State {
 
     /// Matches a received record with its call.
     pub(crate) fn receive(&mut self, record: &Record, batch: &Bytes) {
+        self.received = self.received.wrapping_add(1);
         let (bytes, range): (&Bytes, _) = match record {
             Record::InBatch(range) => (batch, range.clone()),
             Record::Assembled(bytes) => (bytes, 0..bytes.len()),

@@ -14,6 +14,7 @@
 pub(crate) mod timer;
 pub(crate) mod options;
 pub(crate) mod link;
+pub(crate) mod ping;
 pub(crate) mod stream;
 pub(crate) mod datagram;
 pub mod resolve;
@@ -43,7 +44,7 @@ pub use connect::ByteStream;
 use connect::Connector;
 pub use dce::mapper;
 use link::{Link, Outcome, Ticket};
-pub use options::{Credentials, Options, Reconnect, Retry};
+pub use options::{Credentials, Options, Ping, Reconnect, Retry};
 
 /// A connection to a server, shared by all its clones.
 ///

@@ -47,6 +47,33 @@ pub enum Reconnect {
     Never,
 }
 
+/// Asking an idle connection's server, by the null procedure, whether it is still there.
+///
+/// For connections that are made by an endpoint over a stream: only they know a program to ask,
+/// and only they are connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ping {
+    /// A connection that has carried nothing for this long is asked. While a call is in flight it
+    /// is not idle: a server may well work on one call at a time.
+    pub after: Duration,
+    /// How long the server has to answer; any answer will do, a refusal too.
+    pub answer: Duration,
+    /// After this many questions without an answer in a row the connection is given up, and the
+    /// next call makes another. At least 1.
+    pub misses: u32,
+}
+
+impl Default for Ping {
+    /// After 30 s, with 5 s to answer, three times.
+    fn default() -> Self {
+        Self {
+            after: Duration::from_secs(30),
+            answer: Duration::from_secs(5),
+            misses: 3,
+        }
+    }
+}
+
 /// How a client connects and calls. Every field has a safe default.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -76,6 +103,9 @@ pub struct Options {
     /// DCE/RPC: the endpoint mapper that is asked where an interface is. Default: the one on port
     /// 135 of the host that is called.
     pub mapper: Option<Endpoint>,
+    /// Whether the server of an idle connection is asked if it is still there. Default `None`:
+    /// dead hosts are found by TCP itself (`Limits::keep_alive`).
+    pub ping: Option<Ping>,
     /// Bounds on what the server can cost. Default [`Limits::default`].
     pub limits: Limits,
 }
@@ -128,6 +158,7 @@ impl Default for Options {
             ndr64: false,
             big_endian: false,
             mapper: None,
+            ping: None,
             limits: Limits::default(),
         }
     }

@@ -37,6 +37,8 @@ pub(crate) enum End {
     Record(RecordError),
     /// The peer has taken nothing for too long.
     Stalled(Duration),
+    /// The server has not answered so many null calls in a row.
+    Silent(u32),
     /// Nobody needs it any more.
     Deserted,
 }

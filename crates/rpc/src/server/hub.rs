@@ -21,7 +21,7 @@ use crate::limits::Limits;
 use crate::steps::recorder::Recorder;
 use crate::steps::step::Step;
 use crate::stub::{Hosted, Plan, Slot};
-use crate::turn::{Arguments, Incoming, Turn};
+use crate::turn::{self, Arguments, Incoming, Turn};
 
 /// How far a server's life has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -291,7 +291,7 @@ impl Hub {
                 deadline: None,
                 sample,
             };
-            let arguments = record.bytes(batch).slice(admitted.args..);
+            let arguments = turn::apart(record.bytes(batch).slice(admitted.args..));
             let run = Run {
                 service: service.clone(),
                 plan: plan.clone(),

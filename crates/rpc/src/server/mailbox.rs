@@ -25,6 +25,21 @@ pub(crate) struct Delivery {
 pub(crate) struct Mailbox {
     pub(super) sender: mpsc::UnboundedSender<Delivery>,
     pub(super) running: Arc<AtomicUsize>,
+    /// Bytes of the arguments of calls that run elsewhere.
+    pub(super) held: Arc<AtomicUsize>,
+}
+
+impl Mailbox {
+    /// Has the connection look at what has changed.
+    pub(super) fn nudge(&self) {
+        // A connection that is gone has nothing to look at.
+        let _ = self.sender.send(Delivery {
+            message: None,
+            peer: Peer::InProcess,
+            local: None,
+            sample: None,
+        });
+    }
 }
 
 /// The connection's end of its mailbox.
@@ -32,24 +47,35 @@ pub(crate) struct Mailbox {
 pub(crate) struct Inbox {
     pub(crate) receiver: mpsc::UnboundedReceiver<Delivery>,
     running: Arc<AtomicUsize>,
+    held: Arc<AtomicUsize>,
 }
 
 impl Inbox {
     /// A mailbox and its end. What lies in it is bounded by the calls that may run.
     pub(crate) fn new() -> (Mailbox, Self) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let running = Arc::<AtomicUsize>::default();
+        let (running, held) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         (
             Mailbox {
                 sender,
                 running: Arc::clone(&running),
+                held: Arc::clone(&held),
             },
-            Self { receiver, running },
+            Self {
+                receiver,
+                running,
+                held,
+            },
         )
     }
 
     /// Calls that run elsewhere for this connection.
     pub(crate) fn running(&self) -> usize {
         self.running.load(Ordering::Acquire)
+    }
+
+    /// Bytes of their arguments.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Acquire)
     }
 }

@@ -44,8 +44,9 @@ impl Default for DuplicateRequests {
     }
 }
 
-/// Where the reply to a call goes.
-#[derive(Clone, Debug)]
+/// Where the reply to a call goes. As long as it exists, its connection knows that a reply is to
+/// come and does not end, though it may be draining.
+#[derive(Debug)]
 struct Target {
     mailbox: Mailbox,
     peer: Peer,
@@ -53,6 +54,15 @@ struct Target {
 }
 
 impl Target {
+    fn new(mailbox: Mailbox, peer: Peer, local: Option<std::net::SocketAddr>) -> Self {
+        mailbox.running.fetch_add(1, Ordering::AcqRel);
+        Self {
+            mailbox,
+            peer,
+            local,
+        }
+    }
+
     fn deliver(&self, message: Option<Bytes>, sample: Option<Arc<Sample>>) {
         let (peer, local) = (self.peer, self.local);
         // A connection that is gone wants no reply.
@@ -64,8 +74,15 @@ impl Target {
         });
     }
 
-    fn is_same_connection(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.mailbox.running, &other.mailbox.running)
+    fn is_connection(&self, other: &Mailbox) -> bool {
+        Arc::ptr_eq(&self.mailbox.running, &other.running)
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.mailbox.running.fetch_sub(1, Ordering::AcqRel);
+        self.deliver(None, None);
     }
 }
 
@@ -105,15 +122,11 @@ impl Cache {
             return;
         };
         let (peer, local) = (origin.source.peer, origin.source.local);
-        let target = Target {
-            mailbox,
-            peer,
-            local,
-        };
+        let target = Target::new(mailbox.clone(), peer, local);
         let framing = origin.source.transport.framing();
         let xid = admitted.header.xid;
-        match self.begin(origin, admitted, &run.arguments, target.clone()) {
-            Begin::New(ticket) => self.spawn(ticket, run, target),
+        match self.begin(origin, admitted, &run.arguments, target) {
+            Begin::New(ticket) => self.spawn(ticket, run, mailbox),
             Begin::InProgress | Begin::Silent => {}
             Begin::Replay(message) => {
                 turn.put_message(origin.source.transport, peer, local, &message)
@@ -154,12 +167,14 @@ impl Cache {
         drc.begin(origin.source.received, key, target)
     }
 
-    fn spawn(self: &Arc<Self>, ticket: Ticket, run: Run, target: Target) {
-        target.mailbox.running.fetch_add(1, Ordering::AcqRel);
+    fn spawn(self: &Arc<Self>, ticket: Ticket, run: Run, first: Mailbox) {
+        let held = run.arguments.len();
+        first.held.fetch_add(held, Ordering::AcqRel);
         let begun = Begun {
             cache: Arc::clone(self),
             ticket: Some(ticket),
-            first: target,
+            first,
+            held,
             sample: run.call.sample.clone(),
         };
         tokio::spawn(async move {
@@ -175,20 +190,32 @@ struct Begun {
     cache: Arc<Cache>,
     ticket: Option<Ticket>,
     /// Where it came from first.
-    first: Target,
+    first: Mailbox,
+    /// Bytes of its arguments.
+    held: usize,
     sample: Option<Arc<Sample>>,
 }
 
 impl Begun {
     fn finish(mut self, message: Option<Bytes>) {
+        self.release();
         let Some(ticket) = self.ticket.take() else {
             return;
         };
         let latest = self.lock().finish(Instant::now(), ticket, message.clone());
         if let Some(latest) = latest {
             let sample = self.sample.take();
-            let sample = sample.filter(|_| latest.is_same_connection(&self.first));
+            let sample = sample.filter(|_| latest.is_connection(&self.first));
             latest.deliver(message, sample);
+        }
+    }
+
+    /// Its arguments are no longer kept; the connection they came over may read on.
+    fn release(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        if held > 0 {
+            self.first.held.fetch_sub(held, Ordering::AcqRel);
+            self.first.nudge();
         }
     }
 
@@ -202,11 +229,11 @@ impl Begun {
 
 impl Drop for Begun {
     fn drop(&mut self) {
+        self.release();
         if let Some(ticket) = self.ticket.take() {
-            self.lock().abort(ticket);
+            // Its target is dropped with the lock released.
+            let _forgotten = self.lock().abort(ticket);
         }
-        self.first.mailbox.running.fetch_sub(1, Ordering::AcqRel);
-        self.first.deliver(None, None);
     }
 }
 

@@ -12,7 +12,7 @@ use super::hub::Hub;
 use super::mailbox::Inbox;
 use crate::endpoint::Transport;
 use crate::stub::Slot;
-use crate::turn::{self, Turn};
+use crate::turn::{self, Charge, Turn};
 
 /// The workers of one connection.
 #[derive(Default)]
@@ -25,7 +25,13 @@ pub(crate) struct Workers {
     inbox: Option<Inbox>,
     /// More may lie in the inbox: it was left alone because replies were piling up.
     left: bool,
+    /// What pending procedures keep.
+    charged: Charge,
 }
+
+/// This many pending calls may keep the block in which they came; those that follow are copied
+/// out of theirs. (A block is what a thread reads into, and a call may be a small part of it.)
+const KEPT: usize = 4;
 
 impl Workers {
     /// Workers whose calls may run elsewhere, if there is an inbox.
@@ -49,7 +55,9 @@ impl Workers {
 
     /// Whether the cap on calls in flight is reached: nothing more is read then.
     pub(crate) fn is_full(&self, hub: &Hub) -> bool {
-        self.len() >= hub.limits.calls
+        let elsewhere = self.inbox.as_ref().map_or(0, Inbox::held);
+        let held = self.charged.bytes.saturating_add(elsewhere);
+        self.len() >= hub.limits.calls || held > hub.limits.arguments
     }
 
     /// Takes in replies that were made elsewhere.
@@ -90,12 +98,14 @@ impl Workers {
         if self.pending.is_empty() && turn.calls.is_empty() {
             return;
         }
+        turn.apart = self.charged.blocks >= KEPT;
         turn.enter(|| {
             self.resume(cx);
             while let Some(service) = self.next_service(hub) {
                 self.begin(cx, hub, service);
             }
         });
+        self.charged.settle(&mut turn.charged);
         if turn.calls.is_empty() {
             turn.batch.clear();
         }

@@ -237,3 +237,36 @@ fn a_client_outlives_the_runtime_on_which_it_was_made() {
     });
     assert_eq!(sum.expect("in time").expect("sum"), 42);
 }
+
+#[test]
+fn a_datagram_client_outlives_the_runtime_on_which_it_was_made() {
+    let runtime = || {
+        let builder = &mut tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().expect("runtime")
+    };
+    let servers = runtime();
+    let server = start(
+        Limits::default(),
+        DuplicateRequests::Off,
+        "udp://127.0.0.1:0",
+    );
+    let server = servers.block_on(server);
+    let endpoint = server.endpoint(Transport::Udp).expect("endpoint");
+    for used in [true, false] {
+        let first = runtime();
+        let client = first.block_on(async {
+            let client = Client::connect(endpoint, PROGRAM.number, 1)
+                .await
+                .expect("a socket");
+            if used {
+                assert_eq!(add(&client, 1, 2).await.expect("sum"), 3);
+            }
+            client
+        });
+        drop(first);
+        let sum = runtime().block_on(async {
+            tokio::time::timeout(Duration::from_secs(5), add(&client, 40, 2)).await
+        });
+        assert_eq!(sum.expect("in time").expect("sum"), 42);
+    }
+}

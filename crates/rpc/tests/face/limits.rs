@@ -206,3 +206,71 @@ async fn a_record_over_the_limit_ends_the_connection_at_its_mark() {
         .expect("a mark of 1001 bytes");
     assert!(is_closed(&mut stream));
 }
+
+/// Memory of this process that lies in the machine's, in bytes.
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("statm");
+    let pages = text.split(' ').nth(1).and_then(|n| n.parse().ok());
+    pages.unwrap_or(0_usize) * 4096
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_wait_keep_no_more_than_their_own_arguments() {
+    let test = Test::default();
+    let server = start(&test, Limits::default()).await;
+    let mut stream = connect(&server);
+    // ECHO of 60,000 bytes: most of what a thread reads at once.
+    let mut filler = vec![60_000];
+    filler.resize(1 + 15_000, 0x6161_6161);
+    let mut reply = vec![0; 28 + 60_004];
+    let mut step = |xid: u32| {
+        let parts = [
+            record(xid, 3, &[]),
+            record(0, 1, &filler),
+            record(0, 1, &filler),
+        ];
+        stream.write_all(&parts.concat()).expect("sent");
+        for _ in 0..2 {
+            stream.read_exact(&mut reply).expect("an echo");
+        }
+    };
+    (0..20).for_each(&mut step);
+    let before = resident();
+    (20..420).for_each(&mut step);
+    let grown = resident().saturating_sub(before);
+    assert_eq!(test.waiting.load(Ordering::SeqCst), 420);
+    assert!(grown < 10 << 20, "{grown} bytes for 400 calls of 44 bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_of_calls_in_flight_have_a_budget() {
+    let test = Test::default();
+    let limits = Limits {
+        arguments: 1 << 20,
+        ..Limits::default()
+    };
+    let server = start(&test, limits).await;
+    let mut stream = connect(&server);
+    let large = vec![0; 75_000];
+    for xid in 0..4 {
+        stream.write_all(&record(xid, 3, &large)).expect("sent");
+    }
+    while test.waiting.load(Ordering::SeqCst) < 4 {
+        tokio::task::yield_now().await;
+    }
+    // 1.2 MB are kept: a null call behind them is not even read.
+    stream.write_all(&record(9, 0, &[])).expect("sent");
+    stream
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .expect("time-out");
+    stream.read_exact(&mut [0]).expect_err("nothing comes");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("time-out");
+    test.gate.notify_one();
+    let mut replies = [0; 56];
+    stream
+        .read_exact(&mut replies)
+        .expect("a reply, and the null call's");
+    assert_eq!(replies[32..36], 9_u32.to_be_bytes());
+}

@@ -7,6 +7,7 @@ mod calls;
 mod lanes;
 mod limits;
 mod once;
+mod ping;
 mod seams;
 mod stuck;
 mod testkit;

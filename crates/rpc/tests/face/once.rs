@@ -126,3 +126,34 @@ async fn a_reply_follows_its_caller_to_a_new_connection() {
     assert_eq!(record(&mut new)[..4], 99_u32.to_be_bytes());
     assert_eq!(test.calls.load(Ordering::SeqCst), 1, "and was remembered");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_drains_waits_for_a_reply_that_followed_it() {
+    let test = Test::default();
+    let server = start(&test).await;
+    let address = address(&server, Transport::Tcp);
+    let message = call(Framing::Stream, 99, 3, &());
+    let mut old = TcpStream::connect(&address).expect("connects");
+    old.write_all(&message).expect("sent");
+    while test.waiting.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut new = TcpStream::connect(&address).expect("connects");
+    new.write_all(&message).expect("sent again");
+    new.write_all(&call(Framing::Stream, 100, 0, &()))
+        .expect("null");
+    assert_eq!(record(&mut new)[..4], 100_u32.to_be_bytes());
+    drop(old);
+    let draining = tokio::spawn(server.drain(Duration::from_secs(20)));
+    // The listener closes in the same stage; what is asked to end by then has been asked.
+    while TcpStream::connect(&address).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    test.gate.notify_one();
+    assert_eq!(record(&mut new)[..4], 99_u32.to_be_bytes());
+    draining.await.expect("drained");
+    assert_eq!(test.calls.load(Ordering::SeqCst), 1, "it ran once");
+}
