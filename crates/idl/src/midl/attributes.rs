@@ -146,126 +146,54 @@ pub(super) fn meaning(name: &str) -> Meaning {
 
 /// What says something that neither the wire nor our code depends on.
 fn is_without_effect(name: &str) -> bool {
-    // Of type libraries and their tools.
-    let library = matches!(
-        name,
-        "aggregatable"
-            | "appobject"
-            | "bindable"
-            | "control"
-            | "custom"
-            | "defaultbind"
-            | "defaultcollelem"
-            | "defaultvalue"
-            | "defaultvtable"
-            | "displaybind"
-            | "dllname"
-            | "dual"
-            | "entry"
-            | "helpcontext"
-            | "helpfile"
-            | "helpstringcontext"
-            | "helpstringdll"
-            | "hidden"
-            | "id"
-            | "immediatebind"
-            | "lcid"
-            | "licensed"
-            | "nonbrowsable"
-            | "noncreatable"
-            | "nonextensible"
-            | "odl"
-            | "oleautomation"
-            | "proxy"
-            | "public_type"
-            | "readonly"
-            | "replaceable"
-            | "requestedit"
-            | "restricted"
-            | "source"
-            | "threading"
-            | "uidefault"
-            | "usesgetlasterror"
-            | "vararg"
-            | "vi_progid"
-            | "progid"
-            | "coclass"
-            | "predeclid"
-            | "async_uuid"
-            | "marshaling_behavior"
-            | "contract"
-            | "exclusiveto"
-            | "activatable"
-            | "static"
-            | "composable"
-            | "deprecated"
-            | "annotation"
-            | "keyword"
-    );
-    // Of memory, calling conventions and checks of C's stubs, and of local forms of calls.
-    let memory = matches!(
-        name,
-        "allocate"
-            | "byte_count"
-            | "force_allocate"
-            | "enable_allocate"
-            | "heap"
-            | "in_line"
-            | "out_of_line"
-            | "inline"
-            | "reflect_deletions"
-            | "extern_exceptions"
-            | "exceptions"
-            | "code"
-            | "nocode"
-            | "client_alloc"
-            | "optimize"
-            | "disable_consistency_check"
-            | "notify"
-            | "notify_flag"
-            | "unsafe"
-            | "user_types"
-            | "const"
-            | "typedescriptor"
-            | "binding_callout"
-            | "use_literals"
-            | "cxx_delegate"
-            | "cxx_static"
-            | "cstub"
-            | "sstub"
-            | "ansistring"
-            | "align"
-            | "pack"
-            | "strict"
-            | "noauto"
-            | "supports"
-            | "supported_transfer_syntaxes"
-            | "uselinker"
-            | "wire_alignment"
-            | "lambda"
-            | "interpret"
-            | "nointerpret"
-            | "fixup"
-            | "unimplemented"
-            | "decl_only"
-            | "obsolete"
-    );
-    // Of character sets, which are bytes here; of pidl's own tools.
-    let other = matches!(
-        name,
-        "cs_stag"
-            | "cs_drtag"
-            | "cs_rtag"
-            | "cs_tag_rtn"
-            | "gensize"
-            | "nosize"
-            | "nopython"
-            | "helper"
-            | "pyhelper"
-            | "authservice"
-            | "no_srv_register"
-            | "print"
-            | "size"
-    );
-    library || memory || other
+    [LIBRARY, MEMORY, OTHER]
+        .iter()
+        .any(|list| list.split_ascii_whitespace().any(|it| it == name))
+}
+
+/// Of type libraries and their tools.
+const LIBRARY: &str = "activatable aggregatable annotation appobject async_uuid bindable coclass composable contract
+    control custom defaultbind defaultcollelem defaultvalue defaultvtable deprecated displaybind dllname dual
+    entry exclusiveto helpcontext helpfile helpstringcontext helpstringdll hidden id immediatebind keyword
+    lcid licensed marshaling_behavior nonbrowsable noncreatable nonextensible odl oleautomation predeclid
+    progid proxy public_type readonly replaceable requestedit restricted source static threading uidefault
+    usesgetlasterror vararg vi_progid";
+
+/// Of memory, calling conventions and checks of C's stubs, and of local forms of calls.
+const MEMORY: &str = "align allocate ansistring binding_callout byte_count client_alloc code const cstub
+    cxx_delegate cxx_static decl_only disable_consistency_check enable_allocate exceptions extern_exceptions
+    fixup force_allocate heap in_line inline interpret lambda noauto nocode nointerpret notify
+    notify_flag obsolete optimize out_of_line pack reflect_deletions sstub strict
+    supported_transfer_syntaxes supports typedescriptor unimplemented unsafe use_literals uselinker
+    user_types wire_alignment";
+
+/// Of character sets, which are bytes here; of pidl's own tools.
+const OTHER: &str =
+    "authservice cs_drtag cs_rtag cs_stag cs_tag_rtn gensize helper no_srv_register nopython nosize
+    print pyhelper size";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_attribute_has_a_meaning() {
+        for name in [
+            "size_is", "uuid", "relative", "call_as", "v1_enum", "encode",
+        ] {
+            assert_eq!(meaning(name), Meaning::Acts, "{name}");
+        }
+        for name in [
+            "helpcontext",
+            "in_line",
+            "out_of_line",
+            "gensize",
+            "dual",
+            "cs_stag",
+        ] {
+            assert_eq!(meaning(name), Meaning::NoEffect, "{name}");
+        }
+        assert!(matches!(meaning("null_is_ffffffff"), Meaning::Refused(_)));
+        assert_eq!(meaning("sizeis"), Meaning::Unknown);
+    }
 }

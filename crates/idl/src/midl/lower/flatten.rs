@@ -90,10 +90,10 @@ impl<'a> Lower<'a> {
             Specifier::Basic(Basic::HandleT, _) => Core::HandleT,
             Specifier::Basic(Basic::Scalar(base), _) => Core::Scalar(*base),
             Specifier::Named(name) => return self.flatten_name(name, context),
-            Specifier::Struct(it) => self.tagged(specifier, it.tag.as_ref(), "struct"),
-            Specifier::Union(it) => self.tagged(specifier, it.tag.as_ref(), "union"),
-            Specifier::Enum(it) => self.tagged(specifier, it.tag.as_ref(), "enum"),
-            Specifier::Bitmap(it) => self.tagged(specifier, it.tag.as_ref(), "bitmap"),
+            Specifier::Struct(it) => self.tagged(specifier, it.tag.as_ref(), "struct", context),
+            Specifier::Union(it) => self.tagged(specifier, it.tag.as_ref(), "union", context),
+            Specifier::Enum(it) => self.tagged(specifier, it.tag.as_ref(), "enum", context),
+            Specifier::Bitmap(it) => self.tagged(specifier, it.tag.as_ref(), "bitmap", context),
             Specifier::Pipe(it) => Core::Pipe(it, context),
             Specifier::SafeArray(_, span) => return self.well_known("LPSAFEARRAY", *span, context),
         };
@@ -101,7 +101,13 @@ impl<'a> Lower<'a> {
     }
 
     /// The definition that a `struct x` and its like names or is.
-    fn tagged(&mut self, specifier: &Specifier, tag: Option<&Name>, what: &str) -> Core<'a> {
+    fn tagged(
+        &mut self,
+        specifier: &Specifier,
+        tag: Option<&Name>,
+        what: &str,
+        context: Context,
+    ) -> Core<'a> {
         if let Some(id) = self.inline.get(&address(specifier)) {
             return Core::Item(*id);
         }
@@ -114,7 +120,7 @@ impl<'a> Lower<'a> {
         if let Some((Symbol::Type(id), _)) = self.symbols.get(&tag.text) {
             return Core::Item(*id);
         }
-        if self.pidl {
+        if context.pidl {
             self.foreign(tag);
             return Core::Native(Native::Pointer);
         }
@@ -136,7 +142,7 @@ impl<'a> Lower<'a> {
             Some((Symbol::Type(id), _)) => {
                 let borrows = self.draft(id).context.prelude && !context.prelude;
                 if borrows && native(&name.text).is_some_and(|_| context.pidl) {
-                    return self.flatten_native(name);
+                    return self.flatten_native(name, context);
                 }
                 if borrows && !self.draft(id).context.pidl {
                     self.borrowed.push((name.text.clone(), name.span));
@@ -155,17 +161,17 @@ impl<'a> Lower<'a> {
                 }
                 match self.interface_names.get(&name.text) {
                     Some(id) => flat(Core::Interface(*id)),
-                    None => self.flatten_native(name),
+                    None => self.flatten_native(name, context),
                 }
             }
         }
     }
 
-    fn flatten_native(&mut self, name: &Name) -> Flat<'a> {
+    fn flatten_native(&mut self, name: &Name, context: Context) -> Flat<'a> {
         match native(&name.text) {
             Some(Native::Scalar(base)) => flat(Core::Scalar(base)),
             Some(native) => flat(Core::Native(native)),
-            None if self.pidl => {
+            None if context.pidl => {
                 self.foreign(name);
                 flat(Core::Native(Native::Pointer))
             }

@@ -1,6 +1,6 @@
 //! Whether two definitions of one name say the same: then the second one is forgotten.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use super::Lower;
@@ -13,11 +13,14 @@ impl Lower<'_> {
     pub(super) fn compare_twice(&mut self) -> HashSet<ItemId> {
         let mut repeated = HashSet::new();
         let mut seen = HashSet::new();
-        for (first, second) in std::mem::take(&mut self.twice) {
+        let pairs = std::mem::take(&mut self.twice);
+        // In what is compared, the second is taken for the first.
+        let first_of: HashMap<ItemId, ItemId> = pairs.iter().map(|(a, b)| (*b, *a)).collect();
+        for (first, second) in pairs {
             if first == second || !seen.insert((first, second)) {
                 continue;
             }
-            let same = self.is_same(first, second);
+            let same = self.is_same(first, second, &first_of);
             repeated.insert(second);
             let (a, b) = (self.draft(first).span, self.draft(second).span);
             let name = self.items.get(second.0 as usize).map(|it| it.name.clone());
@@ -66,18 +69,18 @@ impl Lower<'_> {
             .or_else(|| Some(a.name.clone()))
     }
 
-    fn is_same(&self, first: ItemId, second: ItemId) -> bool {
+    fn is_same(&self, first: ItemId, second: ItemId, first_of: &HashMap<ItemId, ItemId>) -> bool {
         let (Some(a), Some(b)) = (
             self.items.get(first.0 as usize),
             self.items.get(second.0 as usize),
         ) else {
             return false;
         };
-        self.signature(a) == self.signature(b)
+        self.signature(a, first_of) == self.signature(b, first_of)
     }
 
     /// What a definition says, without names of its own and places.
-    fn signature(&self, item: &Item) -> String {
+    fn signature(&self, item: &Item, first_of: &HashMap<ItemId, ItemId>) -> String {
         let mut out = String::new();
         match &item.kind {
             ItemKind::Const { value, .. } => {
@@ -98,14 +101,14 @@ impl Lower<'_> {
                 out.push_str("struct ");
                 for field in &it.fields {
                     let _ = write!(out, "{}:", field.name);
-                    self.sign(&field.ty, &mut out);
+                    self.sign(&field.ty, &mut out, first_of);
                     out.push(';');
                 }
             }
             ItemKind::Union(it) => {
                 match &it.switch {
                     Switch::Encapsulated { ty, .. } | Switch::Separate { ty } => {
-                        self.sign(ty, &mut out)
+                        self.sign(ty, &mut out, first_of)
                     }
                     Switch::Outside { .. } => out.push_str("outside"),
                 }
@@ -113,12 +116,12 @@ impl Lower<'_> {
                     let cases: Vec<i64> = arm.cases.iter().map(|it| it.value).collect();
                     let _ = write!(out, "{cases:?}{}", arm.default);
                     if let Some(field) = &arm.field {
-                        self.sign(&field.ty, &mut out);
+                        self.sign(&field.ty, &mut out, first_of);
                     }
                 }
             }
             ItemKind::Typedef(Typedef { ty, conversion }) => {
-                self.sign(ty, &mut out);
+                self.sign(ty, &mut out, first_of);
                 if conversion.is_some() {
                     out.push_str(" converted");
                 }
@@ -126,15 +129,16 @@ impl Lower<'_> {
             ItemKind::ContextHandle(_) => out.push_str("context handle"),
             ItemKind::Pipe(ty) => {
                 out.push_str("pipe ");
-                self.sign(ty, &mut out);
+                self.sign(ty, &mut out, first_of);
             }
         }
         out
     }
 
-    fn sign(&self, ty: &Type, out: &mut String) {
+    fn sign(&self, ty: &Type, out: &mut String, first_of: &HashMap<ItemId, ItemId>) {
         match ty {
             Type::Named(id) | Type::Union(id, _) => {
+                let id = first_of.get(id).unwrap_or(id);
                 let Some(item) = self.items.get(id.0 as usize) else {
                     return;
                 };
@@ -142,24 +146,26 @@ impl Lower<'_> {
                     ItemKind::Typedef(Typedef {
                         ty,
                         conversion: None,
-                    }) if !matches!(ty, Type::Named(inner) if inner == id) => self.sign(ty, out),
+                    }) if !matches!(ty, Type::Named(inner) if inner == id) => {
+                        self.sign(ty, out, first_of)
+                    }
                     _ => out.push_str(&item.name),
                 }
             }
             Type::Pointer(it) => {
                 let _ = write!(out, "*{:?} ", it.class);
-                self.sign(&it.pointee, out);
+                self.sign(&it.pointee, out, first_of);
             }
             Type::Array(it) => {
                 let _ = write!(out, "{:?}", it.dimensions);
-                self.sign(&it.element, out);
+                self.sign(&it.element, out, first_of);
             }
             Type::Range(inner, low, high) => {
                 let _ = write!(out, "{low}..{high} ");
-                self.sign(inner, out);
+                self.sign(inner, out, first_of);
             }
-            Type::Pipe(inner) => self.sign(inner, out),
-            Type::Subcontext(it) => self.sign(&it.inner, out),
+            Type::Pipe(inner) => self.sign(inner, out, first_of),
+            Type::Subcontext(it) => self.sign(&it.inner, out, first_of),
             other => {
                 let _ = write!(out, "{other:?}");
             }
