@@ -79,6 +79,12 @@ pub trait Context: Send {
     /// Whether [`seal`](Self::seal) works: confidentiality was negotiated.
     fn confidentiality(&self) -> bool;
 
+    /// Whether a token proves all of a PDU even where its ends did not agree to sign headers. NTLM's does: its peers sign
+    /// the whole PDU whatever was negotiated, and encrypt the stub alone.
+    fn proves_whole(&self) -> bool {
+        false
+    }
+
     /// Bytes of the token that [`sign`](Self::sign) or, if `sealed`, [`seal`](Self::seal) makes.
     fn token_len(&self, sealed: bool) -> usize;
 

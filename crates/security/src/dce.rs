@@ -15,13 +15,29 @@ use crate::context::{Context, Handshake, Progress};
 pub struct AtLevel {
     handshake: Box<dyn Handshake>,
     level: AuthLevel,
+    /// A server lets a context without integrity be, and none of its requests pass: what its peers expect.
+    accepts: bool,
 }
 
 impl AtLevel {
     /// This handshake, for this level.
     #[must_use]
     pub fn new(handshake: Box<dyn Handshake>, level: AuthLevel) -> Self {
-        Self { handshake, level }
+        Self {
+            handshake,
+            level,
+            accepts: false,
+        }
+    }
+
+    /// A server's handshake, for this level. A context that cannot sign although the level signs is not refused when it
+    /// is established, as no server of Windows or Samba does: each of its requests is.
+    #[must_use]
+    pub fn accepting(handshake: Box<dyn Handshake>, level: AuthLevel) -> Self {
+        Self {
+            accepts: true,
+            ..Self::new(handshake, level)
+        }
     }
 
     fn step_of(&self, progress: Progress) -> Result<Step, Denied> {
@@ -30,7 +46,10 @@ impl AtLevel {
             Progress::Need(query) => Step::Need(query),
             Progress::Done { token, context } => Step::Done {
                 token,
-                protection: protection(context, self.level)?,
+                protection: match self.accepts && self.level != AuthLevel::PRIVACY {
+                    true => Box::new(OfPdus(context)),
+                    false => protection(context, self.level)?,
+                },
             },
         })
     }
@@ -93,6 +112,7 @@ impl Protection for OfPdus {
         sign_header: bool,
         token: &mut [u8],
     ) -> Result<(), ProtectError> {
+        let sign_header = sign_header || self.0.proves_whole();
         match level {
             AuthLevel::PRIVACY => self.0.seal(pdu, stub, sign_header, token),
             AuthLevel::PKT | AuthLevel::INTEGRITY => {
@@ -112,6 +132,7 @@ impl Protection for OfPdus {
         sign_header: bool,
         token: &[u8],
     ) -> Result<(), ProtectError> {
+        let sign_header = sign_header || self.0.proves_whole();
         match level {
             AuthLevel::PRIVACY => self.0.unseal(pdu, stub, sign_header, token),
             AuthLevel::PKT | AuthLevel::INTEGRITY => {

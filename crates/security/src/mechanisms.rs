@@ -125,7 +125,7 @@ impl Acceptor for Mechanisms {
             AuthLevel::CONNECT | AuthLevel::PKT | AuthLevel::INTEGRITY | AuthLevel::PRIVACY
         );
         let handshake = self.begin(mechanism).ok().filter(|_| offered)?;
-        Some(Box::new(AtLevel::new(handshake, level)))
+        Some(Box::new(AtLevel::accepting(handshake, level)))
     }
 
     fn principal_name(&self, auth_type: AuthType) -> Option<String> {

@@ -12,3 +12,6 @@ pub mod auth;
 pub mod verification;
 
 pub use header::{Flags, Header, PacketType};
+
+#[cfg(test)]
+mod tests;

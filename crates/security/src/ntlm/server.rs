@@ -231,7 +231,9 @@ impl Server {
         if !self.config.anonymous {
             return Err(Denied::new("anonymous clients are not let in"));
         }
-        let flags = agreed(exchange.offered, message.flags)?;
+        // Clients that are nobody may give up extended session security; they can protect nothing then.
+        let weak = (exchange.offered & message.flags).without(Flags::SIGN | Flags::SEAL);
+        let flags = agreed(exchange.offered, message.flags).unwrap_or(weak);
         let key = exported(flags, &Key::default(), message)?;
         let peer = Principal {
             mechanism: "ntlm",

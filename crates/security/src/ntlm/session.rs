@@ -148,6 +148,10 @@ impl Context for Session {
         self.flags.has(Flags::SEAL)
     }
 
+    fn proves_whole(&self) -> bool {
+        true
+    }
+
     fn token_len(&self, _sealed: bool) -> usize {
         SIGNATURE_LEN
     }

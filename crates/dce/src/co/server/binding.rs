@@ -252,13 +252,14 @@ impl Server {
                 let answer = Some((token.trailer, bytes));
                 self.acknowledge(&token.header, token.leg, ack, answer, out)
             }
-            None => {
-                // There is no way to send the token, and so the exchange cannot end.
-                self.security.poison(token.place, status::ACCESS_DENIED);
-                let why = "an auth3 that should have been an alter_context".to_owned();
-                Some(Event::Authenticated(Err(why)))
-            }
+            None => Some(Event::Authenticated(Err(self.unsendable(token)))),
         }
+    }
+
+    /// A token in answer to an auth3: there is no way to send it, and so the exchange cannot end.
+    fn unsendable(&mut self, token: &Token) -> String {
+        self.security.poison(token.place, status::ACCESS_DENIED);
+        "an auth3 that should have been an alter_context".to_owned()
     }
 
     fn done(
@@ -268,12 +269,16 @@ impl Server {
         caller: Arc<Caller>,
         out: &mut TransmitQueue,
     ) -> Option<Event> {
-        if let Some(ack) = &token.ack {
-            let answer = Some((token.trailer, bytes));
-            let failed = self.acknowledge(&token.header, token.leg, ack, answer, out);
-            if failed.is_some() {
-                return failed;
-            }
+        let Some(ack) = &token.ack else {
+            return Some(Event::Authenticated(match bytes {
+                [] => Ok(caller),
+                _ => Err(self.unsendable(token)),
+            }));
+        };
+        let answer = Some((token.trailer, bytes));
+        let failed = self.acknowledge(&token.header, token.leg, ack, answer, out);
+        if failed.is_some() {
+            return failed;
         }
         Some(Event::Authenticated(Ok(caller)))
     }
