@@ -11,7 +11,7 @@ use crate::workspace;
 
 /// A stub that is checked in.
 struct Stub {
-    /// The interface's name: `idl/NAME.x` becomes `crates/rpc/src/generated/NAME.rs`.
+    /// The interface's name: `idl/NAME.x` or `idl/NAME.idl` becomes `crates/rpc/src/generated/NAME.rs`.
     name: &'static str,
     config: Config,
 }
@@ -25,21 +25,27 @@ fn stubs() -> Vec<Stub> {
     let nfs3 = Config::new().bytes(["READ3resok.data", "WRITE3args.data"]);
     vec![
         plain("calc"),
+        plain("conv"),
+        plain("epmapper"),
+        plain("mgmt"),
         plain("mount"),
         Stub {
             name: "nfs3",
             config: nfs3,
         },
         plain("rpcbind"),
+        plain("rpcecho"),
     ]
 }
 
 impl Stub {
     fn source(&self) -> PathBuf {
-        workspace::root()
-            .join("idl")
-            .join(self.name)
-            .with_extension("x")
+        let path = workspace::root().join("idl").join(self.name);
+        let idl = path.with_extension("idl");
+        match idl.exists() {
+            true => idl,
+            false => path.with_extension("x"),
+        }
     }
 
     fn target(&self) -> PathBuf {

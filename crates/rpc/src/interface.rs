@@ -72,6 +72,47 @@ impl Interface {
     }
 }
 
+impl Operation {
+    /// An operation without any property.
+    pub const fn new(opnum: u16, name: &'static str) -> Self {
+        Self {
+            opnum,
+            name,
+            idempotent: false,
+            blocking: false,
+            broadcast: false,
+            maybe: false,
+        }
+    }
+
+    /// The same, [`idempotent`](Self::idempotent).
+    #[must_use]
+    pub const fn idempotent(self) -> Self {
+        Self {
+            idempotent: true,
+            ..self
+        }
+    }
+
+    /// The same, [`broadcast`](Self::broadcast).
+    #[must_use]
+    pub const fn broadcast(self) -> Self {
+        Self {
+            broadcast: true,
+            ..self
+        }
+    }
+
+    /// The same, [`maybe`](Self::maybe).
+    #[must_use]
+    pub const fn maybe(self) -> Self {
+        Self {
+            maybe: true,
+            ..self
+        }
+    }
+}
+
 impl fmt::Display for Interface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

@@ -59,8 +59,8 @@ pub use blob::{
 };
 pub use handle::{ContextHandle, InterfacePointer};
 pub use number::{
-    Computed, DLong, Int3264, Ipv4, UDLong, UDLongR, UInt1632, UInt3264, cut, div, element, known,
-    rem, shl, shr, text_len,
+    Computed, DLong, Int3264, Ipv4, UDLong, UDLongR, UInt1632, UInt3264, cut, div, either, element,
+    known, rem, shl, shr, text_len,
 };
 pub use pipe::{Chunks, Pipe};
 pub use pointer::{Full, FullPointer, Ignored, Ref, Unique};

@@ -119,6 +119,11 @@ pub fn known(values: &[i64], index: usize) -> i64 {
     values.get(index).copied().unwrap_or(ANY)
 }
 
+/// `c ? x : y`.
+pub fn either(c: i64, x: i64, y: i64) -> i64 {
+    if c != 0 { x } else { y }
+}
+
 /// `a / b`, and 0 if `b` is 0.
 pub fn div(a: i64, b: i64) -> i64 {
     a.checked_div(b).unwrap_or(0)

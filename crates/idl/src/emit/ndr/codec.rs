@@ -162,6 +162,12 @@ impl<'p, 'm> StructCodec<'p, 'm> {
         checks.collect()
     }
 
+    /// Whether relative pointers in the struct count from its start.
+    fn is_base(&self) -> bool {
+        let mut fields = self.fields();
+        self.it.relative_base && fields.any(|(_, field)| self.plan.has_referents(&field.ty))
+    }
+
     /// The body of a step, under the struct's flags.
     fn body(&self, walk: Walk, steps: &[TokenStream]) -> TokenStream {
         let part = acts(self.it.flags).then(|| part(self.it.flags));
@@ -193,7 +199,7 @@ impl<'p, 'm> StructCodec<'p, 'm> {
         let min = len(usize::try_from(self.plan.struct_min(self.it)).unwrap_or(usize::MAX));
         let mut put = self.steps(Walk::Put);
         let mut take = self.steps(Walk::Take);
-        let base = self.it.relative_base;
+        let base = self.is_base();
         if !put.is_empty() {
             if base {
                 put.insert(0, quote!(w.base_here();));
@@ -235,7 +241,7 @@ impl<'p, 'm> StructCodec<'p, 'm> {
     /// The walks to what pointers point at, if there are pointers.
     fn referents(&self, take: &[TokenStream]) -> TokenStream {
         let put = self.steps(Walk::PutReferents);
-        if put.is_empty() && !self.it.relative_base {
+        if put.is_empty() {
             return TokenStream::new();
         }
         let put = self.body(Walk::PutReferents, &put);

@@ -3,7 +3,7 @@
 //! Read first: C706 section 4.2.20. An expression that names what is not known at its place is
 //! [`ANY`](farcall_wire::ndr::ANY): it is checked later, or by nobody.
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::{Delimiter, Literal, TokenStream, TokenTree};
 use quote::quote;
 
 use crate::model::ndr::{
@@ -53,7 +53,7 @@ impl Plan<'_> {
             return literal(value, false);
         }
         match self.expression(expr, env) {
-            Some(tokens) => tokens,
+            Some(tokens) => bare(tokens),
             None => {
                 env.missed.set(true);
                 quote!(ndr::ANY)
@@ -82,7 +82,7 @@ impl Plan<'_> {
             Expr::Conditional(c, x, y) => {
                 let c = self.expression(c, env)?;
                 let (x, y) = (self.expression(x, env)?, self.expression(y, env)?);
-                quote!((if #c != 0 { #x } else { #y }))
+                quote!(ndr::either(#c, #x, #y))
             }
             Expr::Cast(base, x) => self.cast(*base, self.expression(x, env)?),
             Expr::Call(Function::Known(known), arguments) => self.call(*known, arguments, env)?,
@@ -216,6 +216,17 @@ impl Last {
             Self::Int => quote!(0),
             Self::Text => quote!(None),
         }
+    }
+}
+
+/// Without the parentheses around the whole.
+fn bare(tokens: TokenStream) -> TokenStream {
+    let mut trees = tokens.clone().into_iter();
+    match (trees.next(), trees.next()) {
+        (Some(TokenTree::Group(group)), None) if group.delimiter() == Delimiter::Parenthesis => {
+            group.stream()
+        }
+        _ => tokens,
     }
 }
 

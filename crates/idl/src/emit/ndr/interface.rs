@@ -116,9 +116,6 @@ impl<'m> Method<'m> {
 impl<'m> Plan<'m> {
     /// The modules of all interfaces that have operations on the wire.
     pub(crate) fn interfaces(&self) -> TokenStream {
-        if self.config.no_client && self.config.no_server {
-            return TokenStream::new();
-        }
         let interfaces = self.defs.interfaces();
         let called = interfaces.filter(|(_, it)| !it.imported && !it.local && it.uuid.is_some());
         let modules = called.map(|(id, it)| self.interface(id, it));
@@ -131,7 +128,8 @@ impl<'m> Plan<'m> {
         let (major, minor) = it.version;
         let text = format!("Interface {}, version {major}.{minor}.", it.name);
         let docs = Docs::of(&it.docs).line(text);
-        let description = description(it, &methods);
+        let called = !(self.config.no_client && self.config.no_server);
+        let description = called.then(|| description(it, &methods));
         let results = methods.iter().map(|method| self.results(method));
         let server = (!self.config.no_server).then(|| self.server(&methods));
         let client = (!self.config.no_client).then(|| self.client(&methods));
@@ -139,10 +137,10 @@ impl<'m> Plan<'m> {
         quote! {
             #docs
             #[allow(dead_code, missing_docs)]
+            #[allow(clippy::module_inception, clippy::redundant_closure)]
             pub mod #module {
-                use ::farcall_wire::ndr;
                 #[allow(unused_imports)]
-                use ::farcall_wire::ndr::Int as _;
+                use ::farcall_wire::ndr::{self, Int as _};
 
                 #description
                 #(#results)*
@@ -153,11 +151,10 @@ impl<'m> Plan<'m> {
                 #[allow(clippy::ptr_arg, clippy::ref_option, clippy::too_many_arguments)]
                 #[allow(clippy::trivially_copy_pass_by_ref, unused_variables)]
                 pub mod codec {
-                    use ::farcall_wire::ndr;
                     #[allow(unused_imports)]
                     use ::farcall_wire::{
                         At as _,
-                        ndr::{Int as _, Shape as _, Value as _},
+                        ndr::{self, Int as _, Shape as _, Value as _},
                     };
 
                     #(#codecs)*
@@ -178,7 +175,9 @@ impl<'m> Plan<'m> {
             operations.extend(it.operations.iter().filter(|it| is_called(it)));
             (next, bases) = (it.base, bases + 1);
         }
+        // A derived interface comes first, so what it has under a number of its base stays.
         operations.sort_by_key(|operation| operation.opnum);
+        operations.dedup_by_key(|operation| operation.opnum);
         let originals: Vec<&str> = operations.iter().map(|it| it.name.as_str()).collect();
         let prefix = match self.config.whole_names {
             true => "",
@@ -277,8 +276,7 @@ impl<'m> Plan<'m> {
     /// The four functions of an operation.
     fn codecs(&self, method: &Method<'m>) -> TokenStream {
         let put = self.put_request(method);
-        let take = (!self.config.no_server).then(|| self.take_request(method));
-        let put_reply = (!self.config.no_server).then(|| self.put_reply(method));
+        let (take, put_reply) = (self.take_request(method), self.put_reply(method));
         let take_reply = self.take_reply(method);
         quote!(#put #take #put_reply #take_reply)
     }
@@ -328,9 +326,6 @@ impl<'m> Plan<'m> {
         let docs = format!(" Writes the arguments of `{}`.", method.operation.name);
         quote! {
             #[doc = #docs]
-            ///
-            /// # Errors
-            /// What the interface does not allow.
             pub fn #name(w: &mut ndr::Writer, #(#args),*) -> ndr::Put {
                 #(#steps)*
                 Ok(())
@@ -386,9 +381,6 @@ impl<'m> Plan<'m> {
         let docs = format!(" Reads the arguments of `{}`.", method.operation.name);
         quote! {
             #[doc = #docs]
-            ///
-            /// # Errors
-            /// What is wrong with the bytes.
             #[allow(clippy::type_complexity)]
             pub fn #name(
                 r: &mut ndr::Reader<'_>,
@@ -499,9 +491,6 @@ impl<'m> Plan<'m> {
         );
         quote! {
             #[doc = #docs]
-            ///
-            /// # Errors
-            /// What the interface does not allow.
             pub fn #name(w: &mut ndr::Writer, known: &[i64], it: &#ty) -> ndr::Put {
                 #(#steps)*
                 Ok(())
@@ -563,9 +552,6 @@ impl<'m> Plan<'m> {
         let docs = format!(" Reads the answer of `{}`.", method.operation.name);
         quote! {
             #[doc = #docs]
-            ///
-            /// # Errors
-            /// What is wrong with the bytes.
             pub fn #name(
                 r: &mut ndr::Reader<'_>,
             ) -> Result<#ty, ::farcall_wire::DecodeError> {
@@ -600,18 +586,10 @@ fn description(it: &Interface, methods: &[Method<'_>]) -> TokenStream {
     let operations = methods.iter().map(|method| {
         let operation = method.operation;
         let (number, name) = (method.number(), &operation.name);
-        let (idempotent, broadcast) = (operation.idempotent, operation.broadcast);
-        let maybe = operation.maybe || operation.message;
-        quote! {
-            ::farcall::stub::Operation {
-                opnum: #number,
-                name: #name,
-                idempotent: #idempotent,
-                blocking: false,
-                broadcast: #broadcast,
-                maybe: #maybe,
-            },
-        }
+        let idempotent = operation.idempotent.then(|| quote!(.idempotent()));
+        let broadcast = operation.broadcast.then(|| quote!(.broadcast()));
+        let maybe = (operation.maybe || operation.message).then(|| quote!(.maybe()));
+        quote!(::farcall::stub::Operation::new(#number, #name) #idempotent #broadcast #maybe,)
     });
     quote! {
         /// What the interface file says of it: its identity, its version, its operations.

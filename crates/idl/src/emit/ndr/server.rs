@@ -91,12 +91,16 @@ impl<'m> Plan<'m> {
             }
             false => (TokenStream::new(), quote!(&[])),
         };
+        let (bound, it) = match method.outputs().is_empty() {
+            true => (TokenStream::new(), quote!(&())),
+            false => (quote!(let it =), quote!(&it)),
+        };
         quote! {
             #number => {
                 #taken
                 #kept
-                let it = self.0.#name(call, #(#names),*).await?;
-                reply.encode(|w| codec::#put(w, #known, &it))
+                #bound self.0.#name(call, #(#names),*).await?;
+                reply.encode(|w| codec::#put(w, #known, #it))
             }
         }
     }

@@ -173,8 +173,20 @@ impl Plan<'_> {
         let (low, high, shape) = (clamp(low), clamp(high), self.whole(inner, env));
         match self.behind(inner) {
             Type::Array(_) | Type::String(_) => quote!(ndr::Limited(#low, #high, #shape)),
-            Type::Pointer(_) | Type::Pipe(_) => shape,
-            _ => quote!(ndr::Ranged(#low, #high, #shape)),
+            inner if self.is_number(inner) => quote!(ndr::Ranged(#low, #high, #shape)),
+            _ => shape,
+        }
+    }
+
+    /// Whether values of the type are whole numbers, named or not.
+    fn is_number(&self, ty: &Type) -> bool {
+        match ty {
+            Type::Base(base) => base.is_integer() && *base != Base::Ipv4,
+            Type::Named(id) if self.extern_path(*id).is_none() => {
+                let kind = &self.defs.item(*id).kind;
+                matches!(kind, ItemKind::Enum(_) | ItemKind::Bitmap(_))
+            }
+            _ => false,
         }
     }
 
