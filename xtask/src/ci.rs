@@ -11,6 +11,7 @@ const FUZZ_SECONDS: [u64; 2] = [4, 60];
 /// Everything; `full` runs longer where longer finds more.
 pub(crate) fn run(full: bool) -> bool {
     let mut report = Report::default();
+    report.step("peers", suite::install_peers);
     report.step("format", format);
     report.step("layers", layers::check);
     report.step("style", style::check);

@@ -57,6 +57,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         "ci" => return Ok(ci::run(rest.iter().any(|argument| argument == "--full"))),
         "test" => {
             let mut report = Report::default();
+            report.step("peers", suite::install_peers);
             suite::run(&mut report, rest);
             return Ok(report.finish());
         }

@@ -11,12 +11,14 @@ use crate::{peers, run, workspace};
 
 const CASES: &str = "conformance/interop.toml";
 
-/// Runs all tests as steps of `report`.
+/// Installs peers, and what building needs, where that is allowed.
+pub(crate) fn install_peers() -> Result<Outcome> {
+    peers::install()?;
+    Ok(Outcome::nothing("installed where they may be"))
+}
+
+/// Runs all tests as steps of `report`; peers are there, or will not be.
 pub(crate) fn run(report: &mut Report, arguments: &[String]) {
-    report.step("peers", || {
-        peers::install()?;
-        Ok(Outcome::nothing("installed where they may be"))
-    });
     report.step("tests", || tests(arguments));
     if !arguments.is_empty() {
         return;

@@ -12,6 +12,9 @@ pub mod samba;
 pub mod tirpc;
 pub mod torture;
 pub mod tshark;
+pub mod talk;
+pub mod python;
+pub mod kdc;
 
 pub use ours::Ours;
 pub use process::Process;
