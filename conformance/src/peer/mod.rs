@@ -13,7 +13,6 @@ pub mod tirpc;
 pub mod torture;
 pub mod tshark;
 pub mod talk;
-pub mod python;
 pub mod kdc;
 
 pub use ours::Ours;

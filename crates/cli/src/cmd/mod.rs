@@ -10,6 +10,7 @@ pub(crate) mod call;
 pub(crate) mod bench;
 pub(crate) mod binder;
 pub(crate) mod nfs3;
+pub(crate) mod user;
 pub(crate) mod trace;
 pub(crate) mod demo;
 pub(crate) mod manual;
