@@ -4,7 +4,7 @@
 //! NTLM can be checked with nothing less; it is as good as the password, which every command that writes one says.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
