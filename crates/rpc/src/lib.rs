@@ -39,9 +39,6 @@
 //! the ten steps of a call ([`trace`]), rpcbind ([`registrar`], [`client::resolve`]), the server ([`server`]), and a kit for users'
 //! tests ([`testkit`]).
 
-// Until the server of interfaces stands.
-#![allow(dead_code)]
-
 extern crate self as farcall;
 
 pub mod error;

@@ -11,13 +11,16 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use farcall_onc::msg::Target;
-use farcall_wire::{Limits as WireLimits, Reader, TransmitQueue};
+use farcall_wire::{Limits as WireLimits, Reader, TransmitQueue, ndr};
 
 use crate::call::{Call, Refuse};
 use crate::client::{Calling, Client};
 use crate::error::Error;
+use crate::operations::Exported;
 use crate::program::Program;
-use crate::stub::{Hosted, Raw, Registered, Reply, Service};
+use crate::stub::{
+    Either, Hosted, Interface, NdrReply, Operations, Raw, Registered, Reply, Service,
+};
 
 /// A call at the server, before its arguments are unpacked.
 #[derive(Clone, Debug)]
@@ -53,8 +56,15 @@ pub type Running = Pin<Box<dyn Future<Output = Result<Results, Refuse>> + Send>>
 /// The service itself, at the bottom of its middleware.
 #[derive(Clone, Debug)]
 pub struct Bottom {
-    service: Hosted,
+    service: Below,
     limits: WireLimits,
+}
+
+/// Of which family the service is.
+#[derive(Clone, Debug)]
+enum Below {
+    Program(Hosted),
+    Interface(Exported),
 }
 
 impl tower_service::Service<Invocation> for Bottom {
@@ -69,7 +79,15 @@ impl tower_service::Service<Invocation> for Bottom {
     fn call(&mut self, invocation: Invocation) -> Running {
         let Self { service, limits } = self.clone();
         let Invocation { call, arguments } = invocation;
-        Box::pin(async move { service.run(call, arguments, limits).await.map(Results) })
+        Box::pin(async move {
+            match service {
+                Below::Program(service) => service.run(call, arguments, limits).await.map(Results),
+                Below::Interface(service) => {
+                    let stub = service.run(call, arguments, limits).await?;
+                    Ok(Bytes::from(stub).into())
+                }
+            }
+        })
     }
 }
 
@@ -96,21 +114,61 @@ where
         reply: &mut Reply<'_>,
     ) -> Result<(), Refuse> {
         let arguments = arguments.take_rest()?;
-        let mut top = self.top.clone();
-        poll_fn(|cx| top.poll_ready(cx)).await.map_err(Into::into)?;
-        let invocation = Invocation {
-            call: call.clone(),
-            arguments,
-        };
-        let results = top.call(invocation).await.map_err(Into::into)?;
+        let results = pass(self.top.clone(), call, arguments).await?;
         reply.encode(&results.0)
+    }
+}
+
+/// Passes a call to the top of the middleware.
+async fn pass<T>(mut top: T, call: &Call, arguments: Bytes) -> Result<Results, Refuse>
+where
+    T: tower_service::Service<Invocation, Response = Results>,
+    T::Error: Into<Refuse>,
+{
+    poll_fn(|cx| top.poll_ready(cx)).await.map_err(Into::into)?;
+    let invocation = Invocation {
+        call: call.clone(),
+        arguments,
+    };
+    top.call(invocation).await.map_err(Into::into)
+}
+
+/// A service of an interface with middleware before it.
+struct LayeredInterface<T> {
+    interface: &'static Interface,
+    top: T,
+}
+
+impl<T> Operations for LayeredInterface<T>
+where
+    T: tower_service::Service<Invocation, Response = Results> + Clone + Send + Sync + 'static,
+    T::Future: Send,
+    T::Error: Into<Refuse> + Send,
+{
+    fn interface(&self) -> &'static Interface {
+        self.interface
+    }
+
+    async fn call(
+        &self,
+        call: &Call,
+        arguments: &mut ndr::Reader<'_>,
+        reply: &mut NdrReply<'_>,
+    ) -> Result<(), Refuse> {
+        let arguments = arguments.bytes(arguments.remaining())?;
+        let results = pass(self.top.clone(), call, arguments).await?;
+        let stub = results.to_bytes();
+        reply.encode(|w| {
+            w.slice(&stub);
+            Ok(())
+        })
     }
 }
 
 impl Registered {
     /// Puts middleware before the service: `wrap` gets the service and returns what is to be
     /// called instead, for instance `|inner| ServiceBuilder::new().concurrency_limit(8).service(inner)`.
-    /// Procedure 0 is answered before it.
+    /// Procedure 0 of a program is answered before it.
     #[must_use]
     pub fn layer<T>(self, wrap: impl FnOnce(Bottom) -> T) -> Self
     where
@@ -118,14 +176,19 @@ impl Registered {
         T::Future: Send,
         T::Error: Into<Refuse> + Send,
     {
-        self.program_too(|hosted| {
-            let service = hosted.clone();
-            let program = service.program();
-            let limits = WireLimits::DEFAULT;
-            hosted.serve(Layered {
-                program,
-                top: wrap(Bottom { service, limits }),
-            });
+        let limits = WireLimits::DEFAULT;
+        let bottom = |service| Bottom { service, limits };
+        self.with_either(|either| match either {
+            Either::Program(hosted) => {
+                let top = wrap(bottom(Below::Program(hosted.clone())));
+                let program = hosted.program();
+                hosted.serve(Layered { program, top });
+            }
+            Either::Interface(exported) => {
+                let top = wrap(bottom(Below::Interface(exported.clone())));
+                let interface = exported.interface();
+                exported.replace(LayeredInterface { interface, top });
+            }
         })
     }
 }

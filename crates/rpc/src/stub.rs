@@ -462,6 +462,12 @@ pub(crate) enum Kind {
     Interface(Exported),
 }
 
+/// A service that is changed, of either family.
+pub(crate) enum Either<'a> {
+    Program(&'a mut Hosted),
+    Interface(&'a mut Exported),
+}
+
 impl Registered {
     /// Wraps a stub's service, with the procedure properties that the interface file declares.
     pub fn new<S: Service>(service: S) -> Self {
@@ -478,20 +484,31 @@ impl Registered {
         self.0
     }
 
-    /// Changes what concerns a program; an interface stays as it is.
-    pub(crate) fn program_too(mut self, change: impl FnOnce(&mut Hosted)) -> Self {
-        if let Kind::Program(hosted) = &mut self.0 {
-            change(hosted);
-        }
+    /// Changes whichever it is.
+    pub(crate) fn with_either(mut self, change: impl FnOnce(Either<'_>)) -> Self {
+        change(match &mut self.0 {
+            Kind::Program(hosted) => Either::Program(hosted),
+            Kind::Interface(exported) => Either::Interface(exported),
+        });
         self
     }
 
+    /// Changes what concerns a program; an interface stays as it is.
+    fn program_too(self, change: impl FnOnce(&mut Hosted)) -> Self {
+        self.with_either(|either| {
+            if let Either::Program(hosted) = either {
+                change(hosted);
+            }
+        })
+    }
+
     /// Changes what concerns an interface; a program stays as it is.
-    fn interface_too(mut self, change: impl FnOnce(&mut Exported)) -> Self {
-        if let Kind::Interface(exported) = &mut self.0 {
-            change(exported);
-        }
-        self
+    fn interface_too(self, change: impl FnOnce(&mut Exported)) -> Self {
+        self.with_either(|either| {
+            if let Either::Interface(exported) = either {
+                change(exported);
+            }
+        })
     }
 
     /// Runs these procedures or operations on the pool for blocking work, besides those that the

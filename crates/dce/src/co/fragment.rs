@@ -97,9 +97,9 @@ impl Message {
         }
     }
 
-    /// Appends the message without protection.
+    /// Appends the message without protection. Returns how many fragments that took.
     #[inline]
-    pub(crate) fn plain(&self, stub: &[u8], out: &mut TransmitQueue) {
+    pub(crate) fn plain(&self, stub: &[u8], out: &mut TransmitQueue) -> u32 {
         let head_len = self.head_len();
         let room = widen(self.max_frag).saturating_sub(head_len);
         if stub.len() <= room {
@@ -107,14 +107,14 @@ impl Message {
             let head = self.head(len, 0, Flags::WHOLE, stub.len());
             out.put_slice(head.get(..head_len).unwrap_or_default());
             out.put_slice(stub);
-            return;
+            return 1;
         }
-        self.plain_fragments(stub, room, out);
+        self.plain_fragments(stub, room, out)
     }
 
-    fn plain_fragments(&self, mut stub: &[u8], room: usize, out: &mut TransmitQueue) {
+    fn plain_fragments(&self, mut stub: &[u8], room: usize, out: &mut TransmitQueue) -> u32 {
         let head_len = self.head_len();
-        let mut flags = Flags::FIRST;
+        let (mut flags, mut count) = (Flags::FIRST, 0_u32);
         while !stub.is_empty() {
             let left = stub.len();
             let (piece, rest) = stub.split_at_checked(room).unwrap_or((stub, &[]));
@@ -124,10 +124,12 @@ impl Message {
             out.put_slice(head.get(..head_len).unwrap_or_default());
             out.put_slice(piece);
             (stub, flags) = (rest, Flags(0));
+            count = count.saturating_add(1);
         }
+        count
     }
 
-    /// Appends the message, each fragment protected by `guard`.
+    /// Appends the message, each fragment protected by `guard`. Returns how many there are.
     ///
     /// # Errors
     /// [`ProtectError`]; fragments before the one that failed are in `out` then, and the connection is useless.
@@ -137,9 +139,9 @@ impl Message {
         mut stub: &[u8],
         guard: &mut Guard,
         out: &mut TransmitQueue,
-    ) -> Result<(), ProtectError> {
+    ) -> Result<u32, ProtectError> {
         let room = guard.room(widen(self.max_frag).saturating_sub(self.head_len()));
-        let mut flags = Flags::FIRST;
+        let (mut flags, mut count) = (Flags::FIRST, 0_u32);
         let mut pdu = Vec::new();
         loop {
             let left = stub.len();
@@ -147,8 +149,9 @@ impl Message {
             let flags_now = flags.with_if(rest.is_empty(), Flags::LAST);
             self.one_protected(piece, left, flags_now, guard, &mut pdu)?;
             out.put_slice(&pdu);
+            count = count.saturating_add(1);
             if rest.is_empty() {
-                return Ok(());
+                return Ok(count);
             }
             (stub, flags) = (rest, Flags(0));
         }

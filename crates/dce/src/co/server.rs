@@ -19,7 +19,7 @@ mod association;
 mod binding;
 mod requests;
 
-pub use association::Server;
+pub use association::{Packets, Server};
 pub use config::{Endpoint, Floor, Interface, ServerConfig};
 pub use event::{Call, Caller, Close, Event, ReplyError, ReplyTo, Verified};
 

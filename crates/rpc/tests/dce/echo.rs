@@ -303,17 +303,6 @@ pub(crate) fn echo_data(client: &Client, data: &[u8]) -> Calling<Bytes> {
     })
 }
 
-/// TestSleep.
-pub(crate) fn sleep(client: &Client, seconds: u32) -> Calling<u32> {
-    client.operation(
-        &ECHO,
-        TEST_SLEEP,
-        &[],
-        |w| number_out(w, seconds),
-        |r| r.u32(),
-    )
-}
-
 /// Any operation without arguments and results.
 pub(crate) fn bare(client: &Client, opnum: u16) -> Calling<()> {
     client.operation(&ECHO, opnum, &[], |_| Ok(()), |_| Ok(()))

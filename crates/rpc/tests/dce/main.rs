@@ -1,4 +1,10 @@
 //! Clients and servers of interfaces, over sockets of this machine.
 
-#[allow(dead_code, reason = "not all tests are here yet")]
+mod access;
+mod awake;
+mod calls;
+mod counter;
 mod echo;
+mod find;
+mod handles;
+mod raw;

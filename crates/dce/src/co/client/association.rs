@@ -477,7 +477,9 @@ impl<T> Client<T> {
                 let sent = message.protected(stub, guard, &mut self.outbox);
                 sent.map_err(CallError::Protect)?;
             }
-            _ => message.plain(stub, &mut self.outbox),
+            _ => {
+                message.plain(stub, &mut self.outbox);
+            }
         }
         self.on_the_way = self.on_the_way.saturating_add(1);
         Ok(())

@@ -47,6 +47,23 @@ pub struct Server {
     pub(super) order: Order,
     /// Since when something is missing.
     pub(super) since: Option<Instant>,
+    pub(super) packets: Packets,
+}
+
+/// How many PDUs an association has received and sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Packets {
+    /// Whole PDUs that came.
+    pub received: u32,
+    /// PDUs that were put into the queue.
+    pub sent: u32,
+}
+
+impl Packets {
+    #[inline]
+    pub(super) fn sent(&mut self, count: u32) {
+        self.sent = self.sent.wrapping_add(count);
+    }
 }
 
 /// A token that is being worked on, and what must be said when it is done.
@@ -143,6 +160,7 @@ impl Server {
             multiplexing: false,
             order: Order::Little,
             since: None,
+            packets: Packets::default(),
             endpoint,
         }
     }
@@ -169,6 +187,7 @@ impl Server {
             let event = match self.splitter.next(batch, at) {
                 Ok(Some((header, pdu))) => {
                     self.since = None;
+                    self.packets.received = self.packets.received.wrapping_add(1);
                     self.take(&header, pdu, batch, out)
                 }
                 Ok(None) => break,
@@ -236,13 +255,14 @@ impl Server {
             max_frag: self.max_frag,
         };
         let Some(place) = to.guard else {
-            message.plain(stub, out);
+            let sent = message.plain(stub, out);
+            self.packets.sent(sent);
             return Ok(());
         };
         let guard = self.security.guard(place).ok_or(ReplyError::NoCall)?;
-        message
-            .protected(stub, guard, out)
-            .map_err(ReplyError::Protect)
+        let sent = message.protected(stub, guard, out);
+        self.packets.sent(sent.map_err(ReplyError::Protect)?);
+        Ok(())
     }
 
     /// Appends a fault as the answer to a call. `executed`: whether any part of the operation may have run. A fault
@@ -259,6 +279,7 @@ impl Server {
     ) -> Result<(), ReplyError> {
         self.calls.end(to.call_id).ok_or(ReplyError::NoCall)?;
         answer::fault(to.order, to.call_id, to.context_id, status, !executed, out);
+        self.packets.sent(1);
         Ok(())
     }
 
@@ -271,6 +292,7 @@ impl Server {
     pub fn shutdown(&mut self, out: &mut TransmitQueue) {
         if self.state == State::Bound {
             answer::shutdown(self.order, out);
+            self.packets.sent(1);
         }
     }
 
@@ -284,6 +306,12 @@ impl Server {
     #[must_use]
     pub fn features(&self) -> Features {
         self.contexts.features()
+    }
+
+    /// PDUs since the last time this was asked.
+    #[inline]
+    pub fn take_packets(&mut self) -> Packets {
+        std::mem::take(&mut self.packets)
     }
 
     /// Calls that were handed out and not answered.
@@ -334,6 +362,7 @@ impl Server {
             did_not_execute,
         } = refuse;
         answer::fault(order, call_id, context_id, status, did_not_execute, out);
+        self.packets.sent(1);
         None
     }
 
@@ -359,6 +388,7 @@ impl Server {
         out: &mut TransmitQueue,
     ) -> Option<Event> {
         answer::nak(header.order(), header.call_id, reason, out);
+        self.packets.sent(1);
         self.close(Close::Violation(why))
     }
 

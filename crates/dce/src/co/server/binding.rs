@@ -187,6 +187,7 @@ impl Server {
         };
         let header = Header::new(ptype, flags, asked.order(), asked.call_id);
         if answer::ack(&header, ack, token, out) {
+            self.packets.sent(1);
             return None;
         }
         self.violation(asked, "an answer that does not fit a fragment", out)
@@ -294,6 +295,7 @@ impl Server {
             Leg::Bind => {
                 let reason = NakReason::INVALID_CHECKSUM;
                 answer::nak(header.order(), header.call_id, reason, out);
+                self.packets.sent(1);
             }
         }
         self.close(Close::Denied(denied.reason))

@@ -12,12 +12,12 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use farcall_dce::co::server::{Caller, Close, Event, Server as Core};
+use farcall_dce::co::server::{Caller, Close, Event, Packets, Server as Core};
 use farcall_dce::security::{Answer, Query};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
@@ -128,6 +128,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         }
         for _ in 0..TURNS {
             self.run(cx, turn);
+            self.count(turn);
             if let Err(error) = self.flush(cx, turn) {
                 return Poll::Ready(End::Io(error));
             }
@@ -164,6 +165,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     fn run(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) {
         let most = self.hub.limits.calls;
         self.workers.run(cx, &self.door.exports, most, turn);
+    }
+
+    /// Adds what has happened since to the server's statistics.
+    #[inline]
+    fn count(&self, turn: &mut Turn) {
+        let Some(core) = &mut turn.core else { return };
+        let packets = core.take_packets();
+        if packets != Packets::default() {
+            let statistics = &self.door.exports.statistics;
+            let add = |counter: &AtomicU32, n| counter.fetch_add(n, Ordering::Relaxed);
+            add(&statistics.packets_in, packets.received);
+            add(&statistics.packets_out, packets.sent);
+        }
     }
 
     /// Whether no more PDUs are taken.
@@ -246,13 +260,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         turn.source = Some(self.origin.source);
         self.generation = self.generation.wrapping_add(1);
         turn.generation = self.generation;
-        let (mut calls, mut events) = (0, 0);
+        let mut calls = 0;
         while let Some(core) = &mut turn.core {
             let Some(event) = core.handle_bytes(now, &batch, &mut at, &mut turn.out) else {
                 break;
             };
             calls += u32::from(matches!(event, Event::Call(_)));
-            events += 1;
             if let Some(query) = self.take(event, turn) {
                 self.ask(query, batch.clone(), at);
             }
@@ -262,7 +275,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         }
         let statistics = &self.door.exports.statistics;
         statistics.calls_in.fetch_add(calls, Ordering::Relaxed);
-        statistics.packets_in.fetch_add(events, Ordering::Relaxed);
         turn.batch = batch;
     }
 
