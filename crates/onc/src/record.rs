@@ -186,6 +186,21 @@ pub fn mark(len: usize) -> [u8; 4] {
     (u32::try_from(len).unwrap_or(MAX_FRAGMENT).min(MAX_FRAGMENT) | LAST).to_be_bytes()
 }
 
+/// The record that lies whole, in one fragment of at most `limit` bytes, at the front of `rest`: what
+/// [`Assembler::next`] would find there between two records. Behind it, four bytes farther, lies the next.
+#[inline]
+#[must_use]
+pub fn whole(rest: &[u8], limit: u32) -> Option<&[u8]> {
+    let (mark, payload) = rest.split_first_chunk::<4>()?;
+    // Without the last-fragment bit, `len` is beyond any limit: one comparison checks both, and zero wraps around.
+    let len = u32::from_be_bytes(*mark) ^ LAST;
+    if len.wrapping_sub(1) < limit {
+        payload.get(..widen(len))
+    } else {
+        None
+    }
+}
+
 /// Where the stream stands between two calls of [`Assembler::next`].
 #[derive(Clone, Copy, Debug)]
 enum Stage {
@@ -239,15 +254,10 @@ impl Assembler {
     #[inline]
     pub fn next(&mut self, batch: &[u8], at: &mut usize) -> Result<Option<Record>, RecordError> {
         let rest = batch.get(*at..).unwrap_or_default();
-        if let (Stage::Idle, Some((mark, payload))) = (self.stage, rest.split_first_chunk::<4>()) {
-            // Without the last-fragment bit, `len` is beyond any limit: one comparison checks both,
-            // and zero wraps around.
-            let len = u32::from_be_bytes(*mark) ^ LAST;
-            if len.wrapping_sub(1) < self.limits.record && widen(len) <= payload.len() {
-                let start = at.saturating_add(4);
-                *at = start.saturating_add(widen(len));
-                return Ok(Some(Record::InBatch(start..*at)));
-            }
+        if let (Stage::Idle, Some(message)) = (self.stage, whole(rest, self.limits.record)) {
+            let start = at.saturating_add(4);
+            *at = start.saturating_add(message.len());
+            return Ok(Some(Record::InBatch(start..*at)));
         }
         self.assemble(rest, at)
     }

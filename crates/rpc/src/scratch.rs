@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use crate::turn::Turn;
 
 /// Room for one read, in bytes.
-const ROOM: usize = 256 << 10;
+const ROOM: usize = 80 << 10;
 
 /// A new buffer is begun when less than this is left in the old one, in bytes.
 const LEAST: usize = 32 << 10;

@@ -17,6 +17,7 @@ use farcall_wire::TransmitQueue;
 
 use farcall_onc::msg::{self, ReplyBody};
 use farcall_onc::record;
+use farcall_onc::server::{Habit, Plain};
 
 use crate::call::{Call, Callee, Credential, Peer, Source};
 use crate::endpoint::Transport;
@@ -93,6 +94,10 @@ pub(crate) struct Turn {
     pub(crate) calls: VecDeque<Incoming>,
     /// The bytes in which `calls` lie.
     pub(crate) batch: Bytes,
+    /// How far the batch has been admitted.
+    pub(crate) at: usize,
+    /// Calls that lie there and look like this are taken by workers without being queued.
+    pub(crate) ahead: Option<Ahead>,
     /// Where the batch came from.
     pub(crate) source: Option<Source>,
     /// Changes with `batch`.
@@ -105,6 +110,25 @@ pub(crate) struct Turn {
     pub(crate) apart: bool,
     /// What became charged to the connection in this turn; it may be less than nothing.
     pub(crate) charged: Charge,
+}
+
+/// Which calls of a batch need not be judged one by one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ahead {
+    pub(crate) habit: Habit,
+    /// Longest record, in bytes.
+    pub(crate) longest: u32,
+}
+
+impl Ahead {
+    /// The plain call of `service` that lies at the front of `rest`, and its length.
+    #[inline]
+    fn next(&self, rest: &[u8], service: u32) -> Option<(Plain, usize)> {
+        let message = record::whole(rest, self.longest)?;
+        let plain = self.habit.recognise(message)?;
+        let fits = plain.procedure != 0 && u32::try_from(plain.service) == Ok(service);
+        fits.then_some((plain, message.len()))
+    }
 }
 
 /// As much of a call as it takes to say that its procedure panicked.
@@ -140,6 +164,21 @@ pub(crate) struct Held {
 }
 
 impl Turn {
+    /// Whether the batch has been admitted only in part.
+    #[inline]
+    pub(crate) fn has_more(&self) -> bool {
+        self.at < self.batch.len()
+    }
+
+    /// Lets go of the batch, unless calls lie in it.
+    #[inline]
+    pub(crate) fn forget_batch(&mut self) {
+        if self.calls.is_empty() {
+            self.batch = Bytes::new();
+            (self.at, self.ahead) = (0, None);
+        }
+    }
+
     /// Whether nothing waits, neither calls nor replies.
     pub(crate) fn is_idle(&self) -> bool {
         self.calls.is_empty() && self.out.is_empty()
@@ -271,17 +310,19 @@ pub(crate) fn hold(program: &'static Program) -> Option<Held> {
 #[inline]
 pub(crate) fn next(service: u32, held: &mut Held) -> Option<Range<usize>> {
     TURN.with_borrow_mut(|turn| {
-        if turn.calls.front()?.service != service || turn.out.len() > turn.write_queue {
+        if turn.out.len() > turn.write_queue {
+            return None;
+        }
+        let Some(first) = turn.calls.front() else {
+            return next_ahead(turn, service, held);
+        };
+        if first.service != service {
             return None;
         }
         let incoming = turn.calls.pop_front()?;
         let range = match incoming.arguments {
             Arguments::InBatch(from, to) => {
-                if held.generation != turn.generation {
-                    held.bytes = turn.batch.clone();
-                    held.generation = turn.generation;
-                    held.call.source = turn.source?;
-                }
+                held.take_batch(turn)?;
                 from as usize..to as usize
             }
             Arguments::Own(own) => {
@@ -290,19 +331,7 @@ pub(crate) fn next(service: u32, held: &mut Held) -> Option<Range<usize>> {
                 0..held.bytes.len()
             }
         };
-        let mut charge = Charge {
-            blocks: usize::from(held.generation != 0 || held.bytes.len() <= SMALL),
-            bytes: range.len(),
-        };
-        let range = match turn.apart && range.len() <= SMALL {
-            false => range,
-            true => {
-                let own = held.bytes.get(range.clone()).unwrap_or_default();
-                held.bytes = Bytes::copy_from_slice(own);
-                (held.generation, charge.blocks) = (0, 0);
-                0..range.len()
-            }
-        };
+        let (range, charge) = held.charge(range, turn.apart);
         let call = &mut held.call;
         (call.xid, call.procedure) = (incoming.xid, incoming.procedure);
         (call.credential, call.sample) = (incoming.credential, incoming.sample);
@@ -316,4 +345,59 @@ pub(crate) fn next(service: u32, held: &mut Held) -> Option<Range<usize>> {
         });
         Some(range)
     })
+}
+
+/// As [`next`], for a call that has not been queued.
+#[inline]
+fn next_ahead(turn: &mut Turn, service: u32, held: &mut Held) -> Option<Range<usize>> {
+    let ahead = turn.ahead.as_ref()?;
+    let (plain, len) = ahead.next(turn.batch.get(turn.at..)?, service)?;
+    held.take_batch(turn)?;
+    let start = turn.at + 4;
+    turn.at = start + len;
+    let call = &mut held.call;
+    (call.xid, call.procedure) = (plain.xid, plain.procedure);
+    if call.credential.sys().is_some() {
+        call.credential = Credential::None;
+    }
+    if call.sample.is_some() {
+        call.sample = None;
+    }
+    let (range, charge) = held.charge(start + Plain::ARGUMENTS..turn.at, turn.apart);
+    // Batches are of streams.
+    turn.current = Some(Current {
+        xid: plain.xid,
+        datagram: None,
+        charge,
+    });
+    Some(range)
+}
+
+impl Held {
+    /// What the arguments at `range` will keep if their procedure is pending, and where they lie;
+    /// that is memory of their own if they are to be kept apart.
+    #[inline]
+    fn charge(&mut self, range: Range<usize>, apart: bool) -> (Range<usize>, Charge) {
+        let bytes = range.len();
+        if apart && bytes <= SMALL {
+            let own = self.bytes.get(range).unwrap_or_default();
+            self.bytes = Bytes::copy_from_slice(own);
+            self.generation = 0;
+            return (0..bytes, Charge { blocks: 0, bytes });
+        }
+        let shares = self.generation != 0 || self.bytes.len() <= SMALL;
+        let blocks = usize::from(shares);
+        (range, Charge { blocks, bytes })
+    }
+
+    /// Goes on to the turn's batch.
+    #[inline]
+    fn take_batch(&mut self, turn: &Turn) -> Option<()> {
+        if self.generation != turn.generation {
+            self.bytes = turn.batch.clone();
+            self.generation = turn.generation;
+            self.call.source = turn.source?;
+        }
+        Some(())
+    }
 }

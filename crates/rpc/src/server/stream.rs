@@ -29,7 +29,7 @@ use super::lane::{Lane, Pulse};
 use super::origin::Origin;
 use super::workers::Workers;
 use crate::scratch;
-use crate::turn::Turn;
+use crate::turn::{Ahead, Incoming, Turn};
 
 /// Reads and writes in one poll before other connections get their turn.
 const TURNS: usize = 16;
@@ -186,8 +186,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
                 Stage::Draining => self.closing = true,
                 Stage::Aborting => return Poll::Ready(End::Aborted),
             }
-            self.workers
-                .run(cx, &self.hub, self.origin.source.transport, turn);
+            if let Err(end) = self.run(cx, turn) {
+                return self.last_words(cx, turn, end);
+            }
             if let Err(error) = self.flush(cx, turn) {
                 return Poll::Ready(End::Io(error));
             }
@@ -217,6 +218,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Runs what waits, and admits what is left of the batch.
+    fn run(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) -> Result<(), End> {
+        let transport = self.origin.source.transport;
+        self.workers.run(cx, &self.hub, transport, turn);
+        while turn.has_more() {
+            self.admit_more(turn)?;
+            self.workers.run(cx, &self.hub, transport, turn);
+        }
+        turn.forget_batch();
+        Ok(())
     }
 
     /// Whether everything is done, or there is something to wait for.
@@ -342,18 +355,33 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
         turn.source = Some(self.origin.source);
         self.generation = self.generation.wrapping_add(1);
         turn.generation = self.generation;
-        let admitted = self.admit_records(&batch, turn);
-        // Also when the stream went wrong: what was admitted before is still answered.
-        turn.batch = batch;
-        admitted
+        (turn.batch, turn.at) = (batch, 0);
+        self.admit_more(turn)
     }
 
-    fn admit_records(&mut self, batch: &Bytes, turn: &mut Box<Turn>) -> Result<(), End> {
-        let mut at = 0;
-        while let Some(record) = self.assembler.next(batch, &mut at).map_err(End::Record)? {
-            self.admit_record(&record, batch, turn)?;
+    /// Admits records of the batch, up to the first call behind which a worker can go on by
+    /// itself.
+    fn admit_more(&mut self, turn: &mut Box<Turn>) -> Result<(), End> {
+        let batch = turn.batch.clone();
+        while let Some(record) = {
+            let next = self.assembler.next(&batch, &mut turn.at);
+            next.map_err(End::Record)?
+        } {
+            self.admit_record(&record, &batch, turn)?;
+            turn.ahead = self.ahead();
+            let plain = |call: &Incoming| call.credential.sys().is_none();
+            if turn.ahead.is_some() && turn.calls.back().is_some_and(plain) {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// Which calls a worker can take by itself.
+    fn ahead(&self) -> Option<Ahead> {
+        let habit = self.origin.habit.filter(|_| !self.origin.is_sampled())?;
+        let longest = self.hub.limits.record;
+        Some(Ahead { habit, longest })
     }
 
     fn admit_record(

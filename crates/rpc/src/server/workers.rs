@@ -106,9 +106,6 @@ impl Workers {
             }
         });
         self.charged.settle(&mut turn.charged);
-        if turn.calls.is_empty() {
-            turn.batch.clear();
-        }
     }
 
     fn resume(&mut self, cx: &mut Context<'_>) {
