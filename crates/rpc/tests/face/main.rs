@@ -3,6 +3,7 @@
 mod common;
 
 mod awake;
+mod batches;
 mod calls;
 mod lanes;
 mod limits;
