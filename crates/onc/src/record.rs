@@ -24,6 +24,10 @@ const FIRST_ROOM: usize = 64 * 1024;
 /// as the peer has paid for it. Growing in smaller steps would copy a large record several times.
 const AHEAD: usize = 3;
 
+/// The same for a peer that has just sent a record as long as that: its next one is then put together without
+/// being copied.
+const FAR_AHEAD: usize = 16;
+
 /// What one record may take; checked as soon as the four bytes of a mark are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordLimits {
@@ -225,6 +229,8 @@ pub struct Assembler {
     body: BytesMut,
     /// How much of `body` has been counted against the current fragment.
     counted: usize,
+    /// Length of the last record that was put together: one as long is believed earlier.
+    proved: usize,
 }
 
 impl Assembler {
@@ -241,6 +247,7 @@ impl Assembler {
             fragments: 0,
             body: BytesMut::new(),
             counted: 0,
+            proved: 0,
         }
     }
 
@@ -280,12 +287,22 @@ impl Assembler {
     }
 
     /// How much a driver should reserve in [`buffer`](Self::buffer) for its next read: never more than
-    /// [`pending`](Self::pending), and growing with what has arrived instead of with what was claimed.
+    /// [`pending`](Self::pending), and growing with what has arrived instead of with what was claimed, now or in
+    /// the record before.
     #[must_use]
     pub fn room(&self) -> usize {
         self.pending()
             .unwrap_or(0)
-            .min(self.body.len().saturating_mul(AHEAD).max(FIRST_ROOM))
+            .min(self.ahead(self.body.len()).max(FIRST_ROOM))
+    }
+
+    /// How much may be reserved behind `arrived` bytes of a record.
+    fn ahead(&self, arrived: usize) -> usize {
+        let few = arrived.saturating_mul(AHEAD);
+        match arrived.saturating_mul(FAR_AHEAD) >= self.proved {
+            true => few.max(self.proved.saturating_sub(self.body.len())),
+            false => few,
+        }
     }
 
     /// The payload so far: a driver may append received bytes here, at most [`pending`](Self::pending) of
@@ -340,8 +357,8 @@ impl Assembler {
                 Stage::Mark { bytes, have } => self.take_mark(bytes, have, rest)?,
                 Stage::Payload { left, .. } => {
                     let piece = rest.get(..left).unwrap_or(rest);
-                    let ahead = self.body.len().saturating_add(piece.len());
-                    let ahead = ahead.saturating_mul(AHEAD).max(piece.len());
+                    let arrived = self.body.len().saturating_add(piece.len());
+                    let ahead = self.ahead(arrived).max(piece.len());
                     self.body.reserve(left.min(ahead));
                     self.body.extend_from_slice(piece);
                     piece.len()
@@ -424,6 +441,7 @@ impl Assembler {
         self.stage = Stage::Idle;
         self.fragments = 0;
         self.counted = 0;
+        self.proved = self.body.len();
         Ok(Some(Record::Assembled(
             std::mem::take(&mut self.body).freeze(),
         )))

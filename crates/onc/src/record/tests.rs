@@ -180,6 +180,29 @@ fn memory_grows_with_what_has_arrived() {
 }
 
 #[test]
+fn a_record_as_long_as_the_last_is_believed_when_a_sixteenth_of_it_is_here() {
+    let mut assembler = Assembler::new(RecordLimits::default());
+    let whole = [&(LAST | 1_600_000).to_be_bytes()[..], &[7; 1_600_000]].concat();
+    let (few, enough) = (&whole[..99_004], &whole[..100_004]);
+    let room = |assembler: &mut Assembler, batch: &[u8]| {
+        let mut assembler = std::mem::replace(assembler, Assembler::new(RecordLimits::default()));
+        assert_eq!(assembler.next(batch, &mut 0), Ok(None));
+        assembler.room()
+    };
+    assert_eq!(room(&mut assembler, enough), 300_000);
+    for (batch, expected) in [(few, 3 * 99_000), (enough, 1_500_000)] {
+        let mut proved = Assembler::new(RecordLimits::default());
+        let (mut at, mut records) = (0, 0);
+        // In two batches: a record that lies whole in one is not put together.
+        records += usize::from(proved.next(&whole[..50], &mut at).unwrap().is_some());
+        at = 0;
+        records += usize::from(proved.next(&whole[50..], &mut at).unwrap().is_some());
+        assert_eq!(records, 1);
+        assert_eq!(room(&mut proved, batch), expected);
+    }
+}
+
+#[test]
 fn a_driver_may_fill_the_payload_itself() {
     let mut assembler = Assembler::new(small());
     let mut at = 0;
