@@ -17,6 +17,8 @@ enum Of {
 enum Bound {
     AtMost(f64),
     AtLeast(f64),
+    /// No line: what stands beside a line, to see what of it is ours and what is the runtime's.
+    Beside,
 }
 
 struct Goal {
@@ -35,7 +37,7 @@ const fn goal(id: &'static str, text: &'static str, of: Of, bound: Bound) -> Goa
     }
 }
 
-use Bound::{AtLeast, AtMost};
+use Bound::{AtLeast, AtMost, Beside};
 use Of::{Figure, Ratio as Divide, Shapes};
 
 const GOALS: &[Goal] = &[
@@ -52,16 +54,52 @@ const GOALS: &[Goal] = &[
         AtMost(1.15),
     ),
     goal(
+        "L1",
+        ".. bare tokio server / raw",
+        Divide("null-1 [same]", "raw-tokio+load", "raw"),
+        Beside,
+    ),
+    goal(
+        "L1",
+        ".. our server / bare tokio server",
+        Divide("null-1 [same]", "farcall+load", "raw-tokio+load"),
+        Beside,
+    ),
+    goal(
         "L2",
         "null latency, async client / raw",
         Divide("null-1 [same]", "farcall", "raw"),
         AtMost(1.25),
     ),
     goal(
+        "L2",
+        ".. bare tokio at both ends / raw",
+        Divide("null-1 [same]", "raw-tokio", "raw"),
+        Beside,
+    ),
+    goal(
+        "L2",
+        ".. ours / bare tokio at both ends",
+        Divide("null-1 [same]", "farcall", "raw-tokio"),
+        Beside,
+    ),
+    goal(
         "T1",
         "64 in flight, server alone / raw",
         Divide("echo32-64 [same]", "farcall+load", "raw"),
         AtLeast(0.85),
+    ),
+    goal(
+        "T1",
+        ".. bare tokio server / raw",
+        Divide("echo32-64 [same]", "raw-tokio+load", "raw"),
+        Beside,
+    ),
+    goal(
+        "T1",
+        ".. our server / bare tokio server",
+        Divide("echo32-64 [same]", "farcall+load", "raw-tokio+load"),
+        Beside,
     ),
     goal(
         "T2",
@@ -148,6 +186,18 @@ const GOALS: &[Goal] = &[
         AtMost(1.1),
     ),
     goal(
+        "U1",
+        ".. bare tokio server / raw",
+        Divide("udp-null-1 [same]", "raw-tokio+load", "raw"),
+        Beside,
+    ),
+    goal(
+        "U1",
+        ".. our server / bare tokio server",
+        Divide("udp-null-1 [same]", "farcall+load", "raw-tokio+load"),
+        Beside,
+    ),
+    goal(
         "M1",
         "user memory of an idle connection, KiB",
         Figure("idle memory", "farcall"),
@@ -192,7 +242,8 @@ pub(crate) struct Verdict {
     pub(crate) text: &'static str,
     pub(crate) bound: String,
     pub(crate) ratio: Ratio,
-    pub(crate) reached: bool,
+    /// Nothing where there is no line.
+    pub(crate) reached: Option<bool>,
 }
 
 /// Those goals whose series were measured.
@@ -216,8 +267,9 @@ impl Goal {
         };
         let (bound, reached) = match self.bound {
             // A system call count of 2.004 is two a call and a few at the ends.
-            AtMost(most) => (format!("<= {most}"), ratio.median <= most * 1.005),
-            AtLeast(least) => (format!(">= {least}"), ratio.median >= least),
+            AtMost(most) => (format!("<= {most}"), Some(ratio.median <= most * 1.005)),
+            AtLeast(least) => (format!(">= {least}"), Some(ratio.median >= least)),
+            Beside => (String::new(), None),
         };
         Some(Verdict {
             id: self.id,

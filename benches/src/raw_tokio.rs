@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use crate::load::stamp;
 use crate::options::Options;
 use crate::pace::{Pace, Report};
 use crate::process::announce;
 use crate::raw::Responder;
-use crate::shape::{MARK, Work, call_template, reply_template};
+use crate::shape::{CALL_HEADER, MARK, Transport, Work, call_template, reply_template};
 
 /// The runtime every peer here gets: one thread.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -28,6 +28,9 @@ pub(crate) fn server(options: &Options) -> Result<()> {
         !matches!(work, Work::Read(_)),
         "raw-tokio has no large replies"
     );
+    if options.required::<Transport>("transport")? == Transport::Udp {
+        return runtime()?.block_on(datagrams(work));
+    }
     runtime()?.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         announce(listener.local_addr()?)?;
@@ -36,6 +39,23 @@ pub(crate) fn server(options: &Options) -> Result<()> {
             tokio::spawn(connection(stream, work));
         }
     })
+}
+
+async fn datagrams(work: Work) -> Result<()> {
+    ensure!(
+        matches!(work, Work::Null),
+        "raw-tokio answers null calls over UDP"
+    );
+    let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    announce(socket.local_addr()?)?;
+    let mut reply = reply_template(work)[MARK..].to_vec();
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let (n, from) = socket.recv_from(&mut buffer).await?;
+        ensure!(n == CALL_HEADER, "a call of {n} bytes, not {CALL_HEADER}");
+        reply[..4].copy_from_slice(&buffer[..4]);
+        socket.send_to(&reply, from).await?;
+    }
 }
 
 async fn connection(mut stream: TcpStream, work: Work) -> Result<()> {

@@ -117,10 +117,10 @@ impl Report<'_> {
         let _ = writeln!(out, "\ngoals");
         for goal in &self.goals {
             let spread = format!("({:.3}..{:.3})", goal.ratio.least, goal.ratio.most);
-            let verdict = if goal.reached {
-                "reached"
-            } else {
-                "NOT REACHED"
+            let verdict = match goal.reached {
+                Some(true) => "reached",
+                Some(false) => "NOT REACHED",
+                None => "",
             };
             let _ = writeln!(
                 out,
