@@ -30,6 +30,7 @@ pub mod error;
 mod json;
 mod decode;
 mod encode;
+pub mod ndr;
 
 use farcall_wire::{Limits, Reader};
 use serde_json::{Map, Value};

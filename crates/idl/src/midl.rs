@@ -22,6 +22,7 @@ mod acf;
 mod import;
 mod lower;
 
+pub(crate) use lower::{binary, cut};
 use std::path::Path;
 
 use crate::diag::{Diagnostic, Diagnostics, Severity};

@@ -46,13 +46,18 @@ pub(crate) fn only(members: &Map<String, Value>, names: &[&str]) -> Result<(), E
 
 /// The integer that a value means: a number, digits in a string, or a constant's name.
 pub(crate) fn integer(model: &Model, value: &Value) -> Option<i128> {
+    number(value).or_else(|| constant(model, value.as_str()?))
+}
+
+/// The integer that a number or digits in a string mean.
+pub(crate) fn number(value: &Value) -> Option<i128> {
     match value {
         Value::Number(number) => number
             .as_i64()
             .map(i128::from)
             .or_else(|| number.as_u64().map(i128::from))
             .or_else(|| number.as_f64().and_then(whole)),
-        Value::String(text) => digits(text).or_else(|| constant(model, text)),
+        Value::String(text) => digits(text),
         _ => None,
     }
 }

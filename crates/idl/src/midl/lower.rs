@@ -17,6 +17,7 @@ mod types;
 
 use std::collections::{HashMap, HashSet};
 
+pub(crate) use self::constants::{binary, cut};
 use self::flatten::Flat;
 use self::names::{Draft, Symbol};
 use super::ast;

@@ -208,7 +208,7 @@ pub(super) fn unary(op: UnaryOp, x: i128) -> Option<i128> {
 }
 
 /// What an operator makes of two values; `None` if there is no such value.
-pub(super) fn binary(op: BinaryOp, x: i128, y: i128) -> Option<i128> {
+pub(crate) fn binary(op: BinaryOp, x: i128, y: i128) -> Option<i128> {
     use BinaryOp::*;
     let shift = || u32::try_from(y).ok().filter(|by| *by < 64);
     let value = match op {
@@ -235,7 +235,7 @@ pub(super) fn binary(op: BinaryOp, x: i128, y: i128) -> Option<i128> {
 }
 
 /// The value in the width of a scalar.
-pub(super) fn cut(base: Base, value: i128) -> i128 {
+pub(crate) fn cut(base: Base, value: i128) -> i128 {
     if !base.is_integer() {
         return value;
     }
