@@ -3,7 +3,8 @@
 //! Read first: MS-RPCE section 2.2.2.13. It stands behind the stub of a request, before the authentication padding, at
 //! a multiple of four, and begins with a signature of eight bytes. A server cannot know where the stub ends, so it
 //! searches for the signature from the end. Each command it carries repeats something of the call; what does not
-//! agree was changed on the way.
+//! agree was changed on the way. The specification names no byte order: Samba writes and reads little-endian ones
+//! behind big-endian arguments, and so do we.
 
 use crate::pdu::cursor::{Input, Output};
 use crate::pdu::header::Header;

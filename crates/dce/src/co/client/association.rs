@@ -13,7 +13,7 @@ use crate::pdu::header::{Flags, Header, PacketType, drep};
 use crate::pdu::verification::{Header2, Verification};
 use crate::security::{Answer, AuthLevel, AuthType, Exchange, Principal};
 use crate::seed::Seed;
-use crate::syntax::{Features, Syntax, SyntaxId, Uuid};
+use crate::syntax::{Features, Order, Syntax, SyntaxId, Uuid};
 use bytes::{Bytes, BytesMut};
 use farcall_wire::TransmitQueue;
 use std::collections::VecDeque;
@@ -469,7 +469,7 @@ impl<T> Client<T> {
                 let stub = match trailer {
                     Some(trailer) => {
                         own.extend_from_slice(stub);
-                        trailer.emit(&mut own, 0, message.order);
+                        trailer.emit(&mut own, 0, Order::Little);
                         own.as_slice()
                     }
                     None => stub,
