@@ -8,6 +8,7 @@
 //! - [`network`]: a network of a test's own, with its own loopback, port 111 and `/run`;
 //! - [`probe`]: raw messages, well-formed or not, without any of our own codecs;
 //! - [`demo`]: our side of the demo program; [`thermometer`]: the interface of the guide;
+//! - [`echo`]: our side of Samba's test interface; [`interfaces`]: what domain controllers offer;
 //! - [`link`]: a simulated network with loss, delay, duplication and reordering, and its clock;
 //! - [`pair`]: a client and a server of the ONC core at the two ends of such a link.
 
@@ -16,6 +17,8 @@ pub mod peer;
 pub mod network;
 pub mod probe;
 pub mod demo;
+pub mod echo;
+pub mod interfaces;
 pub mod thermometer;
 #[cfg(doctest)]
 pub mod guide;

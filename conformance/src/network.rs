@@ -16,6 +16,14 @@ const INSIDE: &str = "FARCALL_INSIDE_NETWORK";
 /// What it is set to in a user namespace, where root is not really root.
 const AS_USER: &str = "user";
 
+/// Where Kerberos finds its files inside: a library reads them from the environment, which a test
+/// cannot change once it runs. None of the files is there before a test writes it.
+pub const KERBEROS: [(&str, &str); 3] = [
+    ("KRB5_CONFIG", "/run/krb5.conf"),
+    ("KRB5_KTNAME", "FILE:/run/krb5.keytab"),
+    ("KRB5CCNAME", "FILE:/run/krb5.ccache"),
+];
+
 /// What makes the fresh namespaces usable: loopback up, an empty `/run`, a folder for rpcbind
 /// that belongs to the user to which it drops its privileges.
 const PREPARE: &str = "\
@@ -57,6 +65,7 @@ pub fn run(test: &str, body: impl FnOnce()) {
         .arg(own)
         .args([test, "--exact", "--nocapture", "--include-ignored"])
         .env(INSIDE, as_whom)
+        .envs(KERBEROS)
         .status()
         .expect("start unshare");
     assert!(status.success(), "{test} inside its own network: {status}");

@@ -37,15 +37,18 @@ pub const USER: &str = "fred";
 pub const USER_PASSWORD: &str = "Fr3d!Flintstone";
 
 /// A machine of the domain: the one that a server of ours runs on. It has an account with keys of
-/// AES, and [`Domain::keytab`] has them.
+/// AES, and [`KEYTAB`] has them.
 pub const OUR_HOST: &str = "ours.dce.test";
 
 /// Another name of that machine, with an account of its own whose key is of RC4 alone. It is in
 /// the same keytab.
 pub const OUR_OLD_HOST: &str = "older.dce.test";
 
-/// The programs and files that this needs.
-pub const NEEDS: &[&str] = &["samba", "samba-tool"];
+/// The keys of [`OUR_HOST`] and [`OUR_OLD_HOST`]: what `KRB5_KTNAME` names in a test's network.
+pub const KEYTAB: &str = "/run/krb5.keytab";
+
+/// The programs that this needs.
+pub const NEEDS: &[&str] = &["samba", "samba-tool", "kinit"];
 
 /// Changes when domains are made in another way, so that older ones are not used.
 const RECIPE: u32 = 2;
@@ -85,7 +88,8 @@ impl Domain {
         }
         write_configuration(&scratch.file("dc"))?;
         client_configuration(&scratch)?;
-        fs::write(scratch.file("krb5.conf"), kerberos_configuration())?;
+        fs::write("/run/krb5.conf", kerberos_configuration())?;
+        fs::copy(scratch.file("dc/ours.keytab"), KEYTAB)?;
         let program = find("samba").ok_or_else(|| io::Error::other("no samba"))?;
         let mut command = Command::new(program);
         command.arg("-s").arg(scratch.file("dc/smb.conf"));
@@ -102,16 +106,6 @@ impl Domain {
         self.scratch.file("client.conf")
     }
 
-    /// The keys of [`OUR_HOST`] and [`OUR_OLD_HOST`].
-    pub fn keytab(&self) -> PathBuf {
-        self.scratch.file("dc/ours.keytab")
-    }
-
-    /// A configuration of Kerberos that knows this realm alone, for `KRB5_CONFIG`.
-    pub fn kerberos_configuration(&self) -> PathBuf {
-        self.scratch.file("krb5.conf")
-    }
-
     /// A folder for more files.
     pub fn scratch(&self) -> &Scratch {
         &self.scratch
@@ -122,27 +116,22 @@ impl Domain {
         self.process.output()
     }
 
-    /// Gets a ticket for a user, and says where it lies: a value for `KRB5CCNAME`.
+    /// Gets a ticket for a user: from now on, Kerberos clients of this test are that user.
     ///
     /// # Errors
     /// When the KDC gives none.
-    pub fn ticket(&self, user: &str, password: &str) -> io::Result<String> {
-        let place = format!(
-            "FILE:{}",
-            self.scratch.file(&format!("{user}.ccache")).display()
-        );
+    pub fn log_in(&self, user: &str, password: &str) -> io::Result<()> {
         let given = self.scratch.file("given");
         fs::write(&given, format!("{password}\n"))?;
         let mut command = Command::new("kinit");
-        command.arg("-c").arg(&place).arg(format!("{user}@{REALM}"));
-        command.env("KRB5_CONFIG", self.kerberos_configuration());
+        command.arg(format!("{user}@{REALM}"));
         let done = command.stdin(File::open(&given)?).output()?;
         fs::remove_file(&given)?;
-        if !done.status.success() {
-            let error = String::from_utf8_lossy(&done.stderr).into_owned();
-            return Err(io::Error::other(format!("kinit: {error}")));
+        if done.status.success() {
+            return Ok(());
         }
-        Ok(place)
+        let error = String::from_utf8_lossy(&done.stderr).into_owned();
+        Err(io::Error::other(format!("kinit: {error}")))
     }
 }
 
