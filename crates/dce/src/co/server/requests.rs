@@ -6,9 +6,10 @@
 
 use crate::co::server::association::{Refuse, Server};
 use crate::co::server::config::Floor;
+use crate::co::server::contexts::Context;
 use crate::co::server::event::{Call, Caller, Close, Event, ReplyTo};
 use crate::co::server::partial::{First, Partial};
-use crate::co::server::security::Unproved;
+use crate::co::server::security::{Proved, Unproved};
 use crate::co::stream::Pdu;
 use crate::co::stub::Stub;
 use crate::pdu::auth::Verifier;
@@ -19,6 +20,14 @@ use crate::status;
 use crate::syntax::{Order, SyntaxId};
 use bytes::Bytes;
 use farcall_wire::TransmitQueue;
+
+/// A request that is whole, and who it is from.
+struct Whole<'a> {
+    header: &'a Header,
+    request: &'a Request,
+    context: &'a Context,
+    proved: Proved,
+}
 
 impl Server {
     /// A fragment of a request.
@@ -93,16 +102,22 @@ impl Server {
         if !is_first {
             return self.expel(about, "a fragment of no call", out);
         }
+        if header.flags.has(Flags::LAST) {
+            let stub = place(own, pdu, stub, end);
+            let whole = Whole {
+                header,
+                request: &request,
+                context: &context,
+                proved,
+            };
+            return self.whole(whole, stub, batch, out);
+        }
         let first = First {
             header: *header,
             request,
             context,
             proved,
         };
-        if header.flags.has(Flags::LAST) {
-            let stub = place(own, pdu, stub, end);
-            return self.whole(first, stub, batch, out);
-        }
         let piece = own
             .as_deref()
             .unwrap_or(bytes)
@@ -188,7 +203,13 @@ impl Server {
             return None;
         }
         let (first, stub) = partial.finish();
-        self.whole(first, Stub::Own(stub), batch, out)
+        let whole = Whole {
+            header: &first.header,
+            request: &first.request,
+            context: &first.context,
+            proved: first.proved,
+        };
+        self.whole(whole, Stub::Own(stub), batch, out)
     }
 
     #[cold]
@@ -224,26 +245,26 @@ impl Server {
     #[inline]
     fn whole(
         &mut self,
-        first: First,
+        whole: Whole<'_>,
         mut stub: Stub,
         batch: &Bytes,
         out: &mut TransmitQueue,
     ) -> Option<Event> {
-        let First {
+        let Whole {
             header,
             request,
             context,
             proved,
-        } = first;
-        let about = Refuse::about(request.context_id, &header, status::ACCESS_DENIED);
+        } = whole;
+        let about = Refuse::about(request.context_id, header, status::ACCESS_DENIED);
         let Some(interface) = self.endpoint.interfaces.get(context.place) else {
-            return self.refuse(Refuse::bare(&header, status::UNK_IF), out);
+            return self.refuse(Refuse::bare(header, status::UNK_IF), out);
         };
         let (service, floor) = (interface.service, interface.floor);
         let expected = Expected {
             client_signs: self.security.client_signs,
             syntaxes: (context.interface, SyntaxId::of(context.syntax)),
-            header: Header2::of(&header, request.context_id, request.opnum),
+            header: Header2::of(header, request.context_id, request.opnum),
         };
         match trailer(&stub, batch, proved.guard.is_some()) {
             None => {}
