@@ -241,6 +241,13 @@ impl Call {
         Ok(())
     }
 
+    /// The stub of an interface has taken all arguments: the operation begins. What a client put
+    /// behind them is none of its business.
+    #[inline]
+    pub fn begins(&self) {
+        self.mark(Step::ProcedureBegins);
+    }
+
     /// Notes that the call is at this step now, if it is sampled.
     #[inline]
     pub(crate) fn mark(&self, step: Step) {

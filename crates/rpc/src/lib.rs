@@ -65,9 +65,9 @@ pub mod middleware;
 pub mod trace;
 mod mapped;
 pub mod registrar;
+pub mod generated;
 pub mod server;
 pub mod testkit;
-pub mod generated;
 
 pub use call::{Call, Credential, Peer, Refuse};
 pub use client::{Calling, Client, Credentials, Options, Ping, Reconnect, Retry};

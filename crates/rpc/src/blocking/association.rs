@@ -303,7 +303,8 @@ fn core(options: &Options, syntax: Option<Syntax>) -> Core<()> {
     Core::new(config, Instant::now(), &Seed::new(random()))
 }
 
-fn initiate(credentials: &Credentials, host: &str) -> Result<Authentication, Error> {
+/// Begins to prove who one is; that may block.
+pub(crate) fn initiate(credentials: &Credentials, host: &str) -> Result<Authentication, Error> {
     let target = credentials.target.clone();
     let target = target.unwrap_or_else(|| format!("host/{host}"));
     let (initiator, level) = (Arc::clone(&credentials.initiator), credentials.level);

@@ -28,6 +28,7 @@ use crate::program::Program;
 use crate::socket;
 use crate::stub::Raw;
 use association::Association;
+pub(crate) use association::initiate;
 
 /// Room for one read, in bytes; any datagram fits.
 const ROOM: usize = 64 << 10;
@@ -349,7 +350,7 @@ pub(crate) fn find(endpoint: &Endpoint, program: u32, version: u32) -> Result<Ad
 }
 
 /// Where an interface is reached; the endpoint mapper is asked for the port if there is none.
-fn find_interface(
+pub(crate) fn find_interface(
     endpoint: &Endpoint,
     interface: &'static Interface,
     options: &Options,

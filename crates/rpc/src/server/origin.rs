@@ -69,6 +69,7 @@ impl Origin {
     ) -> Option<Arc<Sample>> {
         self.tap.as_ref()?.sample(|| Subject {
             transport: self.source.transport,
+            interface: None,
             program: program.number,
             version: program.version,
             procedure,
@@ -87,6 +88,7 @@ impl Origin {
     ) -> Option<Arc<Sample>> {
         self.tap.as_ref()?.sample(|| Subject {
             transport: self.source.transport,
+            interface: Some(interface.uuid),
             program: interface.uuid.fields().0,
             version: interface.major.into(),
             procedure: opnum.into(),

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use farcall_wire::Uuid;
+
 use super::step::Steps;
 use crate::endpoint::Transport;
 
@@ -15,11 +17,13 @@ use crate::endpoint::Transport;
 pub struct Subject {
     /// How it came.
     pub transport: Transport,
-    /// The program's number.
+    /// The interface, if the call is one of DCE/RPC.
+    pub interface: Option<Uuid>,
+    /// The program's number; of an interface, the first field of its UUID.
     pub program: u32,
-    /// The version of the program.
+    /// The version of the program; of an interface, the major one.
     pub version: u32,
-    /// The procedure's number.
+    /// The procedure's or operation's number.
     pub procedure: u32,
     /// The call's number.
     pub xid: u32,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use farcall_wire::Uuid;
+
 use crate::endpoint::Transport;
 
 /// One of the ten steps of a call; each is one instant.
@@ -131,11 +133,13 @@ pub enum Mark {
 pub struct Steps {
     /// How the call travelled.
     pub transport: Transport,
-    /// The program's number.
+    /// The interface, if the call was one of DCE/RPC.
+    pub interface: Option<Uuid>,
+    /// The program's number; of an interface, the first field of its UUID.
     pub program: u32,
-    /// The version of the program.
+    /// The version of the program; of an interface, the major one.
     pub version: u32,
-    /// The procedure's number.
+    /// The procedure's or operation's number.
     pub procedure: u32,
     /// The number that ties the two ends' records together.
     pub xid: u32,
@@ -189,6 +193,7 @@ impl Steps {
     pub fn merge(client: &Self, server: &Self) -> Option<Self> {
         let same = client.xid == server.xid
             && client.transport == server.transport
+            && client.interface == server.interface
             && (client.program, client.version, client.procedure)
                 == (server.program, server.version, server.procedure);
         if !same || !client.client || !server.server {

@@ -66,6 +66,7 @@ impl Sample {
     fn steps(&self) -> Steps {
         let mut steps = Steps {
             transport: self.subject.transport,
+            interface: self.subject.interface,
             program: self.subject.program,
             version: self.subject.version,
             procedure: self.subject.procedure,

@@ -80,9 +80,9 @@ fn unpack<T>(
 }
 
 /// A connection for one call.
-struct Probe {
+pub(super) struct Probe {
     socket: Socket,
-    steps: Steps,
+    pub(super) steps: Steps,
     /// Bytes, or datagrams, that the kernel was given.
     left: u32,
     /// Where a read lands.
@@ -95,15 +95,9 @@ impl Probe {
         let failed = |e: io::Error| Error::io(Phase::Connect, &e).with_peer(endpoint);
         let transport = endpoint.transport();
         let socket = blocking::open(&address, transport, options).map_err(failed)?;
-        if transport != Transport::Unix {
-            stamp::rouse();
-            // Without timestamps the kernel's steps are marked as not measured.
-            if let Err(error) = stamp::enable(&descriptor(&socket)) {
-                tracing::debug!(%error, "the kernel gives no timestamps");
-            }
-        }
         let steps = Steps {
             transport,
+            interface: None,
             program: target.program,
             version: target.version,
             procedure: target.procedure,
@@ -113,12 +107,24 @@ impl Probe {
             server: false,
             instants: [None; 10],
         };
-        Ok(Self {
+        Ok(Self::over(socket, steps))
+    }
+
+    /// A probe over a socket that is connected.
+    pub(super) fn over(socket: Socket, steps: Steps) -> Self {
+        if !matches!(socket, Socket::Unix(_)) {
+            stamp::rouse();
+            // Without timestamps the kernel's steps are marked as not measured.
+            if let Err(error) = stamp::enable(&descriptor(&socket)) {
+                tracing::debug!(%error, "the kernel gives no timestamps");
+            }
+        }
+        Self {
             socket,
             steps,
             left: 0,
             room: vec![0; ROOM],
-        })
+        }
     }
 
     /// Sends the call and waits for the reply.
@@ -130,12 +136,8 @@ impl Probe {
         }
     }
 
-    fn exchange_records(
-        &mut self,
-        mut out: TransmitQueue,
-        deadline: Instant,
-        options: &Options,
-    ) -> Result<Bytes, Error> {
+    /// Sends everything.
+    pub(super) fn send_all(&mut self, out: &mut TransmitQueue) -> Result<(), Error> {
         while !out.is_empty() {
             let mut slices = [IoSlice::new(&[]); 64];
             let filled = out.io_slices(&mut slices);
@@ -143,6 +145,16 @@ impl Probe {
             self.left = self.left.wrapping_add(n as u32);
             out.advance(n);
         }
+        Ok(())
+    }
+
+    fn exchange_records(
+        &mut self,
+        mut out: TransmitQueue,
+        deadline: Instant,
+        options: &Options,
+    ) -> Result<Bytes, Error> {
+        self.send_all(&mut out)?;
         let mut assembler = Assembler::new(blocking::record_limits(options));
         loop {
             let Some(batch) = self.receive(deadline, deadline)? else {
@@ -204,7 +216,11 @@ impl Probe {
     }
 
     /// Reads once, noting steps 8 and 9. `None`: it is `until`, and nothing came.
-    fn receive(&mut self, until: Instant, deadline: Instant) -> Result<Option<Bytes>, Error> {
+    pub(super) fn receive(
+        &mut self,
+        until: Instant,
+        deadline: Instant,
+    ) -> Result<Option<Bytes>, Error> {
         loop {
             let left = until
                 .min(deadline)
@@ -229,7 +245,7 @@ impl Probe {
     }
 
     /// Takes the timestamp of the last send.
-    fn collect(&mut self) {
+    pub(super) fn collect(&mut self) {
         let last = self.left.wrapping_sub(1);
         let steps = &mut self.steps;
         stamp::sent(
@@ -259,6 +275,6 @@ fn patience(socket: &Socket, left: Duration) -> io::Result<()> {
     }
 }
 
-fn late(options: &Options) -> Error {
+pub(super) fn late(options: &Options) -> Error {
     Error::new(Phase::Call, Cause::Deadline(options.timeout))
 }

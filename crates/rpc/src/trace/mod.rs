@@ -1,6 +1,6 @@
 //! One call seen as its ten steps: made over a socket of its own, recorded, drawn.
 //!
-//! [`call`] makes a call and records the client's five instants. A server that was built with a
+//! [`call`] makes a call of a program, [`operation`] one of an interface, and records the client's five instants. A server that was built with a
 //! [`Recorder`] records its own five; [`Steps::merge`] joins the two, and [`render`] draws them
 //! as a waterfall. The kernel's instants are the kernel's own; where there is none, a row says
 //! so.
@@ -18,9 +18,11 @@
 //! ```
 
 mod call;
+mod operation;
 mod render;
 
 pub use crate::steps::recorder::{Recorder, Subject};
 pub use crate::steps::step::{Instant, Mark, Row, Source, Step, Steps};
 pub use call::{Traced, call};
+pub use operation::operation;
 pub use render::render;

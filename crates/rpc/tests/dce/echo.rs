@@ -104,6 +104,7 @@ impl Operations for Echo {
         match call.opnum() {
             ADD_ONE => {
                 let number = r.u32()?;
+                call.begins();
                 reply.encode(|w| number_out(w, number.wrapping_add(1)))
             }
             ECHO_DATA => {

@@ -8,3 +8,4 @@ mod echo;
 mod find;
 mod handles;
 mod raw;
+mod trace;

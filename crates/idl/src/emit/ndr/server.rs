@@ -98,6 +98,7 @@ impl<'m> Plan<'m> {
         quote! {
             #number => {
                 #taken
+                call.begins();
                 #kept
                 #bound self.0.#name(call, #(#names),*).await?;
                 reply.encode(|w| codec::#put(w, #known, #it))

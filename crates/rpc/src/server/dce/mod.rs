@@ -15,6 +15,7 @@ use crate::client;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::operations::Exported;
+use crate::stub::Kind;
 use exports::{Exports, Statistics, Terms};
 
 /// What a server exports: its services and, unless one of them is it, the management interface.
@@ -32,7 +33,10 @@ pub(crate) fn exports(
         .iter()
         .any(|service| service.interface().uuid == mgmt::INTERFACE.uuid);
     if !has_mgmt {
-        services.push(mgmt::exported(&services, &terms, &statistics, hub));
+        let mgmt = mgmt::registered(&services, &terms, &statistics, hub);
+        if let Kind::Interface(mgmt) = mgmt.into_kind() {
+            services.push(mgmt);
+        }
     }
     let seed = Seed::new(client::random());
     let exports = Exports::new(services, terms, limits, seed, statistics)?;
