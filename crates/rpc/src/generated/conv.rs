@@ -153,16 +153,19 @@ pub mod conv {
             match call.opnum() {
                 0 => {
                     let (actuid, boot_time) = codec::take_who_are_you(arguments)?;
+                    call.begins();
                     let it = self.0.who_are_you(call, actuid, boot_time).await?;
                     reply.encode(|w| codec::put_who_are_you_reply(w, &[], &it))
                 }
                 1 => {
                     let (actuid, boot_time) = codec::take_who_are_you2(arguments)?;
+                    call.begins();
                     let it = self.0.who_are_you2(call, actuid, boot_time).await?;
                     reply.encode(|w| codec::put_who_are_you2_reply(w, &[], &it))
                 }
                 2 => {
                     let (actuid, boot_time) = codec::take_are_you_there(arguments)?;
+                    call.begins();
                     let it = self.0.are_you_there(call, actuid, boot_time).await?;
                     reply.encode(|w| codec::put_are_you_there_reply(w, &[], &it))
                 }
@@ -170,6 +173,7 @@ pub mod conv {
                     let (actuid, boot_time, in_data, in_len, out_max_len) = codec::take_who_are_you_auth(
                         arguments,
                     )?;
+                    call.begins();
                     let known = [out_max_len.int()];
                     let it = self
                         .0
@@ -188,6 +192,7 @@ pub mod conv {
                     let (actuid, boot_time, index, out_max_len) = codec::take_who_are_you_auth_more(
                         arguments,
                     )?;
+                    call.begins();
                     let known = [out_max_len.int()];
                     let it = self
                         .0

@@ -484,11 +484,13 @@ pub mod ept {
             match call.opnum() {
                 0 => {
                     let (num_ents, entries, replace) = codec::take_insert(arguments)?;
+                    call.begins();
                     let it = self.0.insert(call, num_ents, entries, replace).await?;
                     reply.encode(|w| codec::put_insert_reply(w, &[], &it))
                 }
                 1 => {
                     let (num_ents, entries) = codec::take_delete(arguments)?;
+                    call.begins();
                     let it = self.0.delete(call, num_ents, entries).await?;
                     reply.encode(|w| codec::put_delete_reply(w, &[], &it))
                 }
@@ -501,6 +503,7 @@ pub mod ept {
                         entry_handle,
                         max_ents,
                     ) = codec::take_lookup(arguments)?;
+                    call.begins();
                     let known = [max_ents.int()];
                     let it = self
                         .0
@@ -520,6 +523,7 @@ pub mod ept {
                     let (obj, map_tower, entry_handle, max_towers) = codec::take_map(
                         arguments,
                     )?;
+                    call.begins();
                     let known = [max_towers.int()];
                     let it = self
                         .0
@@ -529,11 +533,13 @@ pub mod ept {
                 }
                 4 => {
                     let entry_handle = codec::take_lookup_handle_free(arguments)?;
+                    call.begins();
                     let it = self.0.lookup_handle_free(call, entry_handle).await?;
                     reply.encode(|w| codec::put_lookup_handle_free_reply(w, &[], &it))
                 }
                 5 => {
                     codec::take_inq_object(arguments)?;
+                    call.begins();
                     let it = self.0.inq_object(call).await?;
                     reply.encode(|w| codec::put_inq_object_reply(w, &[], &it))
                 }
@@ -541,6 +547,7 @@ pub mod ept {
                     let (object_speced, object, tower) = codec::take_mgmt_delete(
                         arguments,
                     )?;
+                    call.begins();
                     let it = self
                         .0
                         .mgmt_delete(call, object_speced, object, tower)
@@ -551,6 +558,7 @@ pub mod ept {
                     let (obj, map_tower, sid, entry_handle, max_towers) = codec::take_map_auth(
                         arguments,
                     )?;
+                    call.begins();
                     let known = [max_towers.int()];
                     let it = self
                         .0

@@ -274,21 +274,25 @@ pub mod mgmt {
             match call.opnum() {
                 0 => {
                     codec::take_inq_if_ids(arguments)?;
+                    call.begins();
                     let it = self.0.inq_if_ids(call).await?;
                     reply.encode(|w| codec::put_inq_if_ids_reply(w, &[], &it))
                 }
                 1 => {
                     let count = codec::take_inq_stats(arguments)?;
+                    call.begins();
                     let it = self.0.inq_stats(call, count).await?;
                     reply.encode(|w| codec::put_inq_stats_reply(w, &[], &it))
                 }
                 2 => {
                     codec::take_is_server_listening(arguments)?;
+                    call.begins();
                     let it = self.0.is_server_listening(call).await?;
                     reply.encode(|w| codec::put_is_server_listening_reply(w, &[], &it))
                 }
                 3 => {
                     codec::take_stop_server_listening(arguments)?;
+                    call.begins();
                     let it = self.0.stop_server_listening(call).await?;
                     reply.encode(|w| codec::put_stop_server_listening_reply(w, &[], &it))
                 }
@@ -296,6 +300,7 @@ pub mod mgmt {
                     let (authn_proto, princ_name_size) = codec::take_inq_princ_name(
                         arguments,
                     )?;
+                    call.begins();
                     let known = [princ_name_size.int()];
                     let it = self
                         .0

@@ -622,54 +622,64 @@ pub mod rpcecho {
             match call.opnum() {
                 0 => {
                     let in_data = codec::take_add_one(arguments)?;
+                    call.begins();
                     let it = self.0.add_one(call, in_data).await?;
                     reply.encode(|w| codec::put_add_one_reply(w, &[], &it))
                 }
                 1 => {
                     let (len, in_data) = codec::take_echo_data(arguments)?;
+                    call.begins();
                     let known = [len.int()];
                     let it = self.0.echo_data(call, len, in_data).await?;
                     reply.encode(|w| codec::put_echo_data_reply(w, &known, &it))
                 }
                 2 => {
                     let (len, data) = codec::take_sink_data(arguments)?;
+                    call.begins();
                     self.0.sink_data(call, len, data).await?;
                     reply.encode(|w| codec::put_sink_data_reply(w, &[], &()))
                 }
                 3 => {
                     let len = codec::take_source_data(arguments)?;
+                    call.begins();
                     let known = [len.int()];
                     let it = self.0.source_data(call, len).await?;
                     reply.encode(|w| codec::put_source_data_reply(w, &known, &it))
                 }
                 4 => {
                     let s1 = codec::take_test_call(arguments)?;
+                    call.begins();
                     let it = self.0.test_call(call, s1).await?;
                     reply.encode(|w| codec::put_test_call_reply(w, &[], &it))
                 }
                 5 => {
                     let level = codec::take_test_call2(arguments)?;
+                    call.begins();
                     let known = [level.int()];
                     let it = self.0.test_call2(call, level).await?;
                     reply.encode(|w| codec::put_test_call2_reply(w, &known, &it))
                 }
                 6 => {
                     let seconds = codec::take_test_sleep(arguments)?;
+                    call.begins();
                     let it = self.0.test_sleep(call, seconds).await?;
                     reply.encode(|w| codec::put_test_sleep_reply(w, &[], &it))
                 }
                 7 => {
                     let (foo1, foo2, foo3) = codec::take_test_enum(arguments)?;
+                    call.begins();
                     let it = self.0.test_enum(call, foo1, foo2, foo3).await?;
                     reply.encode(|w| codec::put_test_enum_reply(w, &[], &it))
                 }
                 8 => {
                     let data = codec::take_test_surrounding(arguments)?;
+                    call.begins();
                     let it = self.0.test_surrounding(call, data).await?;
                     reply.encode(|w| codec::put_test_surrounding_reply(w, &[], &it))
                 }
                 9 => {
                     let data = codec::take_test_double_pointer(arguments)?;
+                    call.begins();
                     let it = self.0.test_double_pointer(call, data).await?;
                     reply.encode(|w| codec::put_test_double_pointer_reply(w, &[], &it))
                 }
