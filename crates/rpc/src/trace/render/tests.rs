@@ -6,6 +6,7 @@ use crate::steps::step::Step;
 
 fn steps(client: bool, server: bool, instants: &[(Step, u64)]) -> Steps {
     let mut steps = Steps {
+        interface: None,
         transport: Transport::Tcp,
         program: 1,
         version: 2,
