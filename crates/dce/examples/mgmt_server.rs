@@ -67,8 +67,13 @@ fn serve(mut stream: TcpStream, endpoint: Arc<Endpoint>) -> std::io::Result<()> 
         let batch = Bytes::copy_from_slice(buffer.get(..read).unwrap_or_default());
         let mut at = 0;
         let mut closing = false;
-        while let Some(event) = server.handle_bytes(Instant::now(), &batch, &mut at, &mut out) {
+        let mut next = None;
+        while let Some(event) = next
+            .take()
+            .or_else(|| server.handle_bytes(Instant::now(), &batch, &mut at, &mut out))
+        {
             match event {
+                Event::Ask(query) => next = server.answer(Instant::now(), (query.0)(), &mut out),
                 Event::Call(call) => run(&mut server, &call, &mut out),
                 Event::Close(why) => {
                     eprintln!("closed: {why}");

@@ -15,3 +15,5 @@ pub use header::{Flags, Header, PacketType};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod captured_tests;

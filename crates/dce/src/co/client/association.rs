@@ -76,11 +76,31 @@ pub(super) struct Context {
 pub(super) struct Asked {
     pub(super) call_id: u32,
     /// What was asked for.
-    pub(super) interfaces: Vec<SyntaxId>,
-    /// The contexts offered, each with what it was offered for; `None`: features.
-    pub(super) offers: Vec<(u16, Option<(usize, Syntax)>)>,
-    /// What was answered, if legs of authentication follow.
+    pub(super) interface: Option<SyntaxId>,
+    /// The contexts offered for it.
+    pub(super) offers: Vec<(u16, Offer)>,
+    /// What is to be asked for next.
+    pub(super) rest: Vec<SyntaxId>,
+    /// What was answered so far.
     pub(super) bound: Vec<Bound>,
+}
+
+/// What a context was offered for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Offer {
+    /// Calls in this transfer syntax.
+    Syntax(Syntax),
+    /// None: it asks for features.
+    Features,
+}
+
+impl Offer {
+    pub(super) fn transfer(self) -> SyntaxId {
+        match self {
+            Self::Syntax(syntax) => SyntaxId::of(syntax),
+            Self::Features => SyntaxId::features(Features::ALL),
+        }
+    }
 }
 
 /// An exchange that has not ended.
@@ -189,7 +209,7 @@ impl<T> Client<T> {
     pub fn alter(&mut self, now: Instant, interfaces: &[SyntaxId]) -> Result<(), CallError> {
         let _ = now;
         match self.state {
-            State::Bound => self.ask_more(interfaces.to_vec()),
+            State::Bound => self.ask_more(interfaces),
             State::Binding | State::Altering => self.to_ask.push_back(interfaces.to_vec()),
             State::Idle | State::Closed => return Err(CallError::NotBound),
         }

@@ -1,10 +1,11 @@
 //! How a client binds: what it offers, what it makes of the answer, and the legs of an exchange.
 //!
 //! Read first: MS-RPCE sections 3.3.2.4.1 and 3.3.1.5.2 and C706 section 12.6.4.3. For each interface NDR is offered and,
-//! as a context of its own, NDR64: a server takes one of them. One more context asks for features. The token that ends
-//! an exchange goes as auth3, all others as alter_context. This file does not know a mechanism.
+//! as a context of its own, NDR64: a server takes one of them. One more context asks for features. Servers of Windows
+//! and Samba accept one new context a PDU, so each interface is asked for by itself. The token that ends an exchange
+//! goes as auth3, all others as alter_context. This file does not know a mechanism.
 
-use crate::co::client::association::{AUTH_CONTEXT, Asked, Client, Context, Leg, fault_of};
+use crate::co::client::association::{AUTH_CONTEXT, Asked, Client, Context, Leg, Offer, fault_of};
 use crate::co::client::event::{Authentication, Bound, Close, Event, Refused};
 use crate::co::client::table::State;
 use crate::co::fragment::{Guard, MUST_RECV_FRAG};
@@ -23,14 +24,7 @@ impl<T> Client<T> {
         interfaces: &[SyntaxId],
         authentication: Option<Authentication>,
     ) {
-        let call_id = self.slots.draw();
-        let (contexts, offers) = self.offers(interfaces, true);
-        self.asked = Some(Asked {
-            call_id,
-            interfaces: interfaces.to_vec(),
-            offers,
-            bound: Vec::new(),
-        });
+        let (call_id, contexts) = self.prepare(interfaces, Vec::new(), true);
         let Some(Authentication {
             exchange,
             auth_type,
@@ -49,58 +43,55 @@ impl<T> Client<T> {
     }
 
     /// Asks for more interfaces with an alter_context.
-    pub(super) fn ask_more(&mut self, interfaces: Vec<SyntaxId>) {
+    pub(super) fn ask_more(&mut self, interfaces: &[SyntaxId]) {
+        self.ask_next(interfaces, Vec::new());
+    }
+
+    fn ask_next(&mut self, interfaces: &[SyntaxId], bound: Vec<Bound>) {
         self.state = State::Altering;
-        let call_id = self.slots.draw();
-        let (contexts, offers) = self.offers(&interfaces, false);
-        self.asked = Some(Asked {
-            call_id,
-            interfaces,
-            offers,
-            bound: Vec::new(),
-        });
+        let (call_id, contexts) = self.prepare(interfaces, bound, false);
         self.ask(PacketType::ALTER_CONTEXT, call_id, contexts, None);
     }
 
-    /// The contexts to offer for `interfaces`.
+    /// Makes the contexts that ask for the first of `interfaces`, and remembers the others.
     // req: dce-client-offers
-    #[expect(clippy::type_complexity, reason = "what a context was offered for")]
-    fn offers(
+    fn prepare(
         &mut self,
         interfaces: &[SyntaxId],
+        bound: Vec<Bound>,
         features: bool,
-    ) -> (
-        Vec<PresentationContext>,
-        Vec<(u16, Option<(usize, Syntax)>)>,
-    ) {
-        let (mut contexts, mut offers) = (Vec::new(), Vec::new());
-        let mut offer = |id: &mut u16, interface: SyntaxId, transfer: SyntaxId, what| {
-            contexts.push(PresentationContext {
-                context_id: *id,
-                interface,
-                transfers: vec![transfer],
-            });
-            offers.push((*id, what));
-            *id = id.wrapping_add(1);
+    ) -> (u32, Vec<PresentationContext>) {
+        let call_id = self.slots.draw();
+        let (first, rest) = match interfaces.split_first() {
+            Some((first, rest)) => (Some(*first), rest.to_vec()),
+            None => (None, Vec::new()),
         };
-        for (place, interface) in interfaces.iter().take(80).enumerate() {
-            for syntax in [Syntax::Ndr, Syntax::Ndr64] {
-                if syntax == Syntax::Ndr || self.config.ndr64 {
-                    let what = Some((place, syntax));
-                    offer(
-                        &mut self.next_context,
-                        *interface,
-                        SyntaxId::of(syntax),
-                        what,
-                    );
-                }
+        let mut asked = Asked {
+            call_id,
+            interface: first,
+            offers: Vec::new(),
+            rest,
+            bound,
+        };
+        let mut contexts = Vec::new();
+        if let Some(interface) = first {
+            let ndr64 = self.config.ndr64.then_some(Offer::Syntax(Syntax::Ndr64));
+            let offers = [Some(Offer::Syntax(Syntax::Ndr)), ndr64];
+            let offers = offers
+                .into_iter()
+                .chain([features.then_some(Offer::Features)]);
+            for offer in offers.flatten() {
+                contexts.push(PresentationContext {
+                    context_id: self.next_context,
+                    interface,
+                    transfers: vec![offer.transfer()],
+                });
+                asked.offers.push((self.next_context, offer));
+                self.next_context = self.next_context.wrapping_add(1);
             }
         }
-        if let (true, Some(interface)) = (features, interfaces.first()) {
-            let asked = SyntaxId::features(Features::ALL);
-            offer(&mut self.next_context, *interface, asked, None);
-        }
-        (contexts, offers)
+        self.asked = Some(asked);
+        (call_id, contexts)
     }
 
     /// Appends a bind or alter_context.
@@ -282,54 +273,43 @@ impl<T> Client<T> {
         let Some(asked) = &mut self.asked else {
             return false;
         };
+        let Some(interface) = asked.interface else {
+            return results.is_empty();
+        };
         if results.len() != asked.offers.len() {
             return false;
         }
-        let refused = Refused {
+        let mut context = Err(Refused {
             result: ResultCode::PROVIDER_REJECTION.0,
             reason: Reason::NOT_SPECIFIED.0,
-        };
-        let mut bound: Vec<Bound> = asked
-            .interfaces
-            .iter()
-            .map(|interface| Bound {
-                interface: *interface,
-                context: Err(refused),
-            })
-            .collect();
-        for ((id, what), result) in asked.offers.iter().zip(results) {
-            let Some((place, syntax)) = *what else {
-                if result.result == ResultCode::NEGOTIATE_ACK {
+        });
+        for ((id, offer), result) in asked.offers.iter().zip(results) {
+            match (offer, result.result, &context) {
+                (Offer::Features, ResultCode::NEGOTIATE_ACK, _) => {
                     self.features = Features(result.reason.0).and(Features::ALL);
                 }
-                continue;
-            };
-            let Some(entry) = bound.get_mut(place) else {
-                return false;
-            };
-            match (result.result, &entry.context) {
-                (ResultCode::ACCEPTANCE, _) if result.transfer != SyntaxId::of(syntax) => {
+                (Offer::Features, ..) => {}
+                (_, ResultCode::ACCEPTANCE, _) if result.transfer != offer.transfer() => {
                     return false;
                 }
-                (ResultCode::ACCEPTANCE, Ok(_)) => {}
-                (ResultCode::ACCEPTANCE, Err(_)) => {
-                    entry.context = Ok((*id, syntax));
+                (Offer::Syntax(syntax), ResultCode::ACCEPTANCE, Err(_)) => {
+                    context = Ok((*id, *syntax));
                     self.contexts.push(Context {
                         id: *id,
-                        interface: entry.interface,
-                        syntax,
+                        interface,
+                        syntax: *syntax,
                     });
                 }
-                (_, Ok(_)) => {}
-                (code, Err(_)) => {
-                    entry.context = Err(Refused {
+                (_, _, Ok(_)) => {}
+                (_, code, Err(_)) => {
+                    context = Err(Refused {
                         result: code.0,
                         reason: result.reason.0,
                     });
                 }
             }
         }
-        asked.bound = bound;
+        asked.bound.push(Bound { interface, context });
         true
     }
 
@@ -363,14 +343,18 @@ impl<T> Client<T> {
         self.step(|leg| leg.exchange.step(token));
     }
 
-    /// What was asked for is answered.
+    /// What was asked for is answered: the next is asked for, if there is one.
     fn bound(&mut self) {
         self.state = State::Bound;
-        if let Some(asked) = self.asked.take() {
-            self.events.push_back(Event::Bound(asked.bound));
+        let Some(asked) = self.asked.take() else {
+            return;
+        };
+        if !asked.rest.is_empty() {
+            return self.ask_next(&asked.rest, asked.bound);
         }
+        self.events.push_back(Event::Bound(asked.bound));
         if let Some(interfaces) = self.to_ask.pop_front() {
-            self.ask_more(interfaces);
+            self.ask_more(&interfaces);
         }
     }
 

@@ -242,7 +242,10 @@ impl Server {
         stub: &[u8],
         out: &mut TransmitQueue,
     ) -> Result<(), ReplyError> {
-        let cancels = self.calls.end(to.call_id).ok_or(ReplyError::NoCall)?;
+        let cancels = self
+            .calls
+            .end(to.call_id, to.serial)
+            .ok_or(ReplyError::NoCall)?;
         let message = Message {
             ptype: PacketType::RESPONSE,
             flags: Flags(0),
@@ -277,15 +280,17 @@ impl Server {
         executed: bool,
         out: &mut TransmitQueue,
     ) -> Result<(), ReplyError> {
-        self.calls.end(to.call_id).ok_or(ReplyError::NoCall)?;
+        self.calls
+            .end(to.call_id, to.serial)
+            .ok_or(ReplyError::NoCall)?;
         answer::fault(to.order, to.call_id, to.context_id, status, !executed, out);
         self.packets.sent(1);
         Ok(())
     }
 
-    /// Ends the bookkeeping of a call that gets no answer: a `maybe` call that has run, an orphaned one.
+    /// Ends the bookkeeping of a call that gets no answer: a `maybe` call that has run.
     pub fn finish(&mut self, to: &ReplyTo) {
-        self.calls.end(to.call_id);
+        self.calls.end(to.call_id, to.serial);
     }
 
     /// Asks the client to close the connection when its calls are done.
@@ -337,7 +342,7 @@ impl Server {
     /// Remembers since when something is missing.
     #[inline]
     pub(super) fn watch(&mut self, now: Instant) {
-        if !self.is_partial() {
+        if self.state == State::Closed || !self.is_partial() {
             self.since = None;
         } else if self.since.is_none() {
             self.since = Some(now);
@@ -348,6 +353,8 @@ impl Server {
     pub(super) fn close(&mut self, why: Close) -> Option<Event> {
         self.state = State::Closed;
         self.partial = None;
+        self.asking = None;
+        self.since = None;
         Some(Event::Close(why))
     }
 

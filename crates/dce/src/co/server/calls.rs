@@ -4,10 +4,11 @@
 //! known of each, so that looking for one is looking through a few bytes.
 
 /// What is known of a call in flight.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Note {
+    /// Tells this call from one that had its number before.
+    serial: u32,
     cancels: u8,
-    orphaned: bool,
 }
 
 /// The calls in flight, in no order.
@@ -15,6 +16,7 @@ struct Note {
 pub(super) struct Calls {
     ids: Vec<u32>,
     notes: Vec<Note>,
+    serial: u32,
 }
 
 impl Calls {
@@ -33,37 +35,50 @@ impl Calls {
         self.ids.contains(&id)
     }
 
+    /// Begins a call and returns its serial number.
     #[inline]
-    pub(super) fn begin(&mut self, id: u32) {
+    pub(super) fn begin(&mut self, id: u32) -> u32 {
+        self.serial = self.serial.wrapping_add(1);
+        let serial = self.serial;
         self.ids.push(id);
-        self.notes.push(Note::default());
+        self.notes.push(Note { serial, cancels: 0 });
+        serial
     }
 
     /// Ends a call. Returns how many cancels came for it, or `None` if nobody waits for its reply.
     #[inline]
-    pub(super) fn end(&mut self, id: u32) -> Option<u8> {
+    pub(super) fn end(&mut self, id: u32, serial: u32) -> Option<u8> {
         let at = self.ids.iter().position(|own| *own == id)?;
-        self.ids.swap_remove(at);
-        let note = self.notes.swap_remove(at);
-        (!note.orphaned).then_some(note.cancels)
+        let note = *self.notes.get(at)?;
+        if note.serial != serial {
+            return None;
+        }
+        self.remove(at);
+        Some(note.cancels)
     }
 
     /// Counts a cancel; false if there is no such call.
     pub(super) fn cancel(&mut self, id: u32) -> bool {
-        self.note(id).is_some_and(|note| {
+        let place = self.ids.iter().position(|own| *own == id);
+        let note = place.and_then(|at| self.notes.get_mut(at));
+        note.is_some_and(|note| {
             note.cancels = note.cancels.saturating_add(1);
             true
         })
     }
 
-    /// Notes that nobody waits any more; false if there is no such call, or it was known.
+    /// Forgets a call that nobody waits for any more; false if there is no such call.
     pub(super) fn orphan(&mut self, id: u32) -> bool {
-        self.note(id)
-            .is_some_and(|note| !std::mem::replace(&mut note.orphaned, true))
+        let place = self.ids.iter().position(|own| *own == id);
+        place.is_some_and(|at| {
+            self.remove(at);
+            true
+        })
     }
 
-    fn note(&mut self, id: u32) -> Option<&mut Note> {
-        let at = self.ids.iter().position(|own| *own == id)?;
-        self.notes.get_mut(at)
+    #[inline]
+    fn remove(&mut self, at: usize) {
+        self.ids.swap_remove(at);
+        self.notes.swap_remove(at);
     }
 }

@@ -41,6 +41,8 @@ pub struct ReplyTo {
     pub order: Order,
     /// The place of the security context that protects the reply.
     pub(crate) guard: Option<u16>,
+    /// Tells the call from others that have its number at other times.
+    pub(crate) serial: u32,
 }
 
 /// Shows that the check of the call's protection was made: only that check can make one.
@@ -80,7 +82,7 @@ pub enum Event {
         /// The call.
         call_id: u32,
     },
-    /// The client has given this call up: end it. A reply to it is refused.
+    /// The client has given this call up: end it. It is in flight no more, and a reply to it is refused.
     Orphaned {
         /// The call.
         call_id: u32,

@@ -281,13 +281,14 @@ impl Server {
                 None => self.refuse(refuse, out),
             };
         }
-        self.calls.begin(header.call_id);
+        let serial = self.calls.begin(header.call_id);
         Some(Event::Call(Call {
             to: ReplyTo {
                 call_id: header.call_id,
                 context_id: request.context_id,
                 order: header.order(),
                 guard: proved.guard,
+                serial,
             },
             service,
             opnum: request.opnum,

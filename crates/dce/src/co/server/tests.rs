@@ -734,6 +734,20 @@ fn cancels_and_orphans_of_no_call_are_passed_over() {
 }
 
 #[test]
+fn the_number_of_an_orphaned_call_is_free_and_its_reply_goes_nowhere() {
+    let mut peer = Peer::bound(MPX);
+    peer.heard(&request(3, 1, 1, Flags::WHOLE, b"old"), Said::Nothing);
+    peer.heard(&bare(PacketType::ORPHANED, 3), Said::Nothing);
+    assert_eq!(peer.server.in_flight(), 0);
+    peer.heard(&request(3, 1, 1, Flags::WHOLE, b"new"), Said::Nothing);
+    let (old, new, mut out) = (peer.calls[0].to, peer.calls[1].to, TransmitQueue::new());
+    let late = peer.server.reply(&old, b"old", &mut out);
+    assert_eq!((late, out.len()), (Err(ReplyError::NoCall), 0));
+    peer.server.reply(&new, b"new!", &mut out).unwrap();
+    assert_eq!(said(&out.to_vec()), Said::Response(b"new!".to_vec()));
+}
+
+#[test]
 fn a_response_tells_how_many_cancels_came() {
     let mut peer = Peer::bound(MPX);
     peer.heard(&request(3, 1, 1, Flags::WHOLE, b""), Said::Nothing);
@@ -836,6 +850,11 @@ fn half_of_anything_gets_old() {
     );
     let end = peer.server.handle_timeout(peer.now, &mut out);
     assert!(matches!(end, Some(Event::Close(Close::Slow))));
+    // Once it is over, it is over.
+    peer.raw(b"\x05\0");
+    assert_eq!(peer.server.poll_timeout(), None);
+    let again = peer.server.handle_timeout(peer.now + 9 * second, &mut out);
+    assert!(again.is_none() && out.is_empty());
     // A request of which the next fragment does not come; each fragment gives it more time.
     let mut peer = Peer::of(config());
     peer.raw(&offer);
