@@ -285,9 +285,11 @@ async fn connection_with_lane<S: Lend>(stream: S, hub: Arc<Hub>, mut origin: Ori
     origin.source.connection = hub.number_connection();
     let peer = origin.source.peer;
     let stream = Switch::Runtime(stream);
-    let mut connection = StreamConnection::new(stream, hub, origin).may_have_lane();
+    let connection = StreamConnection::new(stream, hub, origin).may_have_lane();
+    // In a box: it moves, and an idle connection must not have room for where it may move to.
+    let mut connection = Box::new(connection);
     loop {
-        let lane = match (&mut connection).await {
+        let lane = match (&mut *connection).await {
             Leave::Ended(end) => return log_end(peer, end),
             Leave::Busy(lane) => lane,
         };
@@ -304,12 +306,15 @@ async fn connection_with_lane<S: Lend>(stream: S, hub: Arc<Hub>, mut origin: Ori
 }
 
 /// A connection that may be on a lane, and how it ended if it did there.
-type Visitor<S> = (StreamConnection<Switch<S>>, Option<End>);
+type Visitor<S> = (Visiting<S>, Option<End>);
+
+/// A connection that can be lent to a lane.
+type Visiting<S> = Box<StreamConnection<Switch<S>>>;
 
 /// Lends a connection to a lane until it cannot stay there.
 async fn visit_lane<S: Lend>(
-    mut connection: StreamConnection<Switch<S>>,
-    lane: Started<StreamConnection<Switch<S>>, Visitor<S>>,
+    mut connection: Visiting<S>,
+    lane: Started<Visiting<S>, Visitor<S>>,
 ) -> io::Result<Visitor<S>> {
     let patience = connection.patience();
     let waker = connection.io().enter_lane(patience)?;
@@ -323,9 +328,9 @@ async fn visit_lane<S: Lend>(
 }
 
 /// Drives a connection on a lane, until it ends or something has to wait.
-fn on_lane<S: Lend>(mut connection: StreamConnection<Switch<S>>) -> Visitor<S> {
+fn on_lane<S: Lend>(mut connection: Visiting<S>) -> Visitor<S> {
     let mut cx = Context::from_waker(Waker::noop());
-    let end = match Pin::new(&mut connection).poll(&mut cx) {
+    let end = match Pin::new(&mut *connection).poll(&mut cx) {
         Poll::Ready(Leave::Ended(end)) => Some(end),
         Poll::Ready(Leave::Busy(_)) | Poll::Pending => None,
     };
