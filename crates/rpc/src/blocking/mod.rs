@@ -18,6 +18,7 @@ use farcall_onc::msg::Target;
 use farcall_onc::record::{Assembler, Record, RecordError, RecordLimits};
 use farcall_wire::{Encode, EncodeError, Reader, TransmitQueue, ndr};
 
+use crate::client::dce::faults;
 use crate::client::link::{Link, failure, refused};
 use crate::client::{self, Decoder, NdrDecoder, Options, mapper, resolve};
 use crate::endpoint::{Endpoint, IntoEndpoint, Transport};
@@ -220,7 +221,7 @@ impl Client {
             .and_then(|packed| association.call(&packed, &self.options, known, decode));
         calling.map_err(|error| {
             let error = error.with_procedure(interface.operation_name(opnum));
-            error.with_peer(&self.endpoint)
+            faults::advised(error.with_peer(&self.endpoint), &self.options)
         })
     }
 

@@ -490,7 +490,9 @@ impl Client {
     /// Adds to an error what this client knows.
     pub(crate) fn describe(&self, error: Error, target: Option<Target>) -> Error {
         let error = error.with_peer(self.peer());
-        let Some(target) = target else { return error };
+        let Some(target) = target else {
+            return dce::faults::advised(error, &self.options);
+        };
         match error.cause() {
             Cause::ProgramMismatch { low, high } if low == high => {
                 let hint = format!("the server has version {low} of program {}", target.program);

@@ -11,7 +11,9 @@ use tokio::time::Sleep;
 
 use crate::call::Peer;
 use crate::client::{Client, Options};
+use crate::endpoint::Family;
 use crate::error::Error;
+use crate::interface::Interface;
 use crate::server::Server;
 
 /// What goes wrong on a stream. The default: nothing.
@@ -159,5 +161,26 @@ pub fn link(server: &Server, faults: Faults) -> Result<Client, Error> {
         Faulty::new(ours, faults),
         "simulated link",
         Options::default(),
+    ))
+}
+
+/// As [`link`], for calls to an interface of the server.
+///
+/// # Errors
+/// There is no current runtime.
+pub fn interface_link(
+    server: &Server,
+    interface: &'static Interface,
+    faults: Faults,
+) -> Result<Client, Error> {
+    let (ours, theirs) = tokio::io::duplex(64 << 10);
+    server.serve_stream_of(Family::Dce, theirs, Peer::InProcess)?;
+    let stream = Faulty::new(ours, faults);
+    let options = Options::default();
+    Ok(Client::interface_over(
+        stream,
+        interface,
+        "simulated link",
+        options,
     ))
 }

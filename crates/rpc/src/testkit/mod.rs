@@ -17,5 +17,5 @@ pub mod fake;
 
 #[cfg(feature = "fake")]
 pub use fake::Fake;
-pub use faulty::{Faults, Faulty, link};
+pub use faulty::{Faults, Faulty, interface_link, link};
 pub use relay::{Loss, Relay};

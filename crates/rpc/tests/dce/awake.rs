@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use farcall::testkit::{Faults, interface_link};
 use farcall::{Limits, Options, Server};
 use tokio::io::AsyncWriteExt;
 
 use crate::calls::{TCP, connect, serve, until_waiting};
-use crate::echo::{self, ADD_ONE, Echo, SINK_DATA, WAIT};
+use crate::echo::{self, ADD_ONE, ECHO, Echo, SINK_DATA, WAIT};
 use crate::raw::{bind, bound, call_id, fragment, read, request};
 
 fn port(server: &Server) -> u16 {
@@ -157,4 +158,42 @@ async fn more_calls_than_the_limit_are_told_that_the_server_is_busy_or_wait() {
     );
     assert_eq!(busy[3] & 0x20, 0x20, "did not execute");
     until_waiting(&echo, 4).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_comes_in_pieces_carries_the_same_calls() {
+    let server = serve(&Echo::default(), TCP).await;
+    for chunk in [1, 3, 17] {
+        let faults = Faults {
+            chunk: Some(chunk),
+            ..Faults::default()
+        };
+        let client = interface_link(&server, &ECHO, faults).expect("a runtime");
+        let data = vec![9; 10_000];
+        assert_eq!(echo::echo_data(&client, &data).await.expect("echoed"), data);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_or_corrupted_fails_its_calls_and_nothing_else() {
+    let server = serve(&Echo::default(), TCP).await;
+    for at in 0..160 {
+        for faults in [
+            Faults {
+                cut_after: Some(at),
+                ..Faults::default()
+            },
+            Faults {
+                corrupt_at: Some(at),
+                ..Faults::default()
+            },
+        ] {
+            let client = interface_link(&server, &ECHO, faults).expect("a runtime");
+            let call = echo::add_one(&client, 1).deadline(Duration::from_millis(100));
+            // Some bits may be anything: then there is a result, of which one may be wrong.
+            let _ = call.await;
+        }
+    }
+    let client = connect(&server, Options::default()).await;
+    assert_eq!(echo::add_one(&client, 1).await.expect("added"), 2);
 }

@@ -168,7 +168,8 @@ async fn a_deadline_cancels_and_a_dropped_call_is_given_up() {
     let server = serve(&echo, TCP).await;
     let client = connect(&server, Options::default()).await;
     let late = echo::bare(&client, UNTIL_CANCELLED).deadline(Duration::from_millis(50));
-    let error = late.await.expect_err("late, or cancelled");
+    let error = late.await.expect_err("cancelled");
+    assert_eq!(status(&error), 0x1c00_000d, "the operation has heard of it");
     assert!(error.may_have_executed());
     until_waiting(&echo, 0).await;
 
@@ -177,6 +178,55 @@ async fn a_deadline_cancels_and_a_dropped_call_is_given_up() {
     dropped.abort();
     until_waiting(&echo, 0).await;
     assert_eq!(echo::add_one(&client, 1).await.expect("added"), 2);
+}
+
+#[tokio::test]
+async fn an_operation_that_does_not_hear_of_the_cancel_is_given_up_after_a_grace() {
+    let echo = Echo::default();
+    let server = serve(&echo, TCP).await;
+    let client = connect(&server, Options::default()).await;
+    let late = echo::bare(&client, WAIT).deadline(Duration::from_millis(50));
+    let error = late.await.expect_err("late");
+    assert!(matches!(error.cause(), farcall::Cause::Deadline(given) if given.as_millis() == 50));
+    assert!(error.may_have_executed());
+    // The server has dropped it: nobody waits any more.
+    until_waiting(&echo, 0).await;
+    assert_eq!(echo::add_one(&client, 1).await.expect("added"), 2);
+}
+
+#[tokio::test]
+async fn a_call_that_provably_did_not_run_is_made_again() {
+    let tries = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let seen = std::sync::Arc::clone(&tries);
+    let server = Server::builder()
+        .serve(echo::service(&Echo::default()))
+        .listen(TCP)
+        .authorize(move |_: &Call| match seen.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => Err(farcall::Refuse::Fault(0x1c01_0014)),
+            _ => Ok(()),
+        });
+    let server = server.start().await.expect("server starts");
+    let client = connect(&server, Options::default()).await;
+    let once = echo::add_one(&client, 1).retry(farcall::Retry::Never);
+    let error = once.await.expect_err("busy");
+    assert!(error.is_retryable() && !error.may_have_executed());
+    let sum = echo::add_one(&client, 1).retry(farcall::Retry::Safe(3));
+    assert_eq!(sum.await.expect("added"), 2);
+    assert_eq!(tries.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_client_that_would_connect_for_ever_still_says_why_it_cannot_at_first() {
+    let options = Options {
+        reconnect: farcall::Reconnect::Persistent {
+            first: Duration::from_millis(10),
+            longest: Duration::from_millis(10),
+        },
+        ..Options::default()
+    };
+    let error = Client::connect_interface_with("ncacn_ip_tcp:127.0.0.1[1]", &ECHO, options);
+    let error = error.await.expect_err("nobody listens");
+    assert_eq!(error.phase(), Phase::Connect);
 }
 
 #[tokio::test]

@@ -242,9 +242,12 @@ fn next_pause(link: &Link, last: Option<Duration>) -> Option<Duration> {
     let Reconnect::Persistent { first, longest } = link.options.reconnect else {
         return None;
     };
-    if link.lock().pending() == 0 {
+    let state = link.lock();
+    // Whoever connects for the first time wants to know what is wrong.
+    if state.is_opening() || state.pending() == 0 {
         return None;
     }
+    drop(state);
     Some(last.map_or(first, |last| (last * 2).min(longest)))
 }
 
@@ -269,7 +272,7 @@ fn lost(link: &Link, connector: &Connector, end: End) -> bool {
         state.lose(ended.clone());
         // What was not bound will not be bound next time either.
         if !bound {
-            state.fail_all(&ended);
+            state.fail_all(&ended.clone().executed(false));
         }
         let again = state.pending() > 0;
         if !again {

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_util::io::poll_read_buf;
 
-use super::link::{Link, Opening};
+use super::link::Link;
 use crate::client::timer::Timer;
 use crate::scratch;
 
@@ -225,7 +225,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         loop {
             let (calls, waits) = {
                 let state = self.link.lock();
-                let waits = matches!(state.opening, Opening::Waiting(_)) || !state.is_bound();
+                let waits = state.is_opening() || !state.is_bound();
                 (state.poll_timeout(), waits)
             };
             if !waits {
@@ -247,6 +247,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 return Poll::Ready(End::Unbound(self.link.options.connect_timeout));
             }
             self.link.settle(|state| state.handle_timeout(now));
+            // A call that is late is cancelled, and that is to be sent.
+            if let Err(end) = self.transmit(cx) {
+                return Poll::Ready(end);
+            }
         }
     }
 }

@@ -3,15 +3,25 @@
 use farcall_dce::co::client::{Close, Fault, Refused};
 use farcall_dce::status;
 
+use crate::client::options::Options;
 use crate::error::{Cause, Error, Phase};
 
 /// Why a call was answered with a fault.
 pub(crate) fn error(fault: &Fault) -> Error {
-    let error =
-        Error::new(Phase::Call, Cause::Fault(fault.status)).executed(!fault.did_not_execute);
-    match fault.status {
-        status::ACCESS_DENIED => {
-            error.hint("authenticate, or at a higher level: Options::credentials")
+    Error::new(Phase::Call, Cause::Fault(fault.status)).executed(!fault.did_not_execute)
+}
+
+/// The same error with what a caller with these options can do about it.
+pub(crate) fn advised(error: Error, options: &Options) -> Error {
+    match (error.cause(), &options.credentials) {
+        (Cause::Fault(status::ACCESS_DENIED), None) => {
+            error.hint("authenticate: Options::credentials")
+        }
+        (Cause::Fault(status::ACCESS_DENIED | status::SEC_PKG_ERROR), Some(_)) => error.hint(
+            "are user name, password and domain right, the level high enough, and may this user call it?",
+        ),
+        (Cause::Fault(status::OP_RNG_ERROR), _) => {
+            error.hint("the server's version of the interface does not have the operation")
         }
         _ => error,
     }

@@ -339,6 +339,11 @@ impl State {
         (self.altering, self.query, self.close) = (false, None, None);
     }
 
+    /// Whether somebody waits for the first binding.
+    pub(crate) fn is_opening(&self) -> bool {
+        matches!(self.opening, Opening::Waiting(_))
+    }
+
     /// Whether the association has answered a bind.
     pub(crate) fn is_bound(&self) -> bool {
         !self.contexts.is_empty()
