@@ -402,7 +402,8 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn parse_line(line: &str) -> Result<Line, &'static str> {
     let trimmed = line.trim();
     if trimmed.is_empty() || trimmed.starts_with('#') {
-        return Ok(Line::Other(line.to_owned()));
+        // Without the carriage return that a last line without its end would keep.
+        return Ok(Line::Other(line.trim_end().to_owned()));
     }
     let mut parts = trimmed.split(':');
     let (Some(full), Some(hash)) = (parts.next(), parts.next()) else {

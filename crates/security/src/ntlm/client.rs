@@ -125,6 +125,7 @@ impl Client {
         Progress::Continue(message)
     }
 
+    // req: nlmp-3.1.5.1.2-policy
     fn authenticate(&self, negotiate: &[u8], token: &[u8]) -> Result<Progress, Denied> {
         let challenge = Challenge::parse(token)?;
         let missing = self.config.required().without(challenge.flags);
@@ -200,6 +201,7 @@ impl Client {
         Ok(blob)
     }
 
+    // req: nlmp-3.1.5.1.2-pairs
     fn pairs(&self, server: Pairs<'_>) -> Vec<u8> {
         const OURS: [AvId; 4] = [
             AvId::FLAGS,

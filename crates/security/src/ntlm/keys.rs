@@ -111,6 +111,7 @@ pub fn sign_key(session_key: &Key, end: End) -> Key {
 
 /// `SEALKEY` for extended session security: from 16, 7 or 5 bytes of the session key, as was agreed.
 #[must_use]
+// req: nlmp-3.4.5.3
 pub fn seal_key(flags: Flags, session_key: &Key, end: End) -> Key {
     let magic: &[u8] = match end {
         End::Client => b"session key to client-to-server sealing key magic constant\0",

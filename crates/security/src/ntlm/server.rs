@@ -161,6 +161,7 @@ impl Server {
     }
 
     /// What is agreed to of what was asked for.
+    // req: nlmp-3.2.5.1.1-challenge
     fn offer(&self, asked: Flags) -> Result<Flags, Denied> {
         const GRANTED: Flags = Flags(
             Flags::SIGN.0
@@ -243,6 +244,7 @@ impl Server {
         Ok(done(Session::new(flags, key, End::Server, peer)))
     }
 
+    // req: nlmp-3.2.5.1.2-proof
     fn judge(
         &self,
         exchange: &Exchange,
@@ -270,6 +272,7 @@ impl Server {
 
     /// Compares the proof with the one that the account makes, and with the one that clients make which leave out the domain
     /// (section 3.2.5.1.2). An account that does not exist has a random key.
+    // req: nlmp-3.2.5.1.2-names
     fn prove(
         &self,
         exchange: &Exchange,
@@ -311,6 +314,7 @@ impl Server {
         self.check_target(pairs)
     }
 
+    // req: nlmp-3.2.5.1.2-mic
     fn check_mic(
         &self,
         exchange: &Exchange,
@@ -348,6 +352,7 @@ impl Server {
         }
     }
 
+    // req: nlmp-3.2.5.1.2-bindings
     fn check_bindings(&self, pairs: Pairs<'_>) -> Result<(), Denied> {
         let (expected, required) = match &self.config.bindings {
             Bindings::Off => return Ok(()),

@@ -93,6 +93,7 @@ impl Direction {
     }
 
     /// The signature around a checksum; the message has been encrypted by now, if it is.
+    // req: nlmp-3.4.4.2
     fn signature(&mut self, mut checksum: [u8; 8]) -> Result<[u8; SIGNATURE_LEN], ProtectError> {
         if self.encrypts_checksum {
             self.stream.apply_keystream(&mut checksum);
@@ -110,6 +111,7 @@ impl Direction {
         Ok(())
     }
 
+    // req: nlmp-3.4.4-order
     fn check(&mut self, checksum: [u8; 8], token: &[u8]) -> Result<(), ProtectError> {
         let expected = self.signature(checksum)?;
         match bool::from(expected.as_slice().ct_eq(token)) {
@@ -228,6 +230,7 @@ impl Context for Session {
         Some(self.session_key.as_bytes())
     }
 
+    // req: spng-3.3.5.1
     fn mechanisms_agreed(&mut self) {
         for direction in [&mut self.outgoing, &mut self.incoming] {
             direction.stream = rc4(&direction.sealing_key);

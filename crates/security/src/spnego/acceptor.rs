@@ -132,6 +132,7 @@ impl Acceptor {
         }
     }
 
+    // req: spnego-4178-5-mic
     fn conclude(
         &mut self,
         mut agreed: Agreed,
@@ -175,6 +176,7 @@ impl Acceptor {
 
 impl Agreed {
     /// The first answer names the mechanism and, where it was not the first, asks for the proof.
+    // req: spnego-4178-4.2.2-mechanism
     fn reply(&mut self, state: NegState, token: Option<&[u8]>, mic: Option<&[u8]>) -> Vec<u8> {
         let first = std::mem::take(&mut self.first);
         let asks = first && self.must_prove && state == NegState::AcceptIncomplete;

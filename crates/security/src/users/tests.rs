@@ -28,6 +28,12 @@ fn a_file_is_read_and_written_as_it_was() {
 }
 
 #[test]
+fn a_comment_at_the_end_keeps_no_carriage_return() {
+    let read = Users::parse("carol:*:\r\n# end \r").unwrap();
+    assert_eq!(*read.text(), "carol:*:\n# end\n");
+}
+
+#[test]
 fn passwords_are_checked() {
     let users = users();
     assert!(users.verify("alice", "", &password("password")));
