@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use farcall::stub::Target;
 use farcall::{Cause, Client, Endpoint, Options};
+use farcall_security as security;
+use farcall_wire::Uuid;
 
+use crate::caller::Caller;
 use crate::output::Failure;
 
 /// Version 2 of rpcbind: the one that everybody speaks.
@@ -23,9 +26,25 @@ pub(crate) struct Reach {
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) timeout: Duration,
 
-    /// Who calls: nobody, or this user by AUTH_SYS (which proves nothing)
+    /// Who calls: nobody; over ONC RPC this user by AUTH_SYS (which proves nothing); over DCE/RPC a user by
+    /// NTLM, SPNEGO or Kerberos
     #[arg(long, value_enum, default_value_t)]
     pub(crate) auth: Auth,
+
+    #[command(flatten)]
+    pub(crate) caller: Caller,
+
+    /// DCE/RPC: the object that calls name
+    #[arg(long, value_name = "UUID", value_parser = object)]
+    pub(crate) object: Option<Uuid>,
+
+    /// DCE/RPC: use NDR64 if the server has it
+    #[arg(long)]
+    pub(crate) ndr64: bool,
+
+    /// DCE/RPC: the endpoint mapper to ask [default: the host's, on port 135]
+    #[arg(long, value_name = "ENDPOINT", value_parser = endpoint)]
+    pub(crate) mapper: Option<Endpoint>,
 }
 
 /// Which credential calls carry.
@@ -36,6 +55,12 @@ pub(crate) enum Auth {
     None,
     /// AUTH_SYS: this machine, user and groups.
     Sys,
+    /// NTLM.
+    Ntlm,
+    /// SPNEGO, over NTLM or Kerberos.
+    Spnego,
+    /// Kerberos.
+    Krb5,
 }
 
 impl Reach {
@@ -44,12 +69,22 @@ impl Reach {
         let options = Options {
             timeout: self.timeout,
             connect_timeout: self.timeout,
+            object: self.object,
+            ndr64: self.ndr64,
+            mapper: self.mapper.clone(),
             ..Options::default()
         };
-        match self.auth {
-            Auth::None => Ok(options),
-            Auth::Sys => Ok(options.auth_sys(&myself())?),
-        }
+        let auth = match self.auth {
+            Auth::None => return Ok(options),
+            Auth::Sys => return Ok(options.auth_sys(&myself())?),
+            Auth::Ntlm => security::Auth::Ntlm,
+            Auth::Spnego => security::Auth::Spnego,
+            Auth::Krb5 => security::Auth::Kerberos,
+        };
+        Ok(Options {
+            credentials: Some(self.caller.credentials(auth)?),
+            ..options
+        })
     }
 }
 
@@ -88,6 +123,10 @@ pub(crate) fn endpoint(text: &str) -> Result<Endpoint, Failure> {
         }
         Failure::new(message)
     })
+}
+
+fn object(text: &str) -> Result<Uuid, farcall_wire::uuid::NotUuid> {
+    text.parse()
 }
 
 /// A time in seconds, fractions allowed.
@@ -140,6 +179,10 @@ mod tests {
         let reach = Reach {
             timeout: Duration::from_secs(1),
             auth: Auth::Sys,
+            caller: Caller::default(),
+            object: None,
+            ndr64: false,
+            mapper: None,
         };
         assert!(reach.options().is_ok());
     }

@@ -1,0 +1,119 @@
+//! Whom a daemon of DCE/RPC lets in, and what it tells its clients.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use farcall::server::Builder;
+use farcall_dce::security::AuthLevel;
+use farcall_security::ntlm::ServerConfig;
+use farcall_security::{Mechanisms, UsersFile};
+
+use crate::caller::auth_level;
+use crate::output::Failure;
+
+/// Whom a daemon of DCE/RPC lets in.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Guard {
+    /// Users who may authenticate by NTLM, alone or within SPNEGO: a file made by `farcall user`
+    #[arg(long, value_name = "FILE")]
+    users: Option<PathBuf>,
+
+    /// Keys of this service: clients may authenticate by Kerberos, alone or within SPNEGO
+    #[arg(long, value_name = "FILE")]
+    keytab: Option<PathBuf>,
+
+    /// Refuse authenticated clients that protect their calls less: connect, packet, integrity, privacy
+    #[arg(long, value_name = "LEVEL", value_parser = auth_level)]
+    auth_floor: Option<AuthLevel>,
+
+    /// Whether clients may choose NDR64
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = on_or_off)]
+    ndr64: Switch,
+
+    /// Tell clients this secondary address when they bind [default: the port or name]
+    #[arg(long, value_name = "TEXT")]
+    secondary_address: Option<String>,
+
+    /// Security contexts of one connection
+    #[arg(long, value_name = "N")]
+    max_auth_contexts: Option<usize>,
+}
+
+/// On or off, on by default.
+#[derive(Clone, Copy, Debug)]
+struct Switch(bool);
+
+impl Default for Switch {
+    fn default() -> Self {
+        Self(true)
+    }
+}
+
+fn on_or_off(text: &str) -> Result<Switch, Failure> {
+    match text {
+        "on" => Ok(Switch(true)),
+        "off" => Ok(Switch(false)),
+        _ => Err(Failure::new("expected on or off")),
+    }
+}
+
+impl Guard {
+    /// The same server, guarded so.
+    pub(crate) fn apply(&self, mut builder: Builder) -> anyhow::Result<Builder> {
+        builder = builder.ndr64(self.ndr64.0);
+        if let Some(level) = self.auth_floor {
+            builder = builder.auth_floor(level);
+        }
+        if let Some(address) = &self.secondary_address {
+            builder = builder.secondary_address(address);
+        }
+        if let Some(most) = self.max_auth_contexts {
+            builder = builder.max_auth_contexts(most);
+        }
+        Ok(match self.mechanisms()? {
+            Some(mechanisms) => builder.authenticate_with(Arc::new(mechanisms)),
+            None => builder,
+        })
+    }
+
+    /// The mechanisms, if there are any.
+    fn mechanisms(&self) -> anyhow::Result<Option<Mechanisms>> {
+        if self.users.is_none() && self.keytab.is_none() {
+            return Ok(None);
+        }
+        let host = host();
+        let mut mechanisms = Mechanisms::new().with_principal(&format!("host/{host}"));
+        if let Some(path) = &self.users {
+            let users = UsersFile::open(path)?;
+            let short = host.split('.').next().unwrap_or_default().to_uppercase();
+            let config = ServerConfig {
+                dns_computer: host,
+                ..ServerConfig::new(&short, &short, Arc::new(users))
+            };
+            mechanisms = mechanisms.with_ntlm(config);
+        }
+        if let Some(path) = &self.keytab {
+            mechanisms = with_keytab(mechanisms, path)?;
+        }
+        Ok(Some(mechanisms))
+    }
+}
+
+#[cfg(feature = "kerberos")]
+fn with_keytab(mechanisms: Mechanisms, keytab: &std::path::Path) -> anyhow::Result<Mechanisms> {
+    let service = farcall_security::kerberos::Service::open(Some(keytab), None)?;
+    Ok(mechanisms.with_kerberos(service))
+}
+
+#[cfg(not(feature = "kerberos"))]
+fn with_keytab(_: Mechanisms, _: &std::path::Path) -> anyhow::Result<Mechanisms> {
+    Err(Failure::new("this build has no Kerberos for --keytab")
+        .hint("build with --features kerberos (needs libkrb5-dev and libclang-dev)")
+        .into())
+}
+
+/// This machine's name.
+fn host() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
+}
