@@ -1,13 +1,23 @@
-//! The whole: a registry, the three versions, and the endpoints they are served at.
+//! The whole: one store, rpcbind's three versions and the endpoint mapper over it, and the endpoints they are served
+//! at. rpcbind answers at endpoints of ONC RPC, the endpoint mapper at those of DCE/RPC.
 
+use crate::directory::Directory;
+use crate::element::Element;
+use crate::epm::EndpointMapper;
 use crate::mapping::{Mapping, Owner, Slot};
 use crate::registry::{Policy, RPCBIND, Registry};
 use crate::rpcbind::Rpcbind;
 use crate::store::{Memory, Store};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use farcall::generated::epmapper::ept;
+use farcall::generated::mgmt::mgmt;
 use farcall::generated::rpcbind::{v2, v3, v4};
+use farcall::stub::Interface;
 use farcall::{Endpoint, Error, IntoEndpoint, Limits, Server, Transport};
+use farcall_dce::syntax::SyntaxId;
+use farcall_dce::tower::{Protseq, Tower};
 use farcall_onc::uaddr::{Netid, Uaddr};
+use farcall_wire::Uuid;
 use std::fs::Permissions;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -25,8 +35,8 @@ pub struct Builder<S = Memory> {
 }
 
 impl<S: Store> Builder<S> {
-    /// Listens at an endpoint. May repeat. Clients expect port 111 over TCP and UDP, and
-    /// `unix:///run/rpcbind.sock`.
+    /// Listens at an endpoint. May repeat. Clients of ONC RPC expect port 111 over TCP and UDP, and
+    /// `unix:///run/rpcbind.sock`; clients of DCE/RPC expect `ncacn_ip_tcp:[135]` and `ncalrpc:[epmapper]`.
     #[must_use]
     pub fn listen(mut self, endpoint: impl IntoEndpoint) -> Self {
         self.server = self.server.listen(endpoint);
@@ -55,6 +65,18 @@ impl<S: Store> Builder<S> {
         self
     }
 
+    /// Configures the server below further: how callers of DCE/RPC may authenticate, say.
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub fn configure<E>(
+        mut self,
+        f: impl FnOnce(farcall::server::Builder) -> Result<farcall::server::Builder, E>,
+    ) -> Result<Self, E> {
+        self.server = f(self.server)?;
+        Ok(self)
+    }
+
     /// Where registrations are kept. Default [`Memory`].
     #[must_use]
     pub fn store<T: Store>(self, store: T) -> Builder<T> {
@@ -71,15 +93,19 @@ impl<S: Store> Builder<S> {
     /// # Errors
     /// An endpoint that cannot be listened at.
     pub async fn start(self) -> Result<Binder<S>, Error> {
-        let registry = Arc::new(Registry::new(self.store, self.policy));
+        let store = Arc::new(self.store);
+        let registry = Arc::new(Registry::new(Arc::clone(&store), self.policy));
+        let directory = Arc::new(Directory::new(store));
         let rpcbind = Rpcbind::new(Arc::clone(&registry));
+        let mapper = EndpointMapper::new(Arc::clone(&directory), MAPPER);
         let server = self
             .server
             .limits(self.limits)
             .serve(v2::service(rpcbind.clone()));
         let server = server
             .serve(v3::service(rpcbind.clone()))
-            .serve(v4::service(rpcbind));
+            .serve(v4::service(rpcbind))
+            .serve(ept::service(mapper).allow_anonymous());
         let server = server.start().await?;
         server
             .endpoints()
@@ -87,15 +113,29 @@ impl<S: Store> Builder<S> {
             .filter_map(Endpoint::path)
             .for_each(open_to_all);
         registry.announce(server.endpoints().iter().flat_map(own_mappings).collect());
-        Ok(Binder { server, registry })
+        directory.announce(server.endpoints().iter().flat_map(own_elements).collect());
+        Ok(Binder {
+            server,
+            registry,
+            directory,
+        })
     }
 }
 
-/// A running rpcbind. Dropping it ends it at once; [`drain`](Binder::drain) lets it finish.
+/// The object that this mapper is, for `ept_inq_object`: a name of ours, since one mapper is like another.
+const MAPPER: Uuid = Uuid::new(
+    0x6661_7263,
+    0x616c,
+    0x4c00,
+    [0x80, 0x6d, 0x61, 0x70, 0x70, 0x65, 0x72, 0x00],
+);
+
+/// A running rpcbind and endpoint mapper. Dropping it ends it at once; [`drain`](Binder::drain) lets it finish.
 #[derive(Debug)]
 pub struct Binder<S = Memory> {
     server: Server,
     registry: Arc<Registry<S>>,
+    directory: Arc<Directory<S>>,
 }
 
 impl Binder {
@@ -129,6 +169,12 @@ impl<S: Store> Binder<S> {
     #[must_use]
     pub fn registry(&self) -> &Registry<S> {
         &self.registry
+    }
+
+    /// What is registered with the endpoint mapper, for whoever embeds the binder.
+    #[must_use]
+    pub fn directory(&self) -> &Directory<S> {
+        &self.directory
     }
 
     /// The server below, for calls within this process.
@@ -172,8 +218,49 @@ fn own_mappings(endpoint: &Endpoint) -> Vec<Mapping> {
     mappings
 }
 
+/// What the endpoint mapper itself serves at one of its endpoints.
+fn own_elements(endpoint: &Endpoint) -> Vec<Element> {
+    let (protseq, name) = match (endpoint.transport(), endpoint.port()) {
+        (Transport::NcacnIpTcp, Some(port)) => (Protseq::Tcp, port.to_string()),
+        (Transport::Ncalrpc, _) => (Protseq::Local, local_name(endpoint)),
+        _ => return Vec::new(),
+    };
+    let host = match endpoint.host().map(str::parse) {
+        Some(Ok(IpAddr::V4(host))) => host,
+        _ => Ipv4Addr::UNSPECIFIED,
+    };
+    let element = |interface: &Interface| {
+        let id = SyntaxId {
+            uuid: interface.uuid,
+            major: interface.major,
+            minor: interface.minor,
+        };
+        let tower = Tower::new(id, SyntaxId::NDR, protseq, &name, host)?;
+        Element::new(Uuid::NIL, tower, ANNOTATION, Owner::Superuser)
+    };
+    let own = [&ept::INTERFACE, &mgmt::INTERFACE].map(element);
+    own.into_iter().flatten().collect()
+}
+
+/// What the mapper says of itself.
+const ANNOTATION: &[u8] = b"Farcall endpoint mapper";
+
+/// The name of a local endpoint.
+fn local_name(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Local(name) => name.to_string(),
+        _ => String::new(),
+    }
+}
+
 /// The transports of an endpoint. A socket at `[::]` takes IPv4 too.
 fn own_addresses(endpoint: &Endpoint) -> Vec<(Netid, Uaddr)> {
+    if !matches!(
+        endpoint.transport(),
+        Transport::Tcp | Transport::Udp | Transport::Unix
+    ) {
+        return Vec::new();
+    }
     if let Some(path) = endpoint.path() {
         return vec![(
             Netid::Local,

@@ -23,6 +23,7 @@
 //! - [`registry`]: who may register what, and what is found;
 //! - [`directory`]: who may register what with the endpoint mapper, and what is found;
 //! - [`rpcbind`]: the three versions of the protocol;
+//! - [`epm`]: the endpoint mapper's interface;
 //! - [`daemon`]: [`Binder`], the whole on its endpoints.
 
 pub mod mapping;
@@ -31,6 +32,7 @@ pub mod store;
 pub mod registry;
 pub mod directory;
 pub mod rpcbind;
+pub mod epm;
 pub mod daemon;
 
 pub use daemon::{Binder, Builder};

@@ -46,6 +46,7 @@ enum Command {
     Binder(cmd::binder::Args),
     Nfs3(cmd::nfs3::Args),
     User(cmd::user::Args),
+    Echo(cmd::echo::Args),
     Trace(cmd::trace::Args),
     Demo(cmd::demo::Args),
     Completions(cmd::manual::CompletionsArgs),
@@ -57,6 +58,15 @@ impl Args {
     /// How often `-v` was given.
     pub(crate) fn verbose(&self) -> u8 {
         self.verbose
+    }
+
+    /// Does what has to be done before anything else: a daemon that is told of a keytab begins again with it.
+    pub(crate) fn prepare(&self) -> anyhow::Result<()> {
+        match &self.command {
+            Command::Echo(args) => args.guard().prepare(),
+            Command::Binder(args) => args.guard().prepare(),
+            _ => Ok(()),
+        }
     }
 
     /// Where results and messages go.
@@ -79,6 +89,7 @@ impl Args {
             Command::Binder(args) => cmd::binder::run(args, out).await,
             Command::Nfs3(args) => cmd::nfs3::run(args, out).await,
             Command::User(args) => cmd::user::run(&args, out),
+            Command::Echo(args) => cmd::echo::run(args, out).await,
             Command::Trace(args) => cmd::trace::run(args, out).await,
             Command::Demo(args) => cmd::demo::run(args, out).await,
             Command::Completions(args) => cmd::manual::completions(&args, Self::command(), out),

@@ -68,10 +68,21 @@ pub(crate) async fn serve(
     listen: &Listen,
     out: &Output,
 ) -> anyhow::Result<Done> {
+    serve_with(Server::builder(), services, endpoints, listen, out).await
+}
+
+/// As [`serve`], with a server that is configured already.
+pub(crate) async fn serve_with(
+    builder: Builder,
+    services: Vec<Registered>,
+    endpoints: Vec<Endpoint>,
+    listen: &Listen,
+    out: &Output,
+) -> anyhow::Result<Done> {
     let mut signals = Signals::new()?;
     let programs = services.iter().filter_map(Registered::program).collect();
     let interfaces: Vec<_> = services.iter().filter_map(Registered::exported).collect();
-    let builder = services.into_iter().fold(Server::builder(), Builder::serve);
+    let builder = services.into_iter().fold(builder, Builder::serve);
     let builder = endpoints
         .iter()
         .fold(builder, |builder, endpoint| builder.listen(endpoint));

@@ -76,6 +76,21 @@ impl Guard {
         })
     }
 
+    /// To be called before anything else: the Kerberos library takes the keytab from the environment alone.
+    #[cfg(feature = "kerberos")]
+    pub(crate) fn prepare(&self) -> anyhow::Result<()> {
+        match &self.keytab {
+            Some(keytab) => Ok(farcall_security::kerberos::keytab::restart_with(keytab)?),
+            None => Ok(()),
+        }
+    }
+
+    /// To be called before anything else; without Kerberos there is nothing to do.
+    #[cfg(not(feature = "kerberos"))]
+    pub(crate) fn prepare(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// The mechanisms, if there are any.
     fn mechanisms(&self) -> anyhow::Result<Option<Mechanisms>> {
         if self.users.is_none() && self.keytab.is_none() {

@@ -31,6 +31,9 @@ fn main() -> ExitCode {
     let args = args::Args::parse();
     let out = args.output();
     output::init_log(args.verbose());
-    let result = output::runtime().and_then(|runtime| runtime.block_on(args.run(&out)));
+    let result = args
+        .prepare()
+        .and_then(|()| output::runtime())
+        .and_then(|runtime| runtime.block_on(args.run(&out)));
     out.conclude(result)
 }

@@ -30,6 +30,7 @@ pub struct Config {
     pub(crate) no_client: bool,
     pub(crate) no_server: bool,
     pub(crate) whole_names: bool,
+    pub(crate) operations: Vec<String>,
 }
 
 /// Names of types and members, or everything.
@@ -153,6 +154,14 @@ impl Config {
     #[must_use]
     pub fn no_server(mut self) -> Self {
         self.no_server = true;
+        self
+    }
+
+    /// `.idl`: generates these operations and no others, for a server that has few of many. Whoever
+    /// calls another is told that it is not here (`nca_s_op_rng_error`). Default: all.
+    #[must_use]
+    pub fn operations<I: IntoIterator<Item: Into<String>>>(mut self, names: I) -> Self {
+        self.operations.extend(names.into_iter().map(Into::into));
         self
     }
 

@@ -1,8 +1,9 @@
-//! `farcall binder`: an rpcbind (versions 2, 3 and 4) on any port.
+//! `farcall binder`: an rpcbind (versions 2, 3 and 4) and an endpoint mapper on one registry, on any port.
 
 use farcall_binder::{Binder, Policy};
 
 use crate::daemon::{self, Signals};
+use crate::guard::Guard;
 use crate::output::{Done, Output};
 use crate::peer;
 
@@ -11,13 +12,15 @@ const DEFAULT: &[&str] = &[
     "tcp://[::]:111",
     "udp://[::]:111",
     "unix:///run/rpcbind.sock",
+    "ncacn_ip_tcp:[::][135]",
+    "ncalrpc:[epmapper]",
 ];
 
-/// Run an rpcbind: where programs are to be found, for whoever asks
+/// Run an rpcbind and endpoint mapper: where programs and interfaces are to be found, for whoever asks
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Listen at this endpoint; may repeat; port 0 lets the system choose
-    /// [default: where clients look for an rpcbind, on port 111, which needs root]
+    /// [default: where clients look for an rpcbind, on port 111, and for an endpoint mapper, on port 135, which needs root]
     #[arg(short, long, value_name = "ENDPOINT", value_parser = peer::endpoint)]
     listen: Vec<farcall::Endpoint>,
 
@@ -29,9 +32,19 @@ pub(crate) struct Args {
     #[arg(long)]
     open_dump: bool,
 
+    #[command(flatten)]
+    guard: Guard,
+
     /// How long running calls may go on after SIGTERM, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = peer::seconds)]
     grace: std::time::Duration,
+}
+
+impl Args {
+    /// Whom the endpoint mapper lets in.
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
 }
 
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
@@ -40,7 +53,9 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
         loopback: !args.known_owners,
         open_dump: args.open_dump,
     };
-    let builder = Binder::builder().policy(policy);
+    let builder = Binder::builder()
+        .policy(policy)
+        .configure(|server| args.guard.apply(server))?;
     let builder = match args.listen.is_empty() {
         true => DEFAULT
             .iter()

@@ -163,6 +163,12 @@ impl<'m> Plan<'m> {
         }
     }
 
+    /// Whether the operation is to be generated.
+    fn is_wanted(&self, operation: &Operation) -> bool {
+        let wanted = &self.config.operations;
+        wanted.is_empty() || wanted.contains(&operation.name)
+    }
+
     /// The operations of an interface, those of its bases included, with their names.
     fn methods(&self, id: InterfaceId) -> Vec<Method<'m>> {
         let mut operations: Vec<&'m Operation> = Vec::new();
@@ -195,6 +201,7 @@ impl<'m> Plan<'m> {
         let results = Scope::new(&[]).claim_all(&wanted);
         let named = operations.into_iter().zip(given.into_iter().zip(results));
         named
+            .filter(|(operation, _)| self.is_wanted(operation))
             .map(|(operation, (name, results))| {
                 let mut method = Method {
                     operation,
