@@ -94,7 +94,11 @@ impl Caller {
         match &self.password_file {
             Some(path) if path.as_os_str() == "-" => password::from_stdin(),
             Some(path) => password::from_file(path),
-            None => password::asked(&format!("password of {user}")),
+            None => password::asked(
+                &format!("Password of {user}"),
+                false,
+                "--password-file FILE takes it from a file, - from standard input",
+            ),
         }
     }
 

@@ -19,6 +19,8 @@ mod binding;
 mod interface;
 mod notation;
 mod value;
+mod session;
+mod interfaces;
 mod daemon;
 mod cmd;
 mod args;

@@ -9,12 +9,13 @@ use farcall_wire::{Bytes, DecodeError, Reader};
 use crate::interface::{self, Found, Source};
 use crate::output::{Done, Output};
 use crate::peer::{self, Reach};
+use crate::session::{self, Session};
 use crate::{programs, value};
 
-/// Call a procedure that an interface file describes
+/// Call a procedure or operation that an interface file describes
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where: tcp://HOST[:PORT], udp://HOST[:PORT] or unix:///PATH
+    /// Where: tcp://HOST[:PORT], udp://HOST[:PORT], unix:///PATH, ncacn_ip_tcp:HOST[PORT] or ncalrpc:[NAME]
     #[arg(value_parser = peer::endpoint)]
     endpoint: Endpoint,
 
@@ -43,6 +44,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     let model = args.source.load(out)?;
+    if !model.ndr().is_blank() {
+        return operation(&args, &model, out).await;
+    }
     let found = interface::find(&model, &args.procedure, args.program, args.version)?;
     let json = value::json(args.arguments.as_deref())?;
     let codec = Codec::new(&model);
@@ -60,6 +64,22 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
             value::misfit(&format!("result of {}", found.procedure.name), &error)
                 .hint("is the interface file the one that the server was built with?")
         })?;
+    match out.is_json() {
+        true => out.json(&result)?,
+        false => out.pretty_json(&result)?,
+    }
+    Ok(Done::Yes)
+}
+
+/// Calls an operation of DCE/RPC.
+async fn operation(args: &Args, model: &Model, out: &Output) -> anyhow::Result<Done> {
+    let found = session::find(model, &args.procedure)?;
+    let arguments = value::json(args.arguments.as_deref())?;
+    let options = args.reach.options()?;
+    let mut session = Session::open(model, &args.endpoint, options, found)
+        .await
+        .map_err(session::explained)?;
+    let result = session.call(found, &arguments).await?;
     match out.is_json() {
         true => out.json(&result)?,
         false => out.pretty_json(&result)?,

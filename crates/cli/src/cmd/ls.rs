@@ -1,19 +1,21 @@
-//! `farcall ls`: what is registered at a host's rpcbind.
+//! `farcall ls`: what is registered at a host, with its rpcbind and with its endpoint mapper.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use farcall::{Endpoint, Error};
 use serde_json::{Value, json};
 
 use crate::binding::{self, Listing, Row};
+use crate::interfaces::{self, MAPPER_PORT};
 use crate::output::{Done, Output};
 use crate::peer::Reach;
 use crate::programs;
 use crate::table::Table;
 
-/// List what is registered at a host's rpcbind
+/// List what is registered at a host: programs with its rpcbind, interfaces with its endpoint mapper
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The host, or the endpoint of an rpcbind
+    /// The host, or the endpoint of an rpcbind or of an endpoint mapper
     #[arg(default_value = "127.0.0.1")]
     host: String,
 
@@ -30,22 +32,125 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
+    let options = args.reach.options()?;
+    if args.host.starts_with("ncac") || args.host.starts_with("ncal") {
+        let mapper: Endpoint = args.host.parse()?;
+        let mapper = match (mapper.port(), mapper.host()) {
+            (None, Some(_)) => mapper.with_port(MAPPER_PORT),
+            _ => mapper,
+        };
+        let rows = interfaces::list(&mapper, options).await?;
+        return tell(None, Some((mapper.to_string(), rows)), &args, out);
+    }
     let ways = binding::ways(&args.host)?;
-    let mut listing = binding::list(&ways, &args.reach.options()?).await?;
-    if let Some(program) = args.program {
+    let programs = binding::list(&ways, &options);
+    if args.host.contains("://") || args.program.is_some() {
+        return tell(Some(programs.await?), None, &args, out);
+    }
+    let mapper = match &options.mapper {
+        Some(mapper) => mapper.clone(),
+        None => format!("ncacn_ip_tcp:{}[{MAPPER_PORT}]", args.host).parse()?,
+    };
+    let (programs, rows) = tokio::join!(programs, interfaces::list(&mapper, options.clone()));
+    match (programs, rows) {
+        // Nobody there is told as it was before there were two to ask.
+        (Err(error), Err(_)) => Err(error.into()),
+        (programs, rows) => {
+            let told = |error: &Error| tracing::info!(%error, "not listed");
+            let programs = programs.inspect_err(told).ok();
+            let rows = rows.inspect_err(told).ok();
+            tell(
+                programs,
+                rows.map(|rows| (mapper.to_string(), rows)),
+                &args,
+                out,
+            )
+        }
+    }
+}
+
+/// What a mapper lists, and which one.
+type Mapped = (String, BTreeSet<interfaces::Row>);
+
+fn tell(
+    programs: Option<Listing>,
+    mapped: Option<Mapped>,
+    args: &Args,
+    out: &Output,
+) -> anyhow::Result<Done> {
+    let mut programs = programs;
+    if let (Some(listing), Some(program)) = (&mut programs, args.program) {
         listing.rows.retain(|row| row.program == program);
     }
+    let none = programs.as_ref().is_none_or(|it| it.rows.is_empty());
     if out.is_json() {
-        out.pretty_json(&described(&listing))?;
-    } else if listing.rows.is_empty() {
-        out.message(format_args!("nothing is registered at {}", listing.binder));
+        let mut json = programs.as_ref().map_or_else(|| json!({}), described);
+        if let (Some((mapper, rows)), Some(members)) = (&mapped, json.as_object_mut()) {
+            members.insert("mapper".into(), json!(mapper));
+            members.insert("interfaces".into(), rows.iter().map(shown_row).collect());
+        }
+        out.pretty_json(&json)?;
     } else {
-        print(&listing, args.short, out)?;
+        if let Some(listing) = &programs {
+            match none {
+                true => out.message(format_args!("nothing is registered at {}", listing.binder)),
+                false => print(listing, args.short, out)?,
+            }
+        }
+        if let Some((mapper, rows)) = &mapped {
+            print_mapped(mapper, rows, programs.is_some() && !none, out)?;
+        }
     }
-    match listing.rows.is_empty() && args.program.is_some() {
+    match none && args.program.is_some() {
         true => Ok(Done::No),
         false => Ok(Done::Yes),
     }
+}
+
+fn print_mapped(
+    mapper: &str,
+    rows: &BTreeSet<interfaces::Row>,
+    below: bool,
+    out: &Output,
+) -> anyhow::Result<()> {
+    if rows.is_empty() {
+        out.message(format_args!("nothing is registered at {mapper}"));
+        return Ok(());
+    }
+    if below {
+        out.line("")?;
+    }
+    let mut table = Table::new(&[
+        "INTERFACE",
+        "VERSION",
+        "PROTSEQ",
+        "ENDPOINT",
+        "NAME",
+        "ANNOTATION",
+    ]);
+    for row in rows {
+        table.row([
+            row.uuid.to_string(),
+            format!("{}.{}", row.version.0, row.version.1),
+            row.protseq.clone(),
+            row.address.clone(),
+            interfaces::name(row.uuid).unwrap_or("-").to_owned(),
+            row.annotation.clone(),
+        ]);
+    }
+    print_table(&table, out)
+}
+
+fn shown_row(row: &interfaces::Row) -> Value {
+    json!({
+        "interface": row.uuid.to_string(),
+        "version": format!("{}.{}", row.version.0, row.version.1),
+        "protseq": row.protseq,
+        "endpoint": row.address,
+        "object": row.object.map(|object| object.to_string()),
+        "name": interfaces::name(row.uuid),
+        "annotation": row.annotation,
+    })
 }
 
 fn print(listing: &Listing, short: bool, out: &Output) -> anyhow::Result<()> {
@@ -53,6 +158,10 @@ fn print(listing: &Listing, short: bool, out: &Output) -> anyhow::Result<()> {
         true => grouped(listing.rows.iter()),
         false => whole(listing.rows.iter()),
     };
+    print_table(&table, out)
+}
+
+fn print_table(table: &Table, out: &Output) -> anyhow::Result<()> {
     for (index, line) in table.lines().enumerate() {
         match index {
             0 => out.line(out.paint().bold(line))?,

@@ -11,6 +11,7 @@ pub(crate) mod bench;
 pub(crate) mod binder;
 pub(crate) mod nfs3;
 pub(crate) mod user;
+pub(crate) mod shell;
 pub(crate) mod echo;
 pub(crate) mod trace;
 pub(crate) mod demo;

@@ -1,31 +1,35 @@
 //! `farcall ping`: null calls, one after the other, and how long they took.
 //!
 //! With a program, its version must answer. Without one, any answer counts that shows an RPC
-//! server: at a port, program 0 is called, which nobody has; without a port, rpcbind is.
+//! server: at a port, program 0 is called, which nobody has; without a port, rpcbind is. A server of DCE/RPC is asked
+//! through its management interface whether it takes calls; the interface that is named must be there to be bound.
 
 use std::time::{Duration, Instant};
 
-use farcall::{Cause, Client, Endpoint, Error};
+use farcall::generated::mgmt::mgmt;
+use farcall::stub::Interface;
+use farcall::{Cause, Client, Endpoint, Error, Transport};
 use serde_json::json;
 
+use crate::interfaces::{self, MAPPER_PORT};
 use crate::latency::{Latencies, micros, shown_duration};
-use crate::output::{Done, Output};
+use crate::output::{Done, Failure, Output};
 use crate::peer::{self, Reach};
-use crate::programs;
+use crate::{programs, session};
 
 /// Call a server's null procedure again and again, and measure
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where: tcp://HOST[:PORT], udp://HOST[:PORT] or unix:///PATH
+    /// Where: tcp://HOST[:PORT], udp://HOST[:PORT], unix:///PATH, ncacn_ip_tcp:HOST[PORT] or ncalrpc:[NAME]
     #[arg(value_parser = peer::endpoint)]
     endpoint: Endpoint,
 
-    /// The program, by number or well-known name [default: any RPC server will do]
-    #[arg(value_parser = programs::parse)]
-    program: Option<u32>,
+    /// The program, by number or well-known name; over DCE/RPC the interface, by UUID or well-known name
+    /// [default: any RPC server will do]
+    program: Option<String>,
 
-    /// Its version [default: the highest that the server has]
-    version: Option<u32>,
+    /// Its version, MAJOR or MAJOR.MINOR over DCE/RPC [default: the highest that the server has; 1.0]
+    version: Option<String>,
 
     /// How many calls; 0: until interrupted
     #[arg(short, long, default_value_t = 5)]
@@ -45,6 +49,8 @@ struct Target {
     version: u32,
     /// No program was asked for: that the server does not have it is an answer, too.
     any: bool,
+    /// Over DCE/RPC: the interface that was bound.
+    interface: Option<&'static Interface>,
 }
 
 /// What came of all calls.
@@ -56,12 +62,16 @@ struct Tally {
 
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     let started = Instant::now();
-    let (client, target) = connect(&args).await?;
+    let (client, target) = match is_dce(&args.endpoint) {
+        true => bind(&args).await?,
+        false => connect(&args).await?,
+    };
     let connect = started.elapsed();
     if !out.is_json() {
-        let what = match target.any {
-            true => String::new(),
-            false => format!(
+        let what = match (target.any, target.interface) {
+            (true, _) => String::new(),
+            (_, Some(it)) => format!(", interface {} v{}.{}", it.name, it.major, it.minor),
+            (false, None) => format!(
                 ", program {} version {}",
                 programs::shown(target.program),
                 target.version
@@ -82,10 +92,81 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     }
 }
 
+/// Whether an endpoint is one of DCE/RPC.
+fn is_dce(endpoint: &Endpoint) -> bool {
+    matches!(
+        endpoint.transport(),
+        Transport::NcacnIpTcp | Transport::Ncalrpc
+    )
+}
+
+/// Binds the interface that was asked for, or the management interface, which every server has.
+async fn bind(args: &Args) -> anyhow::Result<(Client, Target)> {
+    let interface = match args.program.as_deref() {
+        None => &mgmt::INTERFACE,
+        Some(name) => named(name, args.version.as_deref())?,
+    };
+    let mut endpoint = args.endpoint.clone();
+    if args.program.is_none() && endpoint.port().is_none() && endpoint.host().is_some() {
+        endpoint = endpoint.with_port(MAPPER_PORT);
+    }
+    let options = args.reach.options()?;
+    let client = Client::connect_interface_with(endpoint, interface, options)
+        .await
+        .map_err(session::explained)?;
+    let target = Target {
+        program: 0,
+        version: 0,
+        any: false,
+        interface: Some(interface),
+    };
+    Ok((client, target))
+}
+
+/// An interface by its UUID or name.
+fn named(name: &str, version: Option<&str>) -> Result<&'static Interface, Failure> {
+    let uuid = interfaces::uuid(name)
+        .or_else(|| name.parse().ok())
+        .ok_or_else(|| {
+            Failure::new(format!(
+                "'{name}' is neither a UUID nor a name that is known"
+            ))
+        })?;
+    let (major, minor) = version
+        .unwrap_or("1.0")
+        .split_once('.')
+        .unwrap_or((version.unwrap_or("1"), "0"));
+    let number = |text: &str| {
+        text.parse()
+            .map_err(|_| Failure::new(format!("version '{text}' is not a number")))
+    };
+    Ok(Box::leak(Box::new(Interface {
+        uuid,
+        major: number(major)?,
+        minor: number(minor)?,
+        name: String::leak(name.to_owned()),
+        operations: &[],
+        endpoints: &[],
+    })))
+}
+
+/// One call that does nothing.
+async fn null(client: &Client, target: &Target) -> Result<(), Error> {
+    match target.interface {
+        None => peer::null(client, target.program, target.version).await,
+        Some(_) => {
+            let listening = mgmt::Client::from(client.clone()).is_server_listening();
+            listening.await.map(drop)
+        }
+    }
+}
+
 async fn connect(args: &Args) -> anyhow::Result<(Client, Target)> {
     let options = args.reach.options()?;
     let mut endpoint = args.endpoint.clone();
-    let (program, any) = match args.program {
+    let program = args.program.as_deref().map(programs::parse).transpose()?;
+    let version = args.version.as_deref().map(number).transpose()?;
+    let (program, any) = match program {
         Some(program) => (program, false),
         None if endpoint.port().is_some() || endpoint.path().is_some() => (0, true),
         None => {
@@ -93,12 +174,12 @@ async fn connect(args: &Args) -> anyhow::Result<(Client, Target)> {
             (peer::PORTMAP.0, false)
         }
     };
-    let asked = args.version.unwrap_or(match any {
+    let asked = version.unwrap_or(match any {
         true => 0,
         false => 1,
     });
     let client = Client::connect_with(endpoint, program, asked, options).await?;
-    let version = match args.version {
+    let version = match version {
         None if !any => peer::versions(&client, program)
             .await?
             .map_or(asked, |found| found.1),
@@ -108,8 +189,14 @@ async fn connect(args: &Args) -> anyhow::Result<(Client, Target)> {
         program,
         version,
         any,
+        interface: None,
     };
     Ok((client, target))
+}
+
+fn number(text: &str) -> Result<u32, Failure> {
+    text.parse()
+        .map_err(|_| Failure::new(format!("version '{text}' is not a number")))
 }
 
 async fn calls(
@@ -134,7 +221,7 @@ async fn calls(
         let called = Instant::now();
         let result = tokio::select! {
             _ = &mut interrupted => break,
-            result = peer::null(client, target.program, target.version) => result,
+            result = null(client, target) => result,
         };
         tally.sent += 1;
         if let Err(error) = &result

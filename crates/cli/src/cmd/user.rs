@@ -3,21 +3,16 @@
 //! Passwords are asked for without echo, twice where they are set, or read from standard input. What is stored is the NT hash, since
 //! NTLM can be checked with nothing less; it is as good as the password, which every command that writes one says.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use farcall_security::users::{self, User};
 use farcall_security::{Password, Users};
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::json;
 
 use crate::output::{Done, Failure, Output};
+use crate::password;
 use crate::table::Table;
-
-/// Longest password that is read, in bytes.
-const LONGEST: u64 = 4096;
 
 /// Keep the file of users that daemons check passwords with
 #[derive(Debug, clap::Args)]
@@ -205,69 +200,16 @@ impl Secret {
     /// The password; asked for twice if it is to be `set`.
     fn read(self, set: bool) -> anyhow::Result<Password> {
         let password = match self.password_stdin {
-            true => first_line(io::stdin().lock()).context("read the password")?,
-            false => ask(set)?,
+            true => password::from_stdin()?,
+            false => password::asked(
+                "Password",
+                set,
+                "--password-stdin reads it from standard input",
+            )?,
         };
-        if set && password.is_empty() {
+        if set && password.expose().is_empty() {
             bail!(Failure::new("the password is empty"));
         }
-        Ok(Password::new(password))
-    }
-}
-
-/// The first line, without its end.
-fn first_line(from: impl BufRead) -> io::Result<String> {
-    let mut line = String::new();
-    from.take(LONGEST).read_line(&mut line)?;
-    let end = line.trim_end_matches(['\r', '\n']).len();
-    line.truncate(end);
-    Ok(line)
-}
-
-fn ask(twice: bool) -> anyhow::Result<String> {
-    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
-    let Ok(terminal) = terminal else {
-        let failure = Failure::new("no terminal to ask for the password");
-        bail!(failure.hint("--password-stdin reads it from standard input"));
-    };
-    let password = hidden(&terminal, "Password: ")?;
-    if twice && hidden(&terminal, "Again: ")? != password {
-        bail!(Failure::new("the two passwords differ"));
-    }
-    Ok(password)
-}
-
-/// Asks on the terminal without echo. Keys that would interrupt the program are read like others, so that echo is never left off.
-fn hidden(mut terminal: &File, prompt: &str) -> anyhow::Result<String> {
-    let before = tcgetattr(terminal)?;
-    let mut quiet = before.clone();
-    quiet
-        .local_modes
-        .remove(LocalModes::ECHO | LocalModes::ISIG);
-    tcsetattr(terminal, OptionalActions::Flush, &quiet)?;
-    let asked = write!(terminal, "{prompt}").and_then(|()| first_line(BufReader::new(terminal)));
-    tcsetattr(terminal, OptionalActions::Flush, &before)?;
-    writeln!(terminal)?;
-    let password = asked?;
-    if password.contains(['\u{3}', '\u{1c}']) {
-        bail!(Failure::new("interrupted"));
-    }
-    Ok(password)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_is_the_first_line_without_its_end() {
-        for text in ["pass word", "pass word\n", "pass word\r\nmore\n"] {
-            assert_eq!(
-                first_line(text.as_bytes()).ok().as_deref(),
-                Some("pass word")
-            );
-        }
-        assert_eq!(first_line(&b""[..]).ok().as_deref(), Some(""));
-        assert!(first_line(&b"\xff\n"[..]).is_err());
+        Ok(password)
     }
 }
