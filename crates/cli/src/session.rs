@@ -174,11 +174,20 @@ fn rest(r: &mut Reader<'_>) -> Result<(Mode, Bytes), DecodeError> {
     Ok((mode, r.bytes(len)?))
 }
 
-/// The same error with what the command can add.
+/// The same error with hints in the command's own words.
 pub(crate) fn explained(error: Error) -> Error {
-    let text = error.to_string();
-    if text.contains("access") || text.contains("denied") {
-        return error.hint("call with --auth ntlm or --auth krb5, and --user; see --level, too");
+    let mut told =
+        Error::new(error.phase(), error.cause().clone()).executed(error.may_have_executed());
+    if let Some(procedure) = error.procedure() {
+        told = told.with_procedure(procedure);
     }
-    error
+    if let Some(peer) = error.peer() {
+        told = told.with_peer(peer);
+    }
+    error.hints().iter().fold(told, |told, hint| {
+        match hint.contains("Options::credentials") {
+            true => told.hint("call with --auth ntlm, spnego or krb5 and --user; the server may ask for another --level, or refuse the password"),
+            false => told.hint(hint.as_str()),
+        }
+    })
 }
