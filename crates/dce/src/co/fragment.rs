@@ -7,7 +7,7 @@
 use crate::pdu::auth::{self, Trailer, Verifier};
 use crate::pdu::call::{Request, Response};
 use crate::pdu::cursor::{hint, u16_as, u32_as, uuid_as, widen};
-use crate::pdu::header::{Flags, Header, PacketType};
+use crate::pdu::header::{Flags, PacketType, drep};
 use crate::security::{AuthLevel, AuthType, ProtectError, Protection};
 use crate::syntax::{Order, Uuid};
 use farcall_wire::TransmitQueue;
@@ -43,20 +43,17 @@ pub(crate) struct Message {
     pub(crate) max_frag: u16,
 }
 
-/// Longest head of a fragment: a request with an object.
-const HEAD: usize = Request::LEN + Request::OBJECT_LEN;
-
 impl Message {
     /// Bytes before the stub.
     #[inline]
     fn head_len(&self) -> usize {
         match self.object {
-            Some(_) => HEAD,
+            Some(_) => Request::LEN + Request::OBJECT_LEN,
             None => Request::LEN,
         }
     }
 
-    /// The head of a fragment: header and body up to the stub.
+    /// The head of a fragment up to the object or the stub.
     #[inline]
     fn head(
         &self,
@@ -64,25 +61,51 @@ impl Message {
         auth_length: usize,
         flags: Flags,
         left: usize,
-    ) -> [u8; HEAD] {
-        let mut header = Header::new(self.ptype, self.flags.with(flags), self.order, self.call_id);
-        header.frag_length = u16::try_from(frag_length).unwrap_or(u16::MAX);
-        header.auth_length = u16::try_from(auth_length).unwrap_or(u16::MAX);
-        let mut head = [0; HEAD];
-        let [h0, h1, h2, h3] = u32_as(hint(left), self.order);
-        let [c0, c1] = u16_as(self.context_id, self.order);
+    ) -> [u8; Request::LEN] {
+        let order = self.order;
+        let [d0, d1, d2, d3] = drep(order);
+        let [f0, f1] = u16_as(u16::try_from(frag_length).unwrap_or(u16::MAX), order);
+        let [a0, a1] = u16_as(u16::try_from(auth_length).unwrap_or(u16::MAX), order);
+        let [c0, c1, c2, c3] = u32_as(self.call_id, order);
+        let [h0, h1, h2, h3] = u32_as(hint(left), order);
+        let [p0, p1] = u16_as(self.context_id, order);
         let [l0, l1] = self.tail();
-        let fields = [h0, h1, h2, h3, c0, c1, l0, l1];
-        if let Some((to, rest)) = head.split_first_chunk_mut::<{ Header::LEN }>() {
-            *to = header.emit();
-            if let Some((to, rest)) = rest.split_first_chunk_mut::<8>() {
-                *to = fields;
-                if let (Some(object), Some(to)) = (self.object, rest.first_chunk_mut::<16>()) {
-                    *to = uuid_as(object, self.order);
-                }
-            }
+        let flags = self.flags.with(flags).0;
+        [
+            5,
+            0,
+            self.ptype.0,
+            flags,
+            d0,
+            d1,
+            d2,
+            d3,
+            f0,
+            f1,
+            a0,
+            a1,
+            c0,
+            c1,
+            c2,
+            c3,
+            h0,
+            h1,
+            h2,
+            h3,
+            p0,
+            p1,
+            l0,
+            l1,
+        ]
+    }
+
+    /// Appends a head and the object.
+    #[inline]
+    fn put_head(&self, head: [u8; Request::LEN], out: &mut TransmitQueue) {
+        out.put_slice(&head);
+        if let Some(object) = self.object {
+            out.put_slice(&uuid_as(object, self.order));
         }
-        head
     }
 
     /// The last two bytes of the fixed body.
@@ -112,6 +135,7 @@ impl Message {
         self.plain_fragments(stub, room, out)
     }
 
+    #[cold]
     fn plain_fragments(&self, mut stub: &[u8], room: usize, out: &mut TransmitQueue) -> u32 {
         let head_len = self.head_len();
         let (mut flags, mut count) = (Flags::FIRST, 0_u32);
@@ -121,7 +145,7 @@ impl Message {
             let flags_now = flags.with_if(rest.is_empty(), Flags::LAST);
             let len = piece.len().saturating_add(head_len);
             let head = self.head(len, 0, flags_now, left);
-            out.put_slice(head.get(..head_len).unwrap_or_default());
+            self.put_head(head, out);
             out.put_slice(piece);
             (stub, flags) = (rest, Flags(0));
             count = count.saturating_add(1);
@@ -176,7 +200,10 @@ impl Message {
         }
         let head = self.head(len, token_len, flags, left);
         pdu.clear();
-        pdu.extend_from_slice(head.get(..head_len).unwrap_or_default());
+        pdu.extend_from_slice(&head);
+        if let Some(object) = self.object {
+            pdu.extend_from_slice(&uuid_as(object, self.order));
+        }
         pdu.extend_from_slice(piece);
         pdu.resize(pdu.len().saturating_add(pad), 0);
         pdu.extend_from_slice(&guard.trailer(pad).emit(self.order));

@@ -110,17 +110,28 @@ impl Verifier {
     /// # Errors
     /// [`BadVerifier`].
     // req: dce-rpce-2.2.2.11-pad
+    #[inline]
     pub fn find_after_stub(
         pdu: &[u8],
         header: &Header,
         stub: usize,
     ) -> Result<(Option<Self>, usize), BadVerifier> {
-        let Some(found) = Self::find(pdu, header, stub)? else {
+        if header.auth_length == 0 {
             return match pdu.len() < stub {
                 true => Err(BadVerifier),
                 false => Ok((None, pdu.len())),
             };
-        };
+        }
+        Self::find_last(pdu, header, stub)
+    }
+
+    #[cold]
+    fn find_last(
+        pdu: &[u8],
+        header: &Header,
+        stub: usize,
+    ) -> Result<(Option<Self>, usize), BadVerifier> {
+        let found = Self::find(pdu, header, stub)?.ok_or(BadVerifier)?;
         let end = found
             .at
             .checked_sub(usize::from(found.trailer.pad_length))

@@ -949,11 +949,18 @@ fn alice(level: u8) -> Peer {
 }
 
 /// A client's protection of requests.
-struct Signer(crate::co::toy::Guarding);
+struct Signer {
+    guarding: crate::co::toy::Guarding,
+    /// Signs headers, too.
+    headers: bool,
+}
 
 impl Signer {
     fn new() -> Self {
-        Self(crate::co::toy::Guarding::new("server", 16))
+        Self {
+            guarding: crate::co::toy::Guarding::new("server", 16),
+            headers: false,
+        }
     }
 
     fn sign(&mut self, trailer: Trailer, pdu: &[u8]) -> Vec<u8> {
@@ -970,12 +977,12 @@ impl Signer {
         pdu.extend(token);
         assert!(auth::finish(&mut pdu, 0, 16));
         let signed = end + 8;
-        self.0
+        self.guarding
             .protect(
                 AuthLevel::INTEGRITY,
                 &mut pdu[..signed],
                 24..end,
-                false,
+                self.headers,
                 &mut token,
             )
             .unwrap();
@@ -1360,4 +1367,44 @@ fn arguments_that_look_like_a_verification_trailer_are_arguments() {
         &request(1, 1, 0, Flags::WHOLE, &stub),
         Said::Response(stub.clone()),
     );
+}
+
+#[test]
+fn header_signing_is_the_connections_and_may_be_agreed_on_later() {
+    let own = trailer(TOY, INTEGRITY);
+    let call = request(1, 1, 0, Flags::WHOLE, b"0123456789abcdef");
+    let alter = |flags| {
+        bind(
+            PacketType::ALTER_CONTEXT,
+            flags,
+            &[(1, ECHO, &[SyntaxId::NDR])],
+        )
+    };
+    let signing = Flags::WHOLE.with(Flags::SUPPORT_HEADER_SIGN);
+    // Agreed on by an alter_context without a token: from then on headers are signed, of contexts that stood before, too.
+    let (mut peer, mut signer) = (alice(INTEGRITY), Signer::new());
+    assert_eq!(peer.raw(&signer.sign(own, &call))[2], 2);
+    assert_eq!(peer.raw(&alter(signing))[3], 0x07);
+    signer.headers = true;
+    assert_eq!(peer.raw(&signer.sign(own, &call))[2], 2);
+    signer.headers = false;
+    peer.expelled(&signer.sign(own, &call), Said::Fault(1, 1, 0x721, false));
+    // The flag of an auth3 means nothing.
+    let (mut peer, mut signer) = (Peer::new(), Signer::new());
+    peer.heard(&hello(TOY, INTEGRITY), Said::Ack(vec![(0, 0)]));
+    let mut last = password(PacketType::AUTH3, TOY, INTEGRITY);
+    last[3] |= 0x04;
+    peer.heard(&last, Said::Nothing);
+    assert_eq!(peer.raw(&signer.sign(own, &call))[2], 2);
+    // A server may not want it at all.
+    let mut peer = Peer::of(ServerConfig {
+        sign_header: false,
+        ..ServerConfig::default()
+    });
+    let answer = peer.raw(&bind(
+        PacketType::BIND,
+        signing,
+        &[(1, ECHO, &[SyntaxId::NDR])],
+    ));
+    assert_eq!(answer[3], 0x03);
 }
