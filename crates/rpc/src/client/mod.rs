@@ -405,6 +405,15 @@ impl Client {
         Calling::operation(self.clone(), request, known, decode)
     }
 
+    /// How the arguments of [`operation`](Self::operation) are packed, for code that packs them
+    /// itself: syntax and byte order. Nothing if this is a client of programs.
+    pub fn packing(&self) -> Option<(ndr::Syntax, ndr::Order)> {
+        match &self.handle {
+            Handle::Onc(_) => None,
+            Handle::Dce(handle) => Some((handle.link.syntax(), handle.link.options.order())),
+        }
+    }
+
     /// Hands a call of a program to the connection.
     pub(crate) fn begin<A: Encode + ?Sized>(
         &self,

@@ -1,21 +1,25 @@
 //! A server that only pretends: an interface file, and the answers a test gives it, as JSON.
 //!
 //! The JSON is that of `farcall call`. A procedure without an answer is refused with
-//! `PROC_UNAVAIL`; arguments that the interface does not allow with `GARBAGE_ARGS`.
+//! `PROC_UNAVAIL` (an operation with `nca_s_op_rng_error`); arguments that the interface does not
+//! allow with `GARBAGE_ARGS` (or `RPC_X_BAD_STUB_DATA`).
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use farcall_idl::dynamic::Codec;
+use farcall_idl::dynamic::ndr::Codec as NdrCodec;
 use farcall_idl::{Model, Options, model};
-use farcall_wire::Reader;
+use farcall_wire::{Reader, ndr};
 use serde_json::Value;
 
 use crate::call::{Call, Refuse};
 use crate::error::{Error, Phase};
 use crate::program::{Procedure, Program};
-use crate::stub::{Raw, Registered, Reply, Service};
+use crate::stub::{
+    AuthLevel, Interface, NdrReply, Operation, Operations, Raw, Registered, Reply, Service,
+};
 
 /// What a procedure answers.
 type Answer = Arc<dyn Fn(&Value) -> Result<Value, Refuse> + Send + Sync>;
@@ -34,7 +38,8 @@ struct Script {
 }
 
 impl Fake {
-    /// A fake of the programs in an interface file. No procedure has an answer yet.
+    /// A fake of the programs in a `.x` file, or of the interfaces in an `.idl` file. No procedure
+    /// has an answer yet.
     ///
     /// # Errors
     /// The file cannot be read, or is no interface; its diagnostics are in the error's text.
@@ -77,16 +82,47 @@ impl Fake {
         self.script().calls.clone()
     }
 
-    /// The services to put into a server: one for each version of each program in the file.
+    /// The services to put into a server: one for each version of each program in the file, and
+    /// one for each interface that is not of an imported file. Interfaces take anybody at any
+    /// level.
     ///
     /// Each leaks the few bytes that describe it: a program's description lives as long as the
     /// process, and a fake is made for a test.
     pub fn services(&self) -> Vec<Registered> {
         let programs = self.model.programs().iter();
         let versions = programs.flat_map(|p| p.versions.iter().map(move |v| (p, v)));
-        versions
-            .map(|(program, version)| self.service(program, version))
+        let programs = versions.map(|(program, version)| self.service(program, version));
+        let interfaces = self
+            .model
+            .ndr()
+            .interfaces()
+            .map(|(_, interface)| interface);
+        let own = interfaces.filter(|interface| !interface.imported && !interface.local);
+        programs
+            .chain(own.filter_map(|interface| self.interface_service(interface)))
             .collect()
+    }
+
+    fn interface_service(&self, interface: &model::ndr::Interface) -> Option<Registered> {
+        let described: &'static Interface = Box::leak(Box::new(describe_interface(interface)?));
+        let pretender = InterfacePretender {
+            fake: self.clone(),
+            described,
+            interface: interface.clone(),
+        };
+        let service = Registered::interface(pretender);
+        Some(service.allow_anonymous().auth_floor(AuthLevel::CONNECT))
+    }
+
+    /// Notes a call and looks up its answer.
+    fn asked(&self, procedure: &str, arguments: &Value) -> Result<Value, Refuse> {
+        let answer = {
+            let mut script = self.script();
+            let noted = (procedure.to_owned(), arguments.clone());
+            script.calls.push(noted);
+            script.answers.get(procedure).cloned()
+        };
+        answer.ok_or(Refuse::ProcUnavail)?(arguments)
     }
 
     fn service(&self, program: &model::Program, version: &model::Version) -> Registered {
@@ -158,17 +194,71 @@ impl Service for Pretender {
         let arguments = codec
             .decode_arguments(procedure, &packed)
             .map_err(|_| Refuse::GarbageArgs)?;
-        let answer = {
-            let mut script = self.fake.script();
-            script
-                .calls
-                .push((procedure.name.clone(), arguments.clone()));
-            script.answers.get(&procedure.name).cloned()
-        };
-        let result = answer.ok_or(Refuse::ProcUnavail)?(&arguments)?;
+        let result = self.fake.asked(&procedure.name, &arguments)?;
         let packed = codec
             .encode_result(procedure, &result)
             .map_err(|error| Refuse::SystemErr(format!("the fake's answer: {error}")))?;
         reply.encode(&Raw(&packed))
+    }
+}
+
+/// The description that generated code would have as a constant; nothing for an interface that
+/// has no identity.
+fn describe_interface(interface: &model::ndr::Interface) -> Option<Interface> {
+    let operations = interface.operations.iter().map(|operation| Operation {
+        opnum: operation.opnum,
+        name: leak(&operation.name),
+        idempotent: operation.idempotent,
+        blocking: false,
+        broadcast: operation.broadcast,
+        maybe: operation.maybe,
+    });
+    Some(Interface {
+        uuid: interface.uuid?,
+        major: interface.version.0,
+        minor: interface.version.1,
+        name: leak(&interface.name),
+        operations: operations.collect::<Vec<_>>().leak(),
+        endpoints: &[],
+    })
+}
+
+/// An interface, pretended.
+struct InterfacePretender {
+    fake: Fake,
+    described: &'static Interface,
+    interface: model::ndr::Interface,
+}
+
+impl Operations for InterfacePretender {
+    fn interface(&self) -> &'static Interface {
+        self.described
+    }
+
+    async fn call(
+        &self,
+        call: &Call,
+        arguments: &mut ndr::Reader<'_>,
+        reply: &mut NdrReply<'_>,
+    ) -> Result<(), Refuse> {
+        let operations = &self.interface.operations;
+        let found = operations.iter().find(|it| it.opnum == call.opnum());
+        let operation = found.ok_or(Refuse::ProcUnavail)?;
+        let mode = arguments.mode();
+        let codec = NdrCodec::new(&self.fake.model)
+            .syntax(mode.syntax)
+            .order(mode.order);
+        let arguments = codec
+            .decode_in(operation, arguments.rest())
+            .map_err(|_| Refuse::GarbageArgs)?;
+        call.begins();
+        let result = self.fake.asked(&operation.name, &arguments)?;
+        let packed = codec
+            .encode_out(operation, &result, Some(&arguments))
+            .map_err(|error| Refuse::SystemErr(format!("the fake's answer: {error}")))?;
+        reply.encode(|w| {
+            w.slice(&packed);
+            Ok(())
+        })
     }
 }

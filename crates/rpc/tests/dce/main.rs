@@ -5,6 +5,8 @@ mod awake;
 mod calls;
 mod counter;
 mod echo;
+#[cfg(feature = "fake")]
+mod fake;
 mod find;
 mod handles;
 mod raw;
