@@ -1,7 +1,7 @@
 //! Every PDU of the connection-oriented protocol, both ways and in both byte orders.
 //!
 //! Read first: C706 section 12.6.4 (the PDUs one by one) and MS-RPCE section 2.2.2 (what Microsoft added). A PDU is
-//! a [`Header`](header::Header), a body, and, if the header says so, an authentication verifier at its end. Bodies
+//! a [`Header`], a body, and, if the header says so, an authentication verifier at its end. Bodies
 //! are parsed from what stands between the two; nothing here remembers anything or decides what a peer may do.
 
 pub(crate) mod cursor;

@@ -186,7 +186,7 @@ impl Server {
             }
             let event = match self.splitter.next(batch, at) {
                 Ok(Some((header, pdu))) => {
-                    self.since = None;
+                    self.progress(header.ptype);
                     self.packets.received = self.packets.received.wrapping_add(1);
                     self.take(&header, pdu, batch, out)
                 }
@@ -293,6 +293,12 @@ impl Server {
         self.calls.end(to.call_id, to.serial);
     }
 
+    /// Memory held for a request that is partly received, in bytes.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.held())
+    }
+
     /// Asks the client to close the connection when its calls are done.
     pub fn shutdown(&mut self, out: &mut TransmitQueue) {
         if self.state == State::Bound {
@@ -337,6 +343,14 @@ impl Server {
     #[must_use]
     pub fn is_partial(&self) -> bool {
         self.splitter.is_partial() || self.partial.is_some() || self.security.is_unfinished()
+    }
+
+    /// Takes note that something of what was missing came: while fragments of a request are, only a request is.
+    #[inline]
+    fn progress(&mut self, ptype: PacketType) {
+        if self.partial.is_none() || ptype == PacketType::REQUEST {
+            self.since = None;
+        }
     }
 
     /// Remembers since when something is missing.

@@ -26,14 +26,25 @@ pub(super) struct First {
 pub(super) struct Partial {
     pub(super) first: First,
     stub: BytesMut,
+    /// Bytes of stub so far.
+    len: usize,
+    /// Whether they are kept: those of a caller who may not call are only counted.
+    keep: bool,
 }
 
 impl Partial {
     /// Begins with the first fragment, whose stub is `piece`.
     // req: dce-rpce-request-limit
-    pub(super) fn begin(first: First, piece: &[u8], limit: usize) -> Result<Self, TooLarge> {
+    pub(super) fn begin(
+        first: First,
+        piece: &[u8],
+        limit: usize,
+        keep: bool,
+    ) -> Result<Self, TooLarge> {
         let mut partial = Self {
             stub: BytesMut::new(),
+            len: 0,
+            keep,
             first,
         };
         let hint = partial.first.request.alloc_hint;
@@ -43,13 +54,22 @@ impl Partial {
 
     /// Adds a fragment.
     pub(super) fn push(&mut self, piece: &[u8], hint: u32, limit: usize) -> Result<(), TooLarge> {
-        let room = limit.checked_sub(self.stub.len()).ok_or(TooLarge)?;
+        let room = limit.checked_sub(self.len).ok_or(TooLarge)?;
         let hint = usize::try_from(hint).map_err(|_| TooLarge)?;
         if hint > room || piece.len() > room {
             return Err(TooLarge);
         }
-        self.stub.extend_from_slice(piece);
+        self.len = self.len.saturating_add(piece.len());
+        if self.keep {
+            self.stub.extend_from_slice(piece);
+        }
         Ok(())
+    }
+
+    /// Memory held for it, in bytes.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.stub.capacity()
     }
 
     /// Whether a fragment can be a further one: everything but its flags must be as in the first.

@@ -123,13 +123,20 @@ impl Server {
             .unwrap_or(bytes)
             .get(stub..end)
             .unwrap_or_default();
-        match Partial::begin(first, piece, self.endpoint.config.request) {
+        let keep = self.admits(&first);
+        match Partial::begin(first, piece, self.endpoint.config.request, keep) {
             Ok(partial) => {
                 self.partial = Some(Box::new(partial));
                 None
             }
             Err(_) => self.too_large(about, out),
         }
+    }
+
+    /// Whether the interface would take the call; whoever may not call it gets no memory for arguments.
+    fn admits(&self, first: &First) -> bool {
+        let interface = self.endpoint.interfaces.get(first.context.place);
+        interface.is_some_and(|served| passes(served.floor, first.proved.caller.as_deref()))
     }
 
     /// What a fragment may not be while no other call is partly received.

@@ -862,7 +862,17 @@ fn half_of_anything_gets_old() {
     peer.raw(&request(1, 1, 1, Flags::FIRST, b""));
     peer.now += 2 * second;
     peer.raw(&request(1, 1, 1, Flags(0), b""));
-    assert_eq!(peer.server.poll_timeout(), Some(peer.now + 3 * second));
+    let due = peer.server.poll_timeout();
+    assert_eq!(due, Some(peer.now + 3 * second));
+    // Nothing else does.
+    peer.now += second;
+    peer.raw(&bare(PacketType::CO_CANCEL, 1));
+    peer.raw(&bind(
+        PacketType::ALTER_CONTEXT,
+        MPX,
+        &[(1, ECHO, &[SyntaxId::NDR])],
+    ));
+    assert_eq!(peer.server.poll_timeout(), due);
     peer.raw(&request(1, 1, 1, Flags::LAST, b""));
     assert_eq!(peer.server.poll_timeout(), None);
     // An exchange that does not go on.
@@ -1407,4 +1417,27 @@ fn header_signing_is_the_connections_and_may_be_agreed_on_later() {
         &[(1, ECHO, &[SyntaxId::NDR])],
     ));
     assert_eq!(answer[3], 0x03);
+}
+
+#[test]
+fn whoever_may_not_call_gets_no_memory() {
+    let mut peer = Peer::new();
+    peer.say(&bind(
+        PacketType::BIND,
+        MPX,
+        &[(1, CLOSED, &[SyntaxId::NDR]), (2, ECHO, &[SyntaxId::NDR])],
+    ));
+    let piece = [7; 5000];
+    for (context, kept) in [(1, false), (2, true)] {
+        peer.heard(&request(1, context, 1, Flags::FIRST, &piece), Said::Nothing);
+        peer.heard(&request(1, context, 1, Flags(0), &piece), Said::Nothing);
+        assert_eq!(peer.server.held() >= 10_000, kept);
+        assert_eq!(peer.server.held() == 0, !kept);
+        let answer = match kept {
+            true => Said::Nothing,
+            false => Said::Fault(1, context, ACCESS_DENIED, true),
+        };
+        peer.heard(&request(1, context, 1, Flags::LAST, &piece), answer);
+    }
+    assert_eq!(peer.calls.len(), 1);
 }
