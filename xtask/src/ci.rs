@@ -17,6 +17,7 @@ pub(crate) fn run(full: bool) -> bool {
     report.step("style", style::check);
     report.step("requirements", requirements::check);
     report.step("clippy", clippy);
+    report.step("features", features);
     report.step("generated", r#gen::check);
     report.step("docs", docs);
     suite::run(&mut report, &[]);
@@ -40,6 +41,8 @@ pub(crate) fn clippy() -> Result<Outcome> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--features",
+        suite::FEATURES,
         "--locked",
         "--",
         "-D",
@@ -47,6 +50,17 @@ pub(crate) fn clippy() -> Result<Outcome> {
     ];
     run::run(&mut run::cargo(&arguments))?;
     Ok(Outcome::pass("no warnings"))
+}
+
+/// The command builds without what needs foreign libraries, too.
+pub(crate) fn features() -> Result<Outcome> {
+    run::run(&mut run::cargo(&[
+        "check",
+        "--package",
+        "farcall-cli",
+        "--locked",
+    ]))?;
+    Ok(Outcome::pass("the command without Kerberos"))
 }
 
 /// The documentation builds without a warning.

@@ -11,6 +11,9 @@ use crate::{peers, run, workspace};
 
 const CASES: &str = "conformance/interop.toml";
 
+/// What is off by default and tested all the same.
+pub(crate) const FEATURES: &str = "farcall-cli/kerberos";
+
 /// Installs peers, and what building needs, where that is allowed.
 pub(crate) fn install_peers() -> Result<Outcome> {
     peers::install()?;
@@ -46,6 +49,8 @@ fn tests(arguments: &[String]) -> Result<Outcome> {
             "nextest",
             "run",
             "--workspace",
+            "--features",
+            FEATURES,
             "--no-fail-fast",
             "--no-tests=pass",
             "--locked",
@@ -54,6 +59,8 @@ fn tests(arguments: &[String]) -> Result<Outcome> {
         run::cargo(&[
             "test",
             "--workspace",
+            "--features",
+            FEATURES,
             "--all-targets",
             "--no-fail-fast",
             "--locked",
