@@ -6,6 +6,8 @@ pub mod introduction {}
 pub mod tutorial {}
 #[doc = include_str!("../../docs/recipes.md")]
 pub mod recipes {}
+#[doc = include_str!("../../docs/idl.md")]
+pub mod idl {}
 #[doc = include_str!("../../docs/operations.md")]
 pub mod operations {}
 #[doc = include_str!("../../docs/reference.md")]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use farcall_idl::diag::render_all;
-use farcall_idl::model::{Procedure, Program, Version};
+use farcall_idl::model::{Procedure, Program, Version, ndr};
 use farcall_idl::{Model, Options, Severity};
 
 use crate::near::did_you_mean;
@@ -71,6 +71,53 @@ pub(crate) fn load(path: &Path, preprocess: &Preprocess, out: &Output) -> anyhow
             .into())
         }
     }
+}
+
+/// An operation of an `.idl` file by its name, `INTERFACE.NAME`, or its number; the letters' case aside.
+pub(crate) fn find_operation<'a>(
+    model: &'a Model,
+    wanted: &str,
+) -> Result<(&'a ndr::Interface, &'a ndr::Operation), Failure> {
+    let (within, name) = match wanted.rsplit_once('.') {
+        Some((within, name)) => (Some(within), name),
+        None => (None, wanted),
+    };
+    let mut candidates: Vec<(&ndr::Interface, &ndr::Operation)> = Vec::new();
+    for (_, interface) in model.ndr().interfaces() {
+        if within.is_none_or(|within| same(&interface.name, within)) {
+            candidates.extend(interface.operations.iter().map(|it| (interface, it)));
+        }
+    }
+    candidates.sort_by_key(|(interface, _)| interface.imported);
+    let number = programs::number(name);
+    let is_it = |operation: &ndr::Operation| {
+        same(&operation.name, name) || number == Some(u32::from(operation.opnum))
+    };
+    let own = |(interface, operation): &&(&ndr::Interface, &ndr::Operation)| {
+        is_it(operation) && !interface.imported
+    };
+    if let Some(other) = candidates.iter().filter(own).nth(1) {
+        let first = candidates
+            .iter()
+            .find(own)
+            .map_or("", |(it, _)| it.name.as_str());
+        let message = format!(
+            "'{wanted}' is an operation of {first} and of {}",
+            other.0.name
+        );
+        return Err(Failure::new(message).hint(format!("say which: {first}.{name}")));
+    }
+    if let Some(found) = candidates.iter().find(|(_, operation)| is_it(operation)) {
+        return Ok(*found);
+    }
+    let failure = Failure::new(format!("there is no operation '{wanted}'"));
+    let names = candidates
+        .iter()
+        .map(|(_, operation)| operation.name.as_str());
+    Err(match did_you_mean(name, names) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    })
 }
 
 /// `1 error`, `2 errors`.

@@ -1,5 +1,7 @@
 //! Types and definitions in the notation of interface files, and examples of their JSON.
 
+pub(crate) mod ndr;
+
 use farcall_idl::model::{Arg, Arm, Enum, Field, Item, Procedure, Struct, Union};
 use farcall_idl::{ItemId, ItemKind, Model, Type};
 use serde_json::{Map, Value, json};

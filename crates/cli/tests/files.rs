@@ -295,3 +295,50 @@ fn shells_and_man_know_every_command() {
         "{help}"
     );
 }
+
+#[test]
+fn idl_files_are_linted_described_encoded_and_decoded() {
+    let overview = farcall(&["describe", "idl/rpcecho.idl"]).ok();
+    assert!(
+        overview.contains("interface rpcecho = 60a15ec5-4de8-11d7-a637-005056a20182 v1.0"),
+        "{overview}"
+    );
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("t.idl");
+    let text = "[uuid(12345778-1234-abcd-ef00-0123456789ab), pointer_default(unique)] interface t {
+        typedef struct { short n; [size_is(n)] short a[]; } s;
+        long add([in] long a, [in] long b, [out] hyper *sum); }";
+    std::fs::write(&file, text).unwrap();
+    let name = file.to_str().unwrap();
+    assert_eq!(
+        farcall(&["lint", name]).ok(),
+        "1 file, 0 errors, 0 warnings\n"
+    );
+    let add = farcall(&["describe", name, "add"]).ok();
+    assert!(
+        add.contains("long add([in] long a, [in] long b, [out] hyper *sum);"),
+        "{add}"
+    );
+    // C706 14.3.7.2: the maximum count in front, then the struct.
+    let hex = farcall(&["encode", "--idl", name, "--type", "s", "{\"a\": [7, 8]}"]).ok();
+    assert_eq!(hex.trim(), "02000000020007000800");
+    let big = [
+        "encode",
+        "--idl",
+        name,
+        "--op",
+        "add",
+        "--dir",
+        "in",
+        "--big-endian",
+        "{\"a\": 1, \"b\": 2}",
+    ];
+    assert_eq!(farcall(&big).ok().trim(), "0000000100000002");
+    let wide = [
+        "decode", "--idl", name, "--op", "add", "--dir", "out", "--syntax", "ndr64", "--json",
+    ];
+    let wide = farcall(&[&wide[..], &["--hex", "05000000000000000000000 0"]].concat()).json();
+    assert_eq!(wide, json!({ "sum": "5", "result": 0 }));
+    farcall(&["encode", "--idl", name, "--op", "ad", "--dir", "in", "{}"])
+        .fails(2, &["there is no operation 'ad'", "did you mean add"]);
+}

@@ -49,7 +49,11 @@ pub fn parse_str(
             sources: loaded.sources,
         });
     }
-    let (definitions, more) = lower::lower(&loaded);
+    let (mut definitions, mut more) = lower::lower(&loaded);
+    if loaded.supplied || more.iter().any(misses_something) {
+        loaded.add_prelude();
+        (definitions, more) = lower::lower(&loaded);
+    }
     let mut list = std::mem::take(&mut loaded.diagnostics);
     list.extend(more);
     if !list.iter().any(is_error) && definitions.is_blank() {
@@ -64,6 +68,11 @@ pub fn parse_str(
     }
     let model = Model::with_ndr(definitions, loaded.quotes, loaded.sources);
     Ok((model, in_order(list)))
+}
+
+/// Whether what everybody knows may help.
+fn misses_something(diagnostic: &Diagnostic) -> bool {
+    matches!(diagnostic.code, "E0302" | "E0410" | "W0505")
 }
 
 fn is_error(diagnostic: &Diagnostic) -> bool {

@@ -15,7 +15,7 @@ fn bad_files() -> Vec<PathBuf> {
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> = entries
-        .filter(|path| path.extension().is_some_and(|it| it == "x"))
+        .filter(|path| path.extension().is_some_and(|it| it == "x" || it == "idl"))
         .collect();
     files.sort();
     files

@@ -1,8 +1,10 @@
 //! `farcall describe`: what can be called, with its types.
 //!
-//! Of an interface file: its programs and procedures, or one procedure or type with everything it
+//! Of an interface file: its programs or interfaces with their procedures, or one procedure or type with everything it
 //! is made of and an example of its JSON. Of a host: what its rpcbind lists. Of an endpoint with a
 //! port: which versions of a program answer there.
+
+mod ndr;
 
 use std::path::Path;
 
@@ -47,6 +49,8 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     }
     let model = interface::load(Path::new(&args.what), &args.preprocess, out)?;
     match &args.name {
+        None if !model.ndr().is_empty() => ndr::overview(&model, out)?,
+        Some(name) if !model.ndr().is_empty() => ndr::detail(&model, name, out)?,
         None => overview(&model, out)?,
         Some(name) => detail(&model, name, out)?,
     }

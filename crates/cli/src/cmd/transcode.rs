@@ -1,5 +1,7 @@
 //! `farcall decode` and `farcall encode`: bytes to JSON and back, without a call.
 
+mod ndr;
+
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -35,6 +37,14 @@ struct What {
     /// Which of the two: arguments (in) or results (out)
     #[arg(long, value_enum, requires = "op")]
     dir: Option<Direction>,
+
+    /// How the bytes of an .idl file's types lie
+    #[arg(long, value_enum, default_value = "ndr")]
+    syntax: ndr::Form,
+
+    /// The bytes of an .idl file's types are in big-endian order
+    #[arg(long)]
+    big_endian: bool,
 }
 
 /// Which way a procedure's values go.
@@ -46,7 +56,7 @@ enum Direction {
     Out,
 }
 
-/// Show XDR bytes as JSON
+/// Show bytes of XDR or NDR as JSON
 #[derive(Debug, clap::Args)]
 pub(crate) struct DecodeArgs {
     #[command(flatten)]
@@ -80,7 +90,7 @@ enum Opaque {
     Hex,
 }
 
-/// Show JSON as XDR bytes
+/// Show JSON as bytes of XDR or NDR
 #[derive(Debug, clap::Args)]
 pub(crate) struct EncodeArgs {
     #[command(flatten)]
@@ -140,21 +150,26 @@ fn find_type(model: &Model, name: &str) -> Result<Type, Failure> {
 
 pub(crate) fn decode(args: &DecodeArgs, out: &Output) -> anyhow::Result<Done> {
     let model = args.what.source.load(out)?;
-    let found = args.what.find(&model)?;
     let bytes = match (&args.hex, &args.file) {
         (Some(digits), _) => value::from_hex(digits)?,
         (None, Some(file)) => value::read(file)?,
         (None, None) => Vec::new(),
     };
-    let codec = Codec::new(&model).binary(match args.opaque {
+    let binary = match args.opaque {
         Opaque::Shortest => Binary::Shortest,
         Opaque::Base64 => Binary::Base64,
         Opaque::Hex => Binary::Hex,
-    });
-    let decoded = match &found {
-        Found::Type(ty) => codec.decode(ty, &bytes),
-        Found::Arguments(procedure) => codec.decode_arguments(procedure, &bytes),
-        Found::Result(procedure) => codec.decode_result(procedure, &bytes),
+    };
+    let decoded = match model.ndr().is_empty() {
+        false => ndr::decode(&args.what, &model, &bytes, binary)?,
+        true => {
+            let codec = Codec::new(&model).binary(binary);
+            match &args.what.find(&model)? {
+                Found::Type(ty) => codec.decode(ty, &bytes),
+                Found::Arguments(procedure) => codec.decode_arguments(procedure, &bytes),
+                Found::Result(procedure) => codec.decode_result(procedure, &bytes),
+            }
+        }
     };
     let decoded = decoded.map_err(|error| value::misfit("the bytes do not fit", &error))?;
     match out.is_json() {
@@ -166,13 +181,17 @@ pub(crate) fn decode(args: &DecodeArgs, out: &Output) -> anyhow::Result<Done> {
 
 pub(crate) fn encode(args: &EncodeArgs, out: &Output) -> anyhow::Result<Done> {
     let model = args.what.source.load(out)?;
-    let found = args.what.find(&model)?;
     let json = value::json(args.value.as_deref())?;
-    let codec = Codec::new(&model);
-    let encoded = match &found {
-        Found::Type(ty) => codec.encode(ty, &json),
-        Found::Arguments(procedure) => codec.encode_arguments(procedure, &json),
-        Found::Result(procedure) => codec.encode_result(procedure, &json),
+    let encoded = match model.ndr().is_empty() {
+        false => ndr::encode(&args.what, &model, &json)?,
+        true => {
+            let codec = Codec::new(&model);
+            match &args.what.find(&model)? {
+                Found::Type(ty) => codec.encode(ty, &json),
+                Found::Arguments(procedure) => codec.encode_arguments(procedure, &json),
+                Found::Result(procedure) => codec.encode_result(procedure, &json),
+            }
+        }
     };
     let bytes = encoded.map_err(|error| value::misfit("the value does not fit", &error))?;
     match (args.raw, out.is_json()) {

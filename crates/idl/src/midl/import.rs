@@ -51,8 +51,27 @@ pub(super) fn load(path: &Path, text: String, options: &Options) -> Loaded {
         out: Loaded::default(),
     };
     loader.file(path, text, 0);
-    loader.prelude();
     loader.out
+}
+
+impl Loaded {
+    /// Adds what everybody knows, behind all others.
+    pub(super) fn add_prelude(&mut self) {
+        for (name, text) in prelude::FILES {
+            let id = self.sources.add(*name, *text);
+            let mut source = Preprocessed::verbatim(id, text);
+            source.sources = std::mem::take(&mut self.sources);
+            let (file, errors) = parse(&source);
+            self.sources = source.sources;
+            self.diagnostics.extend(errors);
+            self.units.push(Unit {
+                file,
+                constants: Vec::new(),
+                imported: true,
+                prelude: true,
+            });
+        }
+    }
 }
 
 struct Loader<'o> {
@@ -174,24 +193,6 @@ impl Loader<'_> {
                 Statement::Interface(it) => open.extend(it.body.iter().flatten().rev()),
                 _ => {}
             }
-        }
-    }
-
-    /// Adds what everybody knows, behind all others.
-    fn prelude(&mut self) {
-        for (name, text) in prelude::FILES {
-            let id = self.out.sources.add(*name, *text);
-            let mut source = Preprocessed::verbatim(id, text);
-            source.sources = std::mem::take(&mut self.out.sources);
-            let (file, errors) = parse(&source);
-            self.out.sources = source.sources;
-            self.out.diagnostics.extend(errors);
-            self.out.units.push(Unit {
-                file,
-                constants: Vec::new(),
-                imported: true,
-                prelude: true,
-            });
         }
     }
 }

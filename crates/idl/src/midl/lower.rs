@@ -81,6 +81,10 @@ pub(super) struct Lower<'a> {
     flat: HashMap<ItemId, Flat<'a>>,
     /// The values of constants and enums.
     values: HashMap<ItemId, Vec<Option<i128>>>,
+    /// It was said that a type has too many pointers.
+    crowded: bool,
+    /// How many operations interfaces have.
+    slots: HashMap<InterfaceId, u16>,
     /// What is being worked out.
     depth: u32,
     /// Undefined names that were reported.
@@ -116,6 +120,8 @@ impl<'a> Lower<'a> {
             bodies: Vec::new(),
             flat: HashMap::new(),
             values: HashMap::new(),
+            crowded: false,
+            slots: HashMap::new(),
             depth: 0,
             missing: HashSet::new(),
             borrowed: Vec::new(),

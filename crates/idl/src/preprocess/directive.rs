@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::expression::{self, Names};
 use super::scan::{PieceKind, Scan, is_word, without_comments};
-use super::{MAX_DEPTH, MAX_FILES, Preprocessor};
+use super::{Language, MAX_DEPTH, MAX_FILES, Preprocessor};
 use crate::diag::{Diagnostic, Span};
 
 /// One `#if` that is not closed yet.
@@ -265,7 +265,12 @@ impl Preprocessor<'_> {
         let mut candidates = directories.map(|directory| directory.join(path));
         let Some(found) = candidates.find(|it| self.options.files.exists(it)) else {
             let message = format!("no file {path:?} to include");
-            let hint = "name its directory with -I, or write %#include if it is for a C compiler";
+            let hint = match self.language {
+                Language::X => {
+                    "name its directory with -I, or write %#include if it is for a C compiler"
+                }
+                Language::Idl => "name its directory with -I",
+            };
             self.out
                 .diagnostics
                 .push(Diagnostic::error("E0104", span, message).hint(hint));

@@ -19,7 +19,7 @@ use crate::model::ndr::{
 };
 
 /// Deepest nesting of a value.
-const DEPTH: u32 = 128;
+const DEPTH: u32 = 256;
 
 /// Makes values of JSON.
 pub(super) struct FromJson<'m> {

@@ -1,5 +1,6 @@
 //! The walks over a value whose type is known at run time only, made of the same shapes that generated code is.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use farcall_wire::ndr::{
@@ -289,6 +290,7 @@ impl<'a> Dyn<'a> {
             ([dim], Val::Items(it)) => self.put_extended(dim, it, element, p),
             (dims, Val::Matrix(it)) => {
                 let conformant = is_conformant(dims);
+                let it = &self.filled(dims, it);
                 match dims.len() {
                     2 => p.go(Dimensions(self.dims::<2>(dims), conformant, element), it),
                     3 => p.go(Dimensions(self.dims::<3>(dims), conformant, element), it),
@@ -317,6 +319,23 @@ impl<'a> Dyn<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// JSON does not say how long the rows of no rows are: the attributes do.
+    fn filled<'v>(self, dims: &[model::Dimension], it: &'v Matrix<Val>) -> Cow<'v, Matrix<Val>> {
+        if !it.items.is_empty() {
+            return Cow::Borrowed(it);
+        }
+        let sizes = dims.iter().zip(&it.dims).map(|(dim, len)| {
+            let span = dim.slice.as_ref().map(|slice| self.span(slice).len);
+            let size = span.filter(|len| *len != ANY);
+            let size = size.unwrap_or_else(|| self.size(&dim.extent));
+            usize::try_from(size).unwrap_or(*len)
+        });
+        Cow::Owned(Matrix {
+            dims: sizes.collect(),
+            items: Vec::new(),
+        })
     }
 
     fn dims<const N: usize>(self, dims: &[model::Dimension]) -> [Dimension; N] {

@@ -54,6 +54,10 @@ impl<'a> Lower<'a> {
             Err(NoValue::Unknown(span)) => {
                 let text = self.sources.text(span).to_owned();
                 match &expr.kind {
+                    ExprKind::Name(name) if self.symbols.contains_key(name) => {
+                        let message = format!("`{name}` is made of itself, or is no integer");
+                        self.error("E0306", span, message);
+                    }
                     ExprKind::Name(name) => self.undefined("E0303", "constant", name, span),
                     _ => self.error("E0306", span, format!("{what} is not a constant: `{text}`")),
                 }
@@ -96,6 +100,13 @@ impl<'a> Lower<'a> {
     }
 
     fn enum_value(&mut self, id: ItemId, index: usize, span: Span) -> Result<i128, NoValue> {
+        if let Some(known) = self.values.get(&id) {
+            return known
+                .get(index)
+                .copied()
+                .flatten()
+                .ok_or(NoValue::Unknown(span));
+        }
         let values = self.enum_values(id, span);
         values
             .get(index)

@@ -211,7 +211,7 @@ impl<'a> Lower<'a> {
                     .map(|it| (crate::rpcl::lower::distance(&text, it), *it))
                     .min();
                 if let Some((distance, near)) = near
-                    && distance <= text.len() / 3
+                    && distance <= text.len().div_ceil(3)
                 {
                     error = error.hint(format!("there is `{near}`"));
                 }

@@ -81,6 +81,14 @@ impl<'a> Lower<'a> {
             }
         }
         layers.append(&mut inner.layers);
+        if layers.len() > LAYERS {
+            layers.truncate(LAYERS);
+            if !self.crowded {
+                self.crowded = true;
+                let message = format!("over {LAYERS} pointers and arrays around one type");
+                self.error("E0205", span_of(specifier), message);
+            }
+        }
         Flat { layers, ..inner }
     }
 
@@ -133,7 +141,10 @@ impl<'a> Lower<'a> {
     fn well_known(&mut self, name: &str, span: Span, context: Context) -> Flat<'a> {
         match self.symbols.get(name) {
             Some((Symbol::Type(id), _)) => self.flatten_item(*id, span, context),
-            _ => flat(Core::Unknown),
+            _ => {
+                self.undefined("E0302", "type", name, span);
+                flat(Core::Unknown)
+            }
         }
     }
 
@@ -297,14 +308,27 @@ impl<'a> Lower<'a> {
         let names = names.map(|(known, _)| known).take(MAX_NAMES);
         let near = names.map(|known| (crate::rpcl::lower::distance(name, known), known));
         let best = near.min()?;
-        (best.0 <= name.len() / 3).then(|| best.1.clone())
+        (best.0 <= name.len().div_ceil(3)).then(|| best.1.clone())
     }
 }
 
+/// The most pointers and dimensions around a type.
+const LAYERS: usize = 64;
 /// So many undefined names get a suggestion.
 const MAX_GUESSES: usize = 16;
 /// So many names are looked at for one.
 const MAX_NAMES: usize = 4096;
+
+fn span_of(specifier: &Specifier) -> Span {
+    match specifier {
+        Specifier::Basic(_, span) | Specifier::SafeArray(_, span) => *span,
+        Specifier::Named(name) => name.span,
+        Specifier::Enum(it) | Specifier::Bitmap(it) => it.span,
+        Specifier::Struct(it) => it.span,
+        Specifier::Union(it) => it.span,
+        Specifier::Pipe(it) => it.span,
+    }
+}
 
 /// A core without layers.
 fn flat<'a>(core: Core<'a>) -> Flat<'a> {

@@ -133,6 +133,9 @@ impl<'a> Lower<'a> {
 
     /// How many operations an interface has, those of its bases included.
     fn slots(&mut self, id: InterfaceId, span: Span) -> u16 {
+        if let Some(known) = self.slots.get(&id) {
+            return *known;
+        }
         let Some(Some((it, _))) = self.bodies.get(id.0 as usize).cloned() else {
             return 0;
         };
@@ -156,9 +159,10 @@ impl<'a> Lower<'a> {
         let base = self.base(it, id);
         let inherited = base.map(|base| self.deeper(span, |lower| lower.slots(base, span)));
         let inherited = inherited.flatten().unwrap_or(0);
-        u16::try_from(own)
-            .unwrap_or(u16::MAX)
-            .saturating_add(inherited)
+        let own = u16::try_from(own).unwrap_or(u16::MAX);
+        let all = own.saturating_add(inherited);
+        self.slots.insert(id, all);
+        all
     }
 
     fn operations(

@@ -256,6 +256,14 @@ impl<'a> Lower<'a> {
 
     /// What is inside of all layers.
     fn core(&mut self, it: Use<'a, '_>, flat: &Flat<'a>, nodes: &mut Vec<Node>) -> Type {
+        if let Some(switch) = it.attributes.find("switch_is")
+            && matches!(
+                flat.core,
+                Core::Scalar(_) | Core::HandleT | Core::Interface(_)
+            )
+        {
+            self.error("E0405", switch.span, "`switch_is` at what is no union");
+        }
         let core = match &flat.core {
             Core::Void(span) => self.void(it, flat, nodes, *span),
             Core::HandleT => Type::Void,
@@ -283,10 +291,7 @@ impl<'a> Lower<'a> {
                 Type::Pipe(Box::new(element.ty))
             }
             Core::Native(native) => self.native(it, flat, *native),
-            Core::Unknown => {
-                self.obstacle(it.span, "its type is not defined");
-                Type::Absent
-            }
+            Core::Unknown => Type::Absent,
         };
         let core = self.ranged(it, core);
         self.subcontext(it, core)

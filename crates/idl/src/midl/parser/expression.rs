@@ -7,6 +7,9 @@ use crate::midl::lexer::Token;
 use crate::model::ndr::{BinaryOp, UnaryOp};
 use crate::preprocess::expression;
 
+/// The most operators in a row.
+const OPERATORS: u32 = 128;
+
 impl Parser<'_> {
     /// An expression without a comma.
     pub(super) fn expression(&mut self) -> Parsed<Expr> {
@@ -34,16 +37,28 @@ impl Parser<'_> {
     fn binary(&mut self, tightest: u8) -> Parsed<Expr> {
         let start = self.at;
         let mut left = self.unary()?;
+        let mut operators = 0;
         while let Some((operator, binding)) = binary_operator(self.token()) {
             if binding < tightest {
                 break;
             }
+            self.count(&mut operators)?;
             self.bump();
             let right = self.nested(|it| it.binary(binding + 1))?;
             let kind = ExprKind::Binary(operator, Box::new(left), Box::new(right));
             left = self.spanned(start, kind);
         }
         Ok(left)
+    }
+
+    /// Counts one more operator in a row: each is a level of the tree.
+    fn count(&mut self, operators: &mut u32) -> Parsed<()> {
+        *operators += 1;
+        if *operators <= OPERATORS {
+            return Ok(());
+        }
+        let message = format!("over {OPERATORS} operators in a row");
+        Err(self.fail(Diagnostic::error("E0205", self.span(), message)))
     }
 
     fn unary(&mut self) -> Parsed<Expr> {
@@ -116,7 +131,11 @@ impl Parser<'_> {
     fn postfix(&mut self) -> Parsed<Expr> {
         let start = self.at;
         let mut value = self.primary()?;
+        let mut operators = 0;
         loop {
+            if matches!(self.token(), Token::Dot | Token::Arrow | Token::OpenBracket) {
+                self.count(&mut operators)?;
+            }
             let kind = match self.token() {
                 Token::Dot => {
                     self.bump();
