@@ -360,8 +360,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
     }
 
     /// Admits records of the batch, up to the first call behind which a worker can go on by
-    /// itself.
+    /// itself. Behind what ends the stream nothing counts.
     fn admit_more(&mut self, turn: &mut Box<Turn>) -> Result<(), End> {
+        let admitted = self.admit_some(turn);
+        if admitted.is_err() {
+            turn.at = turn.batch.len();
+        }
+        admitted
+    }
+
+    fn admit_some(&mut self, turn: &mut Box<Turn>) -> Result<(), End> {
         let batch = turn.batch.clone();
         while let Some(record) = {
             let next = self.assembler.next(&batch, &mut turn.at);
@@ -470,6 +478,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for StreamConnection<IO> {
             Poll::Ready(_) => None,
         };
         if turn.is_idle() {
+            turn.forget_batch();
             scratch::give_turn(turn);
         } else {
             this.turn = Some(turn);

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use farcall::{Limits, Server, Transport};
+use farcall::{Limits, Runtime, Server, Transport};
 
 use crate::common::{PROGRAM, Test, service};
 
@@ -36,13 +36,20 @@ fn in_two(record: &[u8]) -> Vec<u8> {
 
 async fn connect(test: &Test, limits: Limits) -> (Server, TcpStream) {
     let server = Server::builder().serve(service(test)).limits(limits);
+    // On one core: connections share what belongs to its thread.
+    let server = server.runtime(Runtime::Threads(1));
     let server = server.listen("tcp://127.0.0.1:0").start().await;
     let server = server.expect("starts");
+    let stream = connect_again(&server);
+    (server, stream)
+}
+
+fn connect_again(server: &Server) -> TcpStream {
     let port = server.endpoint(Transport::Tcp).and_then(|e| e.port());
     let stream = TcpStream::connect(("127.0.0.1", port.expect("port"))).expect("connects");
     let patience = Some(Duration::from_secs(20));
     stream.set_read_timeout(patience).expect("time-out");
-    (server, stream)
+    stream
 }
 
 /// `count` replies: by xid, all words behind it.
@@ -121,11 +128,14 @@ async fn the_limit_of_a_record_holds_in_the_middle_of_a_batch() {
         record: 60,
         ..Limits::default()
     };
-    let (_server, mut stream) = connect(&Test::default(), limits).await;
+    let (server, mut stream) = connect(&Test::default(), limits).await;
     let long = record(4, PROGRAM.number, 2, NONE, &[1; 6]);
     let batch = [add(1), add(2), add(3), long, add(5)].concat();
     stream.write_all(&batch).expect("sent");
     let expected = [1, 2, 3].map(|xid| (xid, sum(xid)));
     assert_eq!(replies(&mut stream, 3), BTreeMap::from(expected));
     assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)), "closed");
+    let mut next = connect_again(&server);
+    next.write_all(&add(6)).expect("sent");
+    assert_eq!(replies(&mut next, 1), BTreeMap::from([(6, sum(6))]));
 }

@@ -1,27 +1,40 @@
 //! Busy connections and sockets get a thread of their own, and leave it when something waits.
 
+use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use farcall::server::{Builder, DuplicateRequests};
 use farcall::stub::{Program, Registered, Reply, Service};
 use farcall::{Call, Limits, Refuse, Runtime, Server, Transport, blocking};
 use farcall_wire::{Reader, Str, xdr};
-use tokio::sync::Notify;
 
 use crate::common::PROGRAM;
 
 const LANE: &str = "farcall-lane";
 const CORE: &str = "farcall-0";
 
-/// Which thread it runs on. 1: at once. 2: after it has waited for a task of its own. 3: at once,
-/// of a task of its own. 6: 40,000 bytes instead.
+/// Which thread it runs on. 1: at once. 2: after it has waited. 3: at once, of a task of its own.
+/// 6: 40,000 bytes instead.
 struct Where;
 
 fn here() -> Str {
     Str::from(std::thread::current().name().unwrap_or_default())
+}
+
+/// Is pending once.
+async fn wait() {
+    let mut waited = false;
+    let once = poll_fn(|cx| match std::mem::replace(&mut waited, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    once.await;
 }
 
 impl Service for Where {
@@ -39,10 +52,7 @@ impl Service for Where {
         match call.procedure() {
             1 => reply.encode(&here()),
             2 => {
-                let gate = Arc::new(Notify::new());
-                let theirs = Arc::clone(&gate);
-                tokio::spawn(async move { theirs.notify_one() });
-                gate.notified().await;
+                wait().await;
                 reply.encode(&here())
             }
             3 => {
