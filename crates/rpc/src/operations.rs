@@ -195,11 +195,20 @@ impl Plan {
         if let Some(open) = &self.anonymous
             && call.is_anonymous()
             && !open.contains(&call.opnum())
+            && exists(call)
         {
             return Err(Refuse::Fault(status::ACCESS_DENIED));
         }
         self.authorize.as_ref().map_or(Ok(()), |ask| ask(call))
     }
+}
+
+/// Whether the interface has the operation that is called. What it has not is out of range for everybody.
+fn exists(call: &Call) -> bool {
+    let operations = call.interface().map_or(&[][..], |called| called.operations);
+    operations
+        .iter()
+        .any(|operation| operation.opnum == call.opnum())
 }
 
 impl<S: Operations> Erased for Kept<S> {

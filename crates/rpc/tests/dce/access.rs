@@ -25,6 +25,9 @@ async fn nobody_calls_without_proof_unless_the_interface_says_so() {
     assert_eq!(echo::add_one(&client, 1).await.expect("added"), 2);
     let error = echo::echo_data(&client, &[1]).await.expect_err("denied");
     assert_eq!(status(&error), 5);
+    // What the interface has not is out of range, whoever asks.
+    let error = echo::bare(&client, 999).await.expect_err("no operation");
+    assert_eq!(status(&error), 0x1c01_0002);
 
     let builder = Server::builder()
         .serve(echo::guarded(&echo))
