@@ -2,10 +2,14 @@
 //! clients find servers through each of its versions.
 
 use std::future::Future;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use farcall::client::resolve::find_port;
-use farcall::{Registrar, Server, Transport};
+use farcall::generated::rpcbind::{CallArgs, CallResult, Mapping, Pmaplist, v2 as rpcbind_v2};
+use farcall::server::Builder;
+use farcall::stub::Registered;
+use farcall::{Call, Refuse, Registrar, Server, Transport};
 use farcall_conformance::demo::{self, NUMBER, v1};
 use farcall_conformance::peer::rpcbind::{self, rpcinfo};
 use farcall_conformance::peer::{Process, available};
@@ -25,7 +29,11 @@ fn peer() -> Option<Process> {
 
 /// Our server at these endpoints, registered.
 async fn server(registrar: Registrar, endpoints: &[&str]) -> Server {
-    let mut builder = Server::builder().register_with(registrar);
+    server_of(Server::builder().register_with(registrar), endpoints).await
+}
+
+/// Our server at these endpoints.
+async fn server_of(mut builder: Builder, endpoints: &[&str]) -> Server {
     for endpoint in endpoints {
         builder = builder.listen(*endpoint);
     }
@@ -64,6 +72,56 @@ fn registered(version: u32) -> Vec<String> {
         .collect();
     netids.sort();
     netids
+}
+
+/// The mappings of a port mapper.
+#[derive(Default)]
+struct Old(Mutex<Vec<Mapping>>);
+
+impl Old {
+    fn same(a: &Mapping, b: &Mapping) -> bool {
+        (a.prog, a.vers, a.prot) == (b.prog, b.vers, b.prot)
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Mapping>> {
+        self.0.lock().expect("nobody panicked")
+    }
+}
+
+impl rpcbind_v2::Server for Old {
+    async fn set(&self, _: &Call, args: Mapping) -> Result<bool, Refuse> {
+        let mut all = self.all();
+        let is_free = !all.iter().any(|there| Self::same(there, &args));
+        if is_free {
+            all.push(args);
+        }
+        Ok(is_free)
+    }
+
+    async fn unset(&self, _: &Call, args: Mapping) -> Result<bool, Refuse> {
+        let mut all = self.all();
+        let before = all.len();
+        all.retain(|there| (there.prog, there.vers) != (args.prog, args.vers));
+        Ok(all.len() < before)
+    }
+
+    async fn getport(&self, _: &Call, args: Mapping) -> Result<u32, Refuse> {
+        let all = self.all();
+        let there = all.iter().find(|there| Self::same(there, &args));
+        Ok(there.map_or(0, |there| there.port))
+    }
+
+    async fn dump(&self, _: &Call) -> Result<Vec<Pmaplist>, Refuse> {
+        Ok(self
+            .all()
+            .iter()
+            .map(|map| Pmaplist { map: *map })
+            .collect())
+    }
+
+    async fn callit(&self, _: &Call, _: CallArgs) -> Result<CallResult, Refuse> {
+        Err(Refuse::NoReply)
+    }
 }
 
 network_test! {
@@ -181,8 +239,12 @@ network_test! {
     fn what_a_dead_server_left_is_replaced() {
         let Some(_rpcbind) = peer() else { return };
         run(async {
-            let first = server(at("tcp://127.0.0.1:111"), &["tcp://0.0.0.0:0"]).await;
+            let first = server_of(Server::builder(), &["tcp://0.0.0.0:0"]).await;
+            let programs = demo::services().iter().filter_map(Registered::program).collect();
+            let registrar = at("tcp://127.0.0.1:111");
+            let registration = registrar.register(programs, first.endpoints());
             // As if it had been killed: without unregistering.
+            std::mem::forget(registration.await.expect("registered"));
             drop(first);
             assert_eq!(registered(1), ["tcp"]);
             let second = server(at("tcp://127.0.0.1:111"), &["tcp://0.0.0.0:0"]).await;
@@ -192,6 +254,41 @@ network_test! {
             assert_eq!(registered(1), Vec::<String>::new());
         });
         case::ran("rpcbind", "what a dead server left is replaced");
+    }
+
+    /// A new rpcbind knows nothing; our server says its registrations again.
+    fn what_a_new_rpcbind_does_not_know_is_registered_again() {
+        let Some(first) = peer() else { return };
+        run(async {
+            let registrar = at("tcp://127.0.0.1:111").every(Duration::from_millis(20));
+            let server = server(registrar, &EVERYWHERE).await;
+            assert_eq!(registered(1), ["tcp", "tcp6", "udp", "udp6"]);
+            drop(first);
+            let _second = peer().expect("rpcbind");
+            // What it was told before it ended it may have kept; then this shows nothing.
+            for version in ["1", "2"] {
+                rpcinfo(&["-d", &NUMBER.to_string(), version]).expect("run rpcinfo");
+            }
+            let limit = Duration::from_secs(10);
+            let again = async {
+                while registered(2) != ["tcp", "tcp6", "udp", "udp6"] {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::time::timeout(limit, again).await.expect("registered again");
+            server.drain(Duration::from_secs(1)).await;
+            assert_eq!(registered(1), Vec::<String>::new());
+        });
+        case::ran("rpcbind", "what a new rpcbind does not know is registered again");
+    }
+
+    fn a_server_that_is_dropped_unregisters() {
+        let Some(_rpcbind) = peer() else { return };
+        run(async {
+            drop(server(at("tcp://127.0.0.1:111"), &EVERYWHERE).await);
+            assert_eq!(registered(1), Vec::<String>::new());
+        });
+        case::ran("rpcbind", "a server that is dropped unregisters");
     }
 
     fn a_living_server_is_not_replaced() {
@@ -210,6 +307,24 @@ network_test! {
             drop(first);
         });
         case::ran("rpcbind", "a living server is not replaced");
+    }
+
+    /// A port mapper of old: it has version 2 and nothing else.
+    fn a_binder_that_speaks_only_version_2_is_enough() {
+        run(async {
+            let old = Server::builder().serve(rpcbind_v2::service(Old::default()));
+            let old = old.listen("tcp://127.0.0.1:111").listen("udp://127.0.0.1:111");
+            let _old = old.start().await.expect("a port mapper");
+            let registrar = at("tcp://127.0.0.1:111");
+            let server = server(registrar, &["tcp://0.0.0.0:0", "udp://0.0.0.0:0"]).await;
+            for endpoint in ["tcp://127.0.0.1", "udp://127.0.0.1"] {
+                let client = v1::Client::connect(endpoint).await.expect("found");
+                assert_eq!(client.add(40, 2).await.expect("call"), 42, "{endpoint}");
+            }
+            server.drain(Duration::from_secs(1)).await;
+            let error = v1::Client::connect("tcp://127.0.0.1").await.expect_err("it is gone");
+            assert!(error.to_string().contains("not registered"), "{error}");
+        });
     }
 
     fn without_rpcbind_the_error_says_what_to_do() {

@@ -1,7 +1,8 @@
 //! What every daemon does alike: endpoints, registration, `ready` lines, signals.
 //!
-//! SIGTERM and SIGINT drain, a second one ends the process at once. SIGHUP is for reloading; a
-//! daemon that has nothing to reload ignores it.
+//! SIGTERM and SIGINT drain, a second one ends the process at once. SIGHUP is for reloading: no
+//! daemon has a file of settings to read again, so it means what is left of it, and those that
+//! are registered somewhere register again at once. For others it changes nothing.
 
 use std::time::Duration;
 
@@ -90,7 +91,15 @@ pub(crate) async fn serve_with(
     let registration =
         registered(&listen.register, programs, &interfaces, server.endpoints()).await?;
     ready(server.endpoints(), out)?;
-    signals.asked_to_end().await;
+    while signals.asked().await == Asked::Reload {
+        if let Some(registration) = &registration {
+            match registration.renew().await {
+                Ok(()) => tracing::info!("registered again"),
+                Err(error) => tracing::warn!(%error, "could not be registered again"),
+            }
+        }
+    }
+    tracing::info!("draining");
     let ending = async {
         if let Some(registration) = registration {
             registration.remove(UNREGISTER).await;
@@ -136,12 +145,20 @@ pub(crate) fn ready(endpoints: &[Endpoint], out: &Output) -> std::io::Result<()>
     Ok(())
 }
 
-/// The signals that end a daemon.
+/// What a signal asks of a daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// SIGTERM or SIGINT: to end.
+    End,
+    /// SIGHUP: to look again at what lies outside.
+    Reload,
+}
+
+/// The signals that a daemon heeds.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// Taken so that a hang-up does not end the process.
-    _hangup: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -150,15 +167,23 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            _hangup: signal(SignalKind::hangup())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
-    /// Waits for SIGTERM or SIGINT.
-    pub(crate) async fn asked_to_end(&mut self) {
+    /// Waits for the next signal.
+    pub(crate) async fn asked(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.hangup.recv() => Asked::Reload,
+        }
+    }
+
+    /// Waits for SIGTERM or SIGINT; there is nothing to reload.
+    pub(crate) async fn asked_to_end(&mut self) {
+        while self.asked().await == Asked::Reload {
+            tracing::info!("nothing to reload");
         }
         tracing::info!("draining");
     }

@@ -7,9 +7,14 @@
 //! A program that is registered already is left alone while it answers a null call; what a dead
 //! server left behind is replaced.
 //!
+//! An rpcbind that is started anew has forgotten everything. So registrations are said again from
+//! time to time: for one that is there already, that changes nothing.
+//!
 //! [RFC 1833]: https://www.rfc-editor.org/rfc/rfc1833
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
 use farcall_onc::msg::Target;
@@ -38,7 +43,15 @@ pub struct Registrar {
     ways: Vec<Endpoint>,
     /// The endpoint mapper, by the ways to reach it, best first.
     mappers: Vec<Endpoint>,
+    /// How often registrations are said again.
+    every: Duration,
 }
+
+/// How often registrations are said again, if nobody asks for something else.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// How long a registration that is dropped waits until it has been taken back.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 impl Registrar {
     /// The rpcbind of this machine: by its Unix socket, so that it knows who registers, and if
@@ -59,6 +72,7 @@ impl Registrar {
         Self {
             ways: vec![socket, inet(Transport::Tcp), inet(Transport::Udp)],
             mappers: vec![Endpoint::Local("epmapper".to_owned()), over_tcp],
+            every: EVERY,
         }
     }
 
@@ -74,7 +88,19 @@ impl Registrar {
             Family::Onc => ways.push(endpoint),
             Family::Dce => mappers.push(endpoint),
         }
-        Ok(Self { ways, mappers })
+        Ok(Self {
+            ways,
+            mappers,
+            every: EVERY,
+        })
+    }
+
+    /// How often registrations with rpcbind are said again, so that one that was started anew
+    /// learns of them. Default 30 s. Zero: never.
+    #[must_use]
+    pub fn every(mut self, pause: Duration) -> Self {
+        self.every = pause;
+        self
     }
 
     /// The same, and the binder at `endpoint` too.
@@ -105,7 +131,11 @@ impl Registrar {
             .partition(|endpoint| endpoint.transport().family() == Family::Onc);
         let has_interfaces = !interfaces.is_empty() && !dce.is_empty() && !self.mappers.is_empty();
         let mut registration = match programs.is_empty() || onc.is_empty() || self.ways.is_empty() {
-            true => Registration::empty(),
+            true => Registration {
+                registrar: self.clone(),
+                entered: None,
+                mapped: None,
+            },
             false => self.register(programs, &onc).await?,
         };
         if has_interfaces {
@@ -120,7 +150,8 @@ impl Registrar {
         Ok(registration)
     }
 
-    /// Registers each of `programs` at each of `endpoints` with rpcbind.
+    /// Registers each of `programs` at each of `endpoints` with rpcbind, and keeps that true on
+    /// the current runtime as long as the [`Registration`] exists.
     ///
     /// # Errors
     /// No binder answers, or it refuses; what was registered before that is taken back.
@@ -130,26 +161,34 @@ impl Registrar {
         endpoints: &[Endpoint],
     ) -> Result<Registration, Error> {
         let client = self.connect().await?;
-        let mut registration = Registration {
-            client: Some(client),
+        let mut entered = Entered {
+            client,
             entries: Vec::new(),
-            mapped: None,
+            ended: AtomicBool::new(false),
         };
         for program in programs {
             for entry in endpoints
                 .iter()
                 .flat_map(|endpoint| entries(program, endpoint))
             {
-                if registration.has(&entry) {
+                if entered.has(&entry) {
                     continue;
                 }
-                if let Err(error) = registration.add(entry).await {
-                    registration.remove(Duration::from_secs(2)).await;
+                if let Err(error) = entered.add(entry).await {
+                    entered.remove(Duration::from_secs(2)).await;
                     return Err(error);
                 }
             }
         }
-        Ok(registration)
+        let entered = Arc::new(entered);
+        if !self.every.is_zero() {
+            tokio::spawn(keep(Arc::downgrade(&entered), self.every));
+        }
+        Ok(Registration {
+            registrar: self.clone(),
+            entered: Some(entered),
+            mapped: None,
+        })
     }
 
     async fn connect(&self) -> Result<Client, Error> {
@@ -226,28 +265,111 @@ fn entries(program: &Program, endpoint: &Endpoint) -> Vec<Entry> {
 }
 
 /// What was registered; [`remove`](Self::remove) takes it away again.
+///
+/// If it is dropped instead, it is taken away as far as that can be done in a quarter of a second.
 #[derive(Debug)]
 pub struct Registration {
-    /// The client of rpcbind, if anything is registered there.
-    client: Option<Client>,
-    entries: Vec<Entry>,
+    registrar: Registrar,
+    /// With rpcbind; nothing once it has been taken away.
+    entered: Option<Arc<Entered>>,
+    /// With an endpoint mapper.
     mapped: Option<Mapped>,
 }
 
 impl Registration {
-    fn empty() -> Self {
-        Self {
-            client: None,
-            entries: Vec::new(),
-            mapped: None,
+    /// Says all that rpcbind was told again: what it has forgotten is there afterwards.
+    ///
+    /// # Errors
+    /// No binder answers, or something else is registered in the place of one of ours.
+    pub async fn renew(&self) -> Result<(), Error> {
+        match &self.entered {
+            Some(entered) => entered.renew().await,
+            None => Ok(()),
         }
     }
 
-    fn client(&self) -> Result<&Client, Error> {
-        let none = || Error::local(Phase::Register, "no binder is connected");
-        self.client.as_ref().ok_or_else(none)
+    /// Takes every registration away, for at most `limit`.
+    pub async fn remove(mut self, limit: Duration) {
+        if let Some(mapped) = self.mapped.take() {
+            mapped.remove(limit).await;
+        }
+        if let Some(entered) = self.entered.take() {
+            entered.remove(limit).await;
+        }
     }
+}
 
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let (entered, mapped) = (self.entered.take(), self.mapped.take());
+        if entered.is_none() && mapped.is_none() {
+            return;
+        }
+        let registrar = self.registrar.clone();
+        let entries = entered.map_or_else(Vec::new, |entered| {
+            entered.end();
+            entered.entries.clone()
+        });
+        // The runtime on which this was made may be gone, or be the one that waits here.
+        let (done, waiting) = mpsc::channel();
+        let unregistering = std::thread::Builder::new().name("farcall-unregister".to_owned());
+        let spawned = unregistering.spawn(move || {
+            take_back(&registrar, entries, mapped);
+            let _ = done.send(());
+        });
+        if spawned.is_ok() {
+            let _ = waiting.recv_timeout(LAST_WORDS);
+        }
+    }
+}
+
+/// Unregisters on a runtime of its own; that is tried once.
+fn take_back(registrar: &Registrar, entries: Vec<Entry>, mapped: Option<Mapped>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let Ok(runtime) = runtime else { return };
+    runtime.block_on(async {
+        let limit = Duration::from_secs(2);
+        if !entries.is_empty()
+            && let Ok(client) = registrar.connect().await
+        {
+            let entered = Entered {
+                client,
+                entries,
+                ended: AtomicBool::new(true),
+            };
+            entered.remove(limit).await;
+        }
+        if let Some(mapped) = mapped {
+            mapped.remove(limit).await;
+        }
+    });
+}
+
+/// Says registrations again and again, as long as they are wanted.
+async fn keep(entered: Weak<Entered>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(entered) = entered.upgrade() else {
+            return;
+        };
+        if let Err(error) = entered.renew().await {
+            tracing::debug!(%error, "registrations could not be renewed");
+        }
+    }
+}
+
+/// Registrations that an rpcbind has.
+#[derive(Debug)]
+struct Entered {
+    client: Client,
+    entries: Vec<Entry>,
+    /// They are being taken away: nobody says them again.
+    ended: AtomicBool,
+}
+
+impl Entered {
     async fn add(&mut self, entry: Entry) -> Result<(), Error> {
         if !self.set(&entry).await? {
             self.replace_dead(&entry).await?;
@@ -256,11 +378,31 @@ impl Registration {
         Ok(())
     }
 
-    /// Takes every registration away, for at most `limit`.
-    pub async fn remove(mut self, limit: Duration) {
-        if let Some(mapped) = self.mapped.take() {
-            mapped.remove(limit).await;
+    /// For one that is there already, SET says yes and changes nothing.
+    async fn renew(&self) -> Result<(), Error> {
+        for entry in &self.entries {
+            if self.ended.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            if !self.set(entry).await? {
+                let text = format!(
+                    "program {} version {} is registered for {} elsewhere now",
+                    entry.program,
+                    entry.version,
+                    entry.netid.name()
+                );
+                return Err(Error::local(Phase::Register, text));
+            }
         }
+        Ok(())
+    }
+
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    async fn remove(&self, limit: Duration) {
+        self.end();
         let removing = async {
             for entry in &self.entries {
                 if let Err(error) = self.change(UNSET, entry).await {
@@ -303,7 +445,7 @@ impl Registration {
             return Ok(());
         }
         Err(Error::local(Phase::Register, format!("rpcbind refused {what}"))
-            .with_peer(self.client()?.peer())
+            .with_peer(self.client.peer())
             .hint("an old registration may belong to another user, who can remove it (rpcinfo -d)"))
     }
 
@@ -320,7 +462,7 @@ impl Registration {
                 procedure,
             };
             match self
-                .client()?
+                .client
                 .call_target(target, &by_address, |r| r.bool())
                 .await
             {
@@ -342,7 +484,7 @@ impl Registration {
             version: 2,
             procedure,
         };
-        self.client()?
+        self.client
             .call_target(target, &by_number, |r| r.bool())
             .await
             .map_err(registering)
@@ -356,7 +498,7 @@ impl Registration {
             procedure: DUMP,
         };
         let all = self
-            .client()?
+            .client
             .call_target(target, &(), dump)
             .await
             .map_err(registering)?;

@@ -131,8 +131,9 @@ impl Builder {
         self
     }
 
-    /// Registers every service at every endpoint of its family there, and unregisters on
-    /// [`drain`](Server::drain). Default: no registration.
+    /// Registers every service at every endpoint of its family there, keeps that true though
+    /// rpcbind is started anew, and unregisters on [`drain`](Server::drain); a server that is
+    /// dropped tries to. Default: no registration.
     #[must_use]
     pub fn register_with(mut self, registrar: Registrar) -> Self {
         self.registrar = Some(registrar);
@@ -279,9 +280,10 @@ fn registry(services: &[Hosted], padding: Padding) -> Result<Registry, Error> {
 
 /// A running server. Dropping it ends it at once; [`drain`](Server::drain) lets it finish.
 pub struct Server {
+    /// First, so that a server that is dropped is no longer found before it is gone.
+    registration: Option<Registration>,
     running: Running,
     endpoints: Vec<Endpoint>,
-    registration: Option<Registration>,
 }
 
 struct Running {
