@@ -23,6 +23,7 @@ pub struct Config {
     pub(crate) bytes: Paths,
     pub(crate) string: Paths,
     pub(crate) borrowed: Paths,
+    pub(crate) borrowed_arguments: Paths,
     pub(crate) open_enums: Paths,
     pub(crate) extern_paths: BTreeMap<String, String>,
     pub(crate) attributes: Vec<(Paths, String)>,
@@ -107,6 +108,19 @@ impl Config {
     #[must_use]
     pub fn borrowed<I: IntoIterator<Item: Into<String>>>(mut self, types: I) -> Self {
         self.borrowed.add(types);
+        self
+    }
+
+    /// Procedures whose server gets arguments that borrow from the message: the trait's method
+    /// takes `FooRef<'_>` (or `&[u8]`) instead of `Foo`, and nothing is copied for a call. What
+    /// it wants to keep it takes by `to_owned`. Procedures (`NFSPROC3_WRITE`), or `*`; the types
+    /// get their twins as by [`borrowed`](Self::borrowed).
+    #[must_use]
+    pub fn borrowed_arguments<I: IntoIterator<Item: Into<String>>>(
+        mut self,
+        procedures: I,
+    ) -> Self {
+        self.borrowed_arguments.add(procedures);
         self
     }
 

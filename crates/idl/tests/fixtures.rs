@@ -58,6 +58,17 @@ fn programs_and_their_arguments() {
 }
 
 #[test]
+fn arguments_that_borrow() {
+    let config = Config::new().no_client().borrowed_arguments([
+        "FIRST_NAME",
+        "FIRST_LIST",
+        "FIRST_BYTES",
+        "FIRST_RECORD",
+    ]);
+    compare("lending", "lending", &config);
+}
+
+#[test]
 fn every_option() {
     let config = types()
         .bytes(["data", "file.handle"])

@@ -5,7 +5,9 @@
 //! [`codec`](super::codec) print what was decided here.
 
 use crate::config::Config;
-use crate::model::{Arm, Case, Enum, Field, Item, ItemId, ItemKind, Model, Struct, Type, Union};
+use crate::model::{
+    Arm, Case, Enum, Field, Item, ItemId, ItemKind, Model, Procedure, Struct, Type, Union,
+};
 
 use super::names::{self, PRELUDE, Scope};
 
@@ -162,6 +164,11 @@ impl<'m> Plan<'m> {
             (Form::Owned, true) => Holder::Str,
             (Form::Owned, false) => Holder::Vec,
         }
+    }
+
+    /// Whether the procedure's server gets arguments that borrow.
+    pub(crate) fn lends_arguments(&self, procedure: &Procedure) -> bool {
+        self.config.borrowed_arguments.contains(&procedure.name)
     }
 
     /// The type behind typedefs that are generated here, and the place that its configuration
@@ -353,7 +360,7 @@ impl<'m> Plan<'m> {
 
     /// Chooses the types that get a twin: those asked for, and what they contain.
     fn name_twins(&mut self) {
-        if self.config.borrowed.is_empty() {
+        if self.config.borrowed.is_empty() && self.config.borrowed_arguments.is_empty() {
             return;
         }
         let mut scope = Scope::new(PRELUDE);
@@ -365,6 +372,15 @@ impl<'m> Plan<'m> {
             .filter(|(_, item)| self.config.borrowed.contains(&item.name))
             .map(|(id, _)| id)
             .collect();
+        let versions = self.model.programs().iter().flat_map(|it| &it.versions);
+        for procedure in versions.flat_map(|version| &version.procedures) {
+            if self.lends_arguments(procedure) {
+                procedure
+                    .args
+                    .iter()
+                    .for_each(|arg| mentioned(&arg.ty, &mut open));
+            }
+        }
         let mut chosen = vec![false; self.facts.len()];
         while let Some(id) = open.pop() {
             let facts = self.facts(id);
@@ -448,6 +464,17 @@ fn types_of(item: &Item) -> Vec<&Type> {
                 .chain(carried)
                 .collect()
         }
+    }
+}
+
+/// All definitions that a type mentions.
+fn mentioned(ty: &Type, found: &mut Vec<ItemId>) {
+    match ty {
+        Type::Named(id) | Type::List(id) | Type::Chain(id) => found.push(*id),
+        Type::Array(inner, _) | Type::Vec(inner, _) | Type::Optional(inner) => {
+            mentioned(inner, found);
+        }
+        _ => {}
     }
 }
 

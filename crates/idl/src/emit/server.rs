@@ -7,9 +7,10 @@ use quote::quote;
 use crate::model::Type;
 
 use super::codec::Value;
-use super::plan::Plan;
+use super::plan::{Form, Plan};
 use super::program::{Method, Spot, unsuffixed};
 use super::text::ident;
+use super::types::Site;
 
 impl Plan<'_> {
     pub(crate) fn server(&self, methods: &[Method<'_>], spot: Spot) -> TokenStream {
@@ -58,19 +59,33 @@ impl Plan<'_> {
         }
     }
 
+    /// Where a method's arguments stand: they may borrow, its result does not.
+    fn arguments_site(&self, method: &Method<'_>, spot: Spot) -> Site {
+        match self.lends_arguments(method.procedure) {
+            true => Site {
+                form: Form::Borrowed,
+                ..spot.site
+            },
+            false => spot.site,
+        }
+    }
+
     /// A method of the trait.
     fn declared(&self, method: &Method<'_>, spot: Spot) -> TokenStream {
         let name = ident(&method.name);
+        let site = self.arguments_site(method, spot);
         let args = method.arguments().map(|(arg, name)| {
-            let ty = self.rust_type(&arg.ty, "", spot.site);
+            let ty = self.rust_type(&arg.ty, "", site);
             quote!(#name: #ty)
         });
+        let lends = method.arguments().any(|(arg, _)| self.lends(&arg.ty));
+        let life = (site.form == Form::Borrowed && lends).then(|| quote!(<'a>));
         let result = self.rust_type(&method.procedure.result, "", spot.site);
         let (docs, allow) = (method.docs().allowing(&[]), method.allow());
         quote! {
             #docs
             #allow
-            fn #name(
+            fn #name #life(
                 &self,
                 call: &::farcall::Call,
                 #(#args),*
@@ -82,8 +97,9 @@ impl Plan<'_> {
     fn served(&self, method: &Method<'_>, spot: Spot) -> TokenStream {
         let number = unsuffixed(method.procedure.number);
         let name = ident(&method.name);
+        let site = self.arguments_site(method, spot);
         let decoded = method.arguments().map(|(arg, name)| {
-            let value = self.decode(&arg.ty, "", spot.site);
+            let value = self.decode(&arg.ty, "", site);
             let text = arg.name.as_deref().unwrap_or("args");
             quote!(let #name = #value.at(#text)?;)
         });
