@@ -1,7 +1,7 @@
 //! The command `farcall`: what a person does with the library, without writing code.
 //!
 //! Modules, from the ground up: what is printed and how a run ends ([`output`]), names of programs
-//! ([`programs`]), measured times ([`latency`]), who calls and who may call over DCE/RPC ([`caller`],
+//! ([`programs`], [`names`]), measured times ([`latency`]), who calls and who may call over DCE/RPC ([`caller`],
 //! [`guard`]), how a peer is reached ([`peer`]), the commands
 //! ([`cmd`], one file or folder each with its own options), and the command line ([`args`]).
 //! Adding a command is a file in `cmd/`, a `mod` line in `cmd/mod.rs` and a variant in `args.rs`.
@@ -10,6 +10,7 @@ mod output;
 mod table;
 mod near;
 mod programs;
+mod names;
 mod latency;
 mod password;
 mod caller;

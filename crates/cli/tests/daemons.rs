@@ -3,6 +3,8 @@
 mod common;
 
 use common::{Daemon, farcall};
+use farcall::generated::rpcbind::{CallArgs, CallResult, Mapping, Pmaplist, v2};
+use farcall::{Call, Refuse, Server};
 use serde_json::json;
 
 /// The programs, versions and netids that a binder lists.
@@ -149,4 +151,62 @@ fn what_cannot_be_served_is_said() {
     farcall(&["nfs3", folder, "--register", "tcp://127.0.0.1:1"])
         .fails(2, &["register: ", "hint: is rpcbind running?"]);
     farcall(&["nfs3", folder, "--allow", "everybody"]).fails(2, &["`everybody` is no network"]);
+}
+
+/// A port mapper of old, which has version 2 and nothing else, and lists one program.
+struct Old;
+
+impl v2::Server for Old {
+    async fn set(&self, _: &Call, _: Mapping) -> Result<bool, Refuse> {
+        Ok(false)
+    }
+    async fn unset(&self, _: &Call, _: Mapping) -> Result<bool, Refuse> {
+        Ok(false)
+    }
+    async fn getport(&self, _: &Call, _: Mapping) -> Result<u32, Refuse> {
+        Ok(2049)
+    }
+    async fn dump(&self, _: &Call) -> Result<Vec<Pmaplist>, Refuse> {
+        let map = Mapping {
+            prog: 0x2000_0c41,
+            vers: 3,
+            prot: 17,
+            port: 2049,
+        };
+        Ok(vec![Pmaplist { map }])
+    }
+    async fn callit(&self, _: &Call, _: CallArgs) -> Result<CallResult, Refuse> {
+        Err(Refuse::NoReply)
+    }
+}
+
+#[test]
+fn a_binder_that_speaks_only_version_2_is_listed_too() {
+    let runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = { runtime }.enable_all().build().expect("a runtime");
+    let old = Server::builder()
+        .serve(v2::service(Old))
+        .listen("tcp://127.0.0.1:0");
+    let old = runtime.block_on(old.start()).expect("it starts");
+    let endpoint = old.endpoints()[0].to_string();
+    let told = farcall(&["ls", &endpoint, "--json"]).json();
+    assert_eq!(told["rpcbind_version"], 2);
+    let row = &told["registered"][0];
+    assert_eq!(
+        (&row["program"], &row["version"]),
+        (&json!(0x2000_0c41), &json!(3))
+    );
+    assert_eq!(
+        (&row["netid"], &row["address"]),
+        (&json!("udp"), &json!("0.0.0.0:2049"))
+    );
+    assert_eq!(row["name"], json!(null));
+    // The table that `gen --names` writes has names for it.
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().to_str().unwrap();
+    farcall(&["gen", "--names", "idl/calc.x", "-o", folder]).ok();
+    let names = place.path().join("names.json");
+    let table = farcall(&["ls", &endpoint, "--names", names.to_str().unwrap()]).ok();
+    assert!(table.contains("CALC_PROG"), "{table}");
+    farcall(&["ls", &endpoint, "--names", "idl/calc.x"]).fails(2, &["is no table of names"]);
 }

@@ -342,3 +342,28 @@ fn idl_files_are_linted_described_encoded_and_decoded() {
     farcall(&["encode", "--idl", name, "--op", "ad", "--dir", "in", "{}"])
         .fails(2, &["there is no operation 'ad'", "did you mean add"]);
 }
+
+#[test]
+fn gen_writes_the_names_of_programs() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().to_str().unwrap();
+    let table = farcall(&["gen", "--names", "idl/nfs3.x", "idl/calc.x"]).json();
+    let nfs = &table["programs"][0];
+    assert_eq!(
+        (&nfs["number"], &nfs["name"]),
+        (&json!(100_003), &json!("NFS_PROGRAM"))
+    );
+    let version = &nfs["versions"][0];
+    assert_eq!(
+        (&version["number"], &version["name"]),
+        (&json!(3), &json!("NFS_V3"))
+    );
+    assert_eq!(version["procedures"]["21"], "NFSPROC3_COMMIT");
+    assert_eq!(table["programs"].as_array().map(Vec::len), Some(2));
+    farcall(&["gen", "--names", "idl/calc.x", "-o", folder]).ok();
+    farcall(&["gen", "--names", "idl/calc.x", "-o", folder, "--check"]).ok();
+    assert_eq!(
+        farcall(&["gen", "--names", "idl/nfs3.x", "-o", folder, "--check"]).code,
+        1
+    );
+}

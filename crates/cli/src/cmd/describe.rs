@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::binding;
 use crate::cmd::ls;
 use crate::interface::{self, Found, Preprocess};
+use crate::names::Names;
 use crate::near::did_you_mean;
 use crate::notation;
 use crate::output::{Done, Failure, Output};
@@ -201,7 +202,7 @@ async fn host(args: &Args, endpoint: &Endpoint, out: &Output) -> anyhow::Result<
         };
         out.pretty_json(&rows.iter().map(one).collect())?;
     } else {
-        for line in ls::whole(rows.iter().copied()).lines() {
+        for line in ls::whole(rows.iter().copied(), &Names::default()).lines() {
             out.line(line)?;
         }
     }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use farcall_idl::Config;
 use serde_json::json;
 
-use crate::interface::{Preprocess, counted};
+use crate::interface::{Preprocess, counted, load};
+use crate::names;
 use crate::output::{Done, Failure, Output};
 
 /// Write Rust for interface files
@@ -27,6 +28,11 @@ pub(crate) struct Args {
     #[arg(long)]
     check: bool,
 
+    /// Write no Rust, but one table of the names of programs, versions and procedures, for
+    /// `farcall ls --names`: names.json in the directory, or on standard output
+    #[arg(long)]
+    names: bool,
+
     #[command(flatten)]
     shape: Shape,
 }
@@ -46,6 +52,10 @@ struct Shape {
     /// Types that get a twin that borrows from the message
     #[arg(long, value_name = "TYPE")]
     borrowed: Vec<String>,
+
+    /// Procedures whose server gets arguments that borrow from the message
+    #[arg(long, value_name = "PROCEDURE")]
+    borrowed_arguments: Vec<String>,
 
     /// Enums that keep numbers they do not list
     #[arg(long, value_name = "TYPE")]
@@ -86,6 +96,7 @@ impl Args {
             .bytes(shape.bytes.clone())
             .string(shape.string.clone())
             .borrowed(shape.borrowed.clone())
+            .borrowed_arguments(shape.borrowed_arguments.clone())
             .open_enums(shape.open_enum.clone());
         for directory in &self.preprocess.include {
             config = config.include(directory);
@@ -117,7 +128,30 @@ impl Args {
     }
 }
 
+/// The table of names of all files.
+fn run_names(args: &Args, out: &Output) -> anyhow::Result<Done> {
+    let mut models = Vec::new();
+    for file in &args.files {
+        models.push(load(file, &args.preprocess, out)?);
+    }
+    let table = names::table(models.iter());
+    let Some(directory) = &args.out_dir else {
+        out.pretty_json(&table)?;
+        return Ok(Done::Yes);
+    };
+    let target = directory.join("names.json");
+    let text = format!("{table:#}\n");
+    let is_current = fs::read_to_string(&target).is_ok_and(|old| old == text);
+    if !is_current && !args.check {
+        write(&target, &text)?;
+    }
+    report(args, &[(target, is_current)], 0, out)
+}
+
 pub(crate) fn run(args: &Args, out: &Output) -> anyhow::Result<Done> {
+    if args.names {
+        return run_names(args, out);
+    }
     let to_stdout = args.out_dir.is_none() && !args.check;
     if to_stdout && args.files.len() > 1 {
         return Err(Failure::new(format!(

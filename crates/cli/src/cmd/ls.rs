@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::binding::{self, Listing, Row};
 use crate::interfaces::{self, MAPPER_PORT};
+use crate::names::{Names, Tables};
 use crate::output::{Done, Output};
 use crate::peer::Reach;
 use crate::programs;
@@ -28,10 +29,14 @@ pub(crate) struct Args {
     program: Option<u32>,
 
     #[command(flatten)]
+    names: Tables,
+
+    #[command(flatten)]
     reach: Reach,
 }
 
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
+    let names = args.names.load()?;
     let options = args.reach.options()?;
     if args.host.starts_with("ncac") || args.host.starts_with("ncal") {
         let mapper: Endpoint = args.host.parse()?;
@@ -40,12 +45,12 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
             _ => mapper,
         };
         let rows = interfaces::list(&mapper, options).await?;
-        return tell(None, Some((mapper.to_string(), rows)), &args, out);
+        return tell(None, Some((mapper.to_string(), rows)), (&args, &names), out);
     }
     let ways = binding::ways(&args.host)?;
     let programs = binding::list(&ways, &options);
     if args.host.contains("://") || args.program.is_some() {
-        return tell(Some(programs.await?), None, &args, out);
+        return tell(Some(programs.await?), None, (&args, &names), out);
     }
     let mapper = match &options.mapper {
         Some(mapper) => mapper.clone(),
@@ -62,7 +67,7 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
             tell(
                 programs,
                 rows.map(|rows| (mapper.to_string(), rows)),
-                &args,
+                (&args, &names),
                 out,
             )
         }
@@ -75,7 +80,7 @@ type Mapped = (String, BTreeSet<interfaces::Row>);
 fn tell(
     programs: Option<Listing>,
     mapped: Option<Mapped>,
-    args: &Args,
+    (args, names): (&Args, &Names),
     out: &Output,
 ) -> anyhow::Result<Done> {
     let mut programs = programs;
@@ -84,7 +89,9 @@ fn tell(
     }
     let none = programs.as_ref().is_none_or(|it| it.rows.is_empty());
     if out.is_json() {
-        let mut json = programs.as_ref().map_or_else(|| json!({}), described);
+        let mut json = programs
+            .as_ref()
+            .map_or_else(|| json!({}), |listing| described(listing, names));
         if let (Some((mapper, rows)), Some(members)) = (&mapped, json.as_object_mut()) {
             members.insert("mapper".into(), json!(mapper));
             members.insert("interfaces".into(), rows.iter().map(shown_row).collect());
@@ -94,7 +101,7 @@ fn tell(
         if let Some(listing) = &programs {
             match none {
                 true => out.message(format_args!("nothing is registered at {}", listing.binder)),
-                false => print(listing, args.short, out)?,
+                false => print(listing, args.short, names, out)?,
             }
         }
         if let Some((mapper, rows)) = &mapped {
@@ -153,10 +160,10 @@ fn shown_row(row: &interfaces::Row) -> Value {
     })
 }
 
-fn print(listing: &Listing, short: bool, out: &Output) -> anyhow::Result<()> {
+fn print(listing: &Listing, short: bool, names: &Names, out: &Output) -> anyhow::Result<()> {
     let table = match short {
-        true => grouped(listing.rows.iter()),
-        false => whole(listing.rows.iter()),
+        true => grouped(listing.rows.iter(), names),
+        false => whole(listing.rows.iter(), names),
     };
     print_table(&table, out)
 }
@@ -172,7 +179,7 @@ fn print_table(table: &Table, out: &Output) -> anyhow::Result<()> {
 }
 
 /// A line for each row.
-pub(crate) fn whole<'a>(rows: impl Iterator<Item = &'a Row>) -> Table {
+pub(crate) fn whole<'a>(rows: impl Iterator<Item = &'a Row>, names: &Names) -> Table {
     let mut table = Table::new(&["PROGRAM", "VERSION", "NETID", "ADDRESS", "NAME", "OWNER"]);
     for row in rows {
         table.row([
@@ -180,7 +187,7 @@ pub(crate) fn whole<'a>(rows: impl Iterator<Item = &'a Row>) -> Table {
             row.version.to_string(),
             row.netid.clone(),
             row.address.clone(),
-            shown_name(row.program),
+            shown_name(row.program, names),
             row.owner.clone(),
         ]);
     }
@@ -196,7 +203,7 @@ struct Group<'a> {
 }
 
 /// A line for each program.
-fn grouped<'a>(rows: impl Iterator<Item = &'a Row>) -> Table {
+fn grouped<'a>(rows: impl Iterator<Item = &'a Row>, names: &Names) -> Table {
     let mut programs: BTreeMap<u32, Group<'_>> = BTreeMap::new();
     for row in rows {
         let group = programs.entry(row.program).or_default();
@@ -212,25 +219,25 @@ fn grouped<'a>(rows: impl Iterator<Item = &'a Row>) -> Table {
             program.to_string(),
             versions.join(","),
             joined(group.netids),
-            shown_name(program),
+            shown_name(program, names),
             joined(group.owners),
         ]);
     }
     table
 }
 
-fn shown_name(program: u32) -> String {
-    programs::name(program).unwrap_or("-").to_owned()
+fn shown_name(program: u32, names: &Names) -> String {
+    names.program(program).unwrap_or("-").to_owned()
 }
 
-fn described(listing: &Listing) -> Value {
+fn described(listing: &Listing, names: &Names) -> Value {
     let row = |row: &Row| {
         json!({
             "program": row.program,
             "version": row.version,
             "netid": row.netid,
             "address": row.address,
-            "name": programs::name(row.program),
+            "name": names.program(row.program),
             "owner": row.owner,
         })
     };
