@@ -93,6 +93,7 @@ fn the_table_of_limits_has_the_defaults() {
         format!("| `fragments` | {} |", limits.fragments),
         format!("| `datagram` | {} bytes |", limits.datagram),
         format!("| `calls` | {} |", limits.calls),
+        format!("| `arguments` | {} |", mib(limits.arguments)),
         format!("| `write_queue` | {} |", mib(limits.write_queue)),
         format!("| `write_stall` | {} |", seconds(limits.write_stall)),
         format!("| `idle` | {} min |", limits.idle.as_secs() / 60),

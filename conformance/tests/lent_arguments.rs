@@ -54,7 +54,9 @@ async fn call<T: for<'a> Decode<'a>>(
         version: v1::PROGRAM.version,
         procedure,
     };
-    client.call_target(target, arguments, |r| T::decode(r)).await
+    client
+        .call_target(target, arguments, |r| T::decode(r))
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

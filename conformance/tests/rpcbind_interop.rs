@@ -332,6 +332,7 @@ network_test! {
             let error = v1::Client::connect("tcp://127.0.0.1").await.expect_err("no rpcbind");
             assert!(error.hints().iter().any(|hint| hint.contains("rpcbind")), "{error}");
             let builder = Server::builder().register_with(at("tcp://127.0.0.1:111"));
+            let builder = demo::services().into_iter().fold(builder, Builder::serve);
             let started = builder.listen("tcp://127.0.0.1:0").start().await;
             let error = started.expect_err("no rpcbind");
             assert!(error.hints().iter().any(|hint| hint.contains("binder")), "{error}");

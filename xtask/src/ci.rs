@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::step::{Outcome, Report};
-use crate::{deny, fuzz, r#gen, layers, requirements, run, style, suite};
+use crate::{cost, deny, fuzz, r#gen, layers, msrv, requirements, run, style, suite};
 
 /// How long each fuzz target runs: in a usual run, and with `--full`.
 const FUZZ_SECONDS: [u64; 2] = [4, 60];
@@ -19,6 +19,8 @@ pub(crate) fn run(full: bool) -> bool {
     report.step("clippy", clippy);
     report.step("features", features);
     report.step("generated", r#gen::check);
+    report.step("msrv", msrv::check);
+    report.step("cost", cost::check);
     report.step("docs", docs);
     suite::run(&mut report, &[]);
     report.step("fuzz", || fuzz::smoke(FUZZ_SECONDS[usize::from(full)], &[]));

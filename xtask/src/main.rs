@@ -9,6 +9,8 @@ mod layers;
 mod style;
 mod requirements;
 mod r#gen;
+mod cost;
+mod msrv;
 mod peers;
 mod suite;
 mod fuzz;
@@ -30,6 +32,8 @@ cargo xtask layers             the four laws of ARCHITECTURE.md
 cargo xtask style              sizes and heads of files, as STYLE.md has them
 cargo xtask requirements       the ledger of requirements against code and tests
 cargo xtask gen [--write]      is the checked-in generated code current? write it
+cargo xtask cost               lines and seconds of compiling for each generated procedure
+cargo xtask msrv               does any dependency ask for a newer compiler than we do?
 cargo xtask docs               rustdoc, warnings as errors
 cargo xtask fuzz [SECONDS] [TARGET…]
 cargo xtask benches            do the benches build and run? (only with ci --full)
@@ -73,6 +77,8 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
             let rest = rest.to_vec();
             Box::new(move || r#gen::run(&rest))
         }
+        "cost" => Box::new(cost::check),
+        "msrv" => Box::new(msrv::check),
         "docs" => Box::new(ci::docs),
         "fuzz" => fuzzing(rest)?,
         "benches" => Box::new(ci::benches),
