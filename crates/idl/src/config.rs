@@ -32,6 +32,7 @@ pub struct Config {
     pub(crate) no_server: bool,
     pub(crate) whole_names: bool,
     pub(crate) operations: Vec<String>,
+    pub(crate) transcoders: bool,
 }
 
 /// Names of types and members, or everything.
@@ -184,6 +185,15 @@ impl Config {
     #[must_use]
     pub fn whole_procedure_names(mut self) -> Self {
         self.whole_names = true;
+        self
+    }
+
+    /// Generates, for each interface of an `.idl` file, a function `codec::transcode` that reads a
+    /// message of any operation and writes it again, in whatever syntax and byte order: for tests,
+    /// for fuzzing, and for whoever stands between two peers.
+    #[must_use]
+    pub fn transcoders(mut self) -> Self {
+        self.transcoders = true;
         self
     }
 }

@@ -14,7 +14,7 @@ use super::read::Reader;
 use super::shape::Shape;
 use super::syntax::Align;
 use super::value::{Int, Put, Take};
-use super::write::{Label, Writer};
+use super::write::{FIRST_REFERENT, Label, Writer};
 
 /// A `[unique]` pointer: `Option`.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,7 @@ impl<T: Default, S: Shape<T>> Shape<T> for Ref<S> {
     const MIN: usize = 4;
     #[inline]
     fn put(self, _: &T, w: &mut Writer) -> Put {
-        w.referent(true)
+        w.wide(FIRST_REFERENT.into())
     }
     #[inline]
     fn put_referents(self, it: &T, w: &mut Writer) -> Put {

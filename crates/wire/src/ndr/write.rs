@@ -16,7 +16,7 @@ use super::syntax::{Align, Mode, Order, Syntax};
 const DEPTH: u32 = 1024;
 
 /// The first referent identifier, as deployed peers have it.
-const FIRST_REFERENT: u32 = 0x0002_0000;
+pub(super) const FIRST_REFERENT: u32 = 0x0002_0000;
 
 /// A growing stub: the bytes of a call's parameters.
 ///

@@ -134,6 +134,7 @@ impl<'m> Plan<'m> {
         let server = (!self.config.no_server).then(|| self.server(&methods));
         let client = (!self.config.no_client).then(|| self.client(&methods));
         let codecs = methods.iter().map(|method| self.codecs(method));
+        let transcode = self.config.transcoders.then(|| self.transcode(&methods));
         quote! {
             #docs
             #[allow(dead_code, missing_docs)]
@@ -158,6 +159,7 @@ impl<'m> Plan<'m> {
                     };
 
                     #(#codecs)*
+                    #transcode
                 }
             }
         }
@@ -286,6 +288,60 @@ impl<'m> Plan<'m> {
         let (take, put_reply) = (self.take_request(method), self.put_reply(method));
         let take_reply = self.take_reply(method);
         quote!(#put #take #put_reply #take_reply)
+    }
+
+    /// The function that reads any message and writes it again.
+    fn transcode(&self, methods: &[Method<'m>]) -> TokenStream {
+        let arms = methods.iter().map(|method| {
+            let number = method.number();
+            let (take, put) = (method.codec("take_", ""), method.codec("put_", ""));
+            let take_reply = method.codec("take_", "_reply");
+            let put_reply = method.codec("put_", "_reply");
+            let names: Vec<_> = method.inputs().map(|(_, _, name)| name).collect();
+            let taken = match &names[..] {
+                [] => quote!(#take(r)?;),
+                [one] => quote!(let #one = #take(r)?;),
+                _ => quote!(let (#(#names),*) = #take(r)?;),
+            };
+            let passed = method.inputs().map(|(_, parameter, name)| {
+                match self.is_passed_by_value(passed(parameter)) {
+                    true => quote!(#name),
+                    false => quote!(&#name),
+                }
+            });
+            let known = self.known_values(method);
+            quote! {
+                (#number, false) => {
+                    #taken
+                    let known: Vec<i64> = #known.into();
+                    Ok(#put(w, #(#passed),*).map(|()| known))
+                }
+                (#number, true) => {
+                    let it = #take_reply(r)?;
+                    Ok(#put_reply(w, r.known(), &it).map(|()| Vec::new()))
+                }
+            }
+        });
+        quote! {
+            /// Reads a message of the operation with this number, a request or a reply, and
+            /// writes it again. Of a request it gives what [`ndr::Reader::known`] answers when
+            /// the reply is read.
+            ///
+            /// # Errors
+            /// What is wrong with the bytes; inside, what the interface does not allow.
+            #[allow(clippy::let_unit_value, clippy::unit_arg)]
+            pub fn transcode(
+                opnum: u16,
+                reply: bool,
+                r: &mut ndr::Reader<'_>,
+                w: &mut ndr::Writer,
+            ) -> Result<Result<Vec<i64>, ::farcall_wire::EncodeError>, ::farcall_wire::DecodeError> {
+                match (opnum, reply) {
+                    #(#arms)*
+                    _ => Err(r.error(::farcall_wire::DecodeErrorKind::Invalid("no such operation"))),
+                }
+            }
+        }
     }
 
     /// The parameters that go, in wire order.
