@@ -18,7 +18,12 @@ fn types() -> Config {
 
 /// Compiles `NAME.x` and compares with `OUTPUT.rs`.
 fn compare(name: &str, output: &str, config: &Config) {
-    let source = folder().join(name).with_extension("x");
+    compare_file(&format!("{name}.x"), output, config);
+}
+
+/// Compiles a file and compares with `OUTPUT.rs`.
+fn compare_file(name: &str, output: &str, config: &Config) {
+    let source = folder().join(name);
     let code = match config.compile_file(source) {
         Ok(compiled) => compiled.code,
         Err(error) => panic!("{error}"),
@@ -80,6 +85,25 @@ fn every_option() {
         .derive("status", "::core::default::Default");
     let config = config.extern_path("foreign", "super::Foreign");
     compare("options", "options", &config);
+}
+
+#[test]
+fn every_wire_form_of_ndr() {
+    let config = types()
+        .transcoders()
+        .bytes(["arrays.many_bytes"])
+        .extern_path("text_on_wire", "super::Text");
+    compare_file("shapes.idl", "shapes", &config);
+}
+
+#[test]
+fn what_only_sambas_dialect_has() {
+    compare_file("samba.idl", "samba", &types().transcoders());
+}
+
+#[test]
+fn interfaces_and_their_operations() {
+    compare_file("operations.idl", "operations", &Config::new());
 }
 
 /// How many lines a procedure costs: printed, and kept from growing unseen.

@@ -142,7 +142,8 @@ pub enum EncodeErrorKind {
         /// The declared maximum.
         max: u32,
     },
-    /// The default arm was given a discriminant that has an arm of its own.
+    /// An arm was given a discriminant that does not choose it: the default arm one that has an
+    /// arm of its own.
     BadDiscriminant {
         /// The union's name.
         name: &'static str,
@@ -194,7 +195,7 @@ impl fmt::Display for EncodeErrorKind {
             Self::BadDiscriminant { name, value } => {
                 write!(
                     f,
-                    "default arm of union {name} given {value}, which has its own arm"
+                    "arm of union {name} given {value}, which chooses another one"
                 )
             }
             Self::EmptyChain => f.write_str("a chain of nodes holds at least one, got none"),

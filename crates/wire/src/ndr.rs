@@ -65,7 +65,7 @@ pub use number::{
 pub use pipe::{Chunks, Pipe};
 pub use pointer::{Full, FullPointer, Ignored, Ref, Unique};
 pub use read::Reader;
-pub use shape::{Boxed, In, Part, Plain, Ranged, Shape};
+pub use shape::{As, Boxed, In, Part, Plain, Ranged, Represent, Shape, Via};
 pub use string::{ConformantString, Text, VaryingString, WideStr};
 pub use syntax::{Align, Mode, Order, Syntax};
 pub use union::{Switch, Union, Untagged};

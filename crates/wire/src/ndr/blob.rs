@@ -13,7 +13,7 @@ use super::array::ANY;
 use super::read::Reader;
 use super::shape::{Plain, Shape};
 use super::string::Text;
-use super::syntax::{Align, Order, Syntax};
+use super::syntax::{Align, Mode, Order, Syntax};
 use super::value::{Put, Take, Value};
 use super::write::{Writer, out_of_range};
 
@@ -149,7 +149,15 @@ impl<Q: Text> Shape<Q> for FlaggedString {
         let items = it.items();
         let zero = usize::from(self.terminated);
         self.put_counts::<Q>(items.len().saturating_add(zero), w)?;
-        <Q::Item as Value>::put_items(items, w)?;
+        // Its units lie where they come, whatever their size.
+        let packed = packed(w.mode());
+        w.with_mode(packed, |w| {
+            <Q::Item as Value>::put_items(items, w)?;
+            match self.terminated && !matches!(self.counts, StringCounts::Fixed(_)) {
+                true => Q::Item::default().put(w),
+                false => Ok(()),
+            }
+        })?;
         if let StringCounts::Fixed(n) = self.counts {
             let rest = usize::try_from(n)
                 .unwrap_or(usize::MAX)
@@ -161,8 +169,6 @@ impl<Q: Text> Shape<Q> for FlaggedString {
                 })
             })?;
             w.zeros(rest.saturating_mul(Self::unit::<Q>()));
-        } else if self.terminated {
-            Q::Item::default().put(w)?;
         }
         Ok(())
     }
@@ -174,7 +180,7 @@ impl<Q: Text> Shape<Q> for FlaggedString {
             None if self.terminated => until_zero(r, unit)?,
             None => r.remaining().checked_div(unit).unwrap_or(0),
         };
-        *it = Q::take_items(Plain, r, count)?;
+        *it = r.with_mode(packed(r.mode()), |r| Q::take_items(Plain, r, count))?;
         let zeros = match self.counts {
             StringCounts::Fixed(_) => usize::MAX,
             _ => usize::from(self.terminated),
@@ -189,11 +195,16 @@ impl<Q: Text> Shape<Q> for FlaggedString {
     }
 }
 
-/// How many units there are up to a zero, which counts.
-fn until_zero(r: &mut Reader<'_>, unit: usize) -> Result<usize, DecodeError> {
-    if unit > 1 {
-        r.align(Align::A2)?;
+/// The same mode without alignment.
+fn packed(mode: Mode) -> Mode {
+    Mode {
+        packed: true,
+        ..mode
     }
+}
+
+/// How many units there are up to a zero, which counts.
+fn until_zero(r: &Reader<'_>, unit: usize) -> Result<usize, DecodeError> {
     let mut units = r.rest().chunks_exact(unit.max(1));
     match units.position(|unit| unit.iter().all(|byte| *byte == 0)) {
         Some(at) => Ok(at.saturating_add(1)),
@@ -295,7 +306,7 @@ impl<T: Default, S: Shape<T>> Shape<T> for Subcontext<S> {
                     [1, 0] => Order::Big,
                     _ => return Err(r.error(DecodeErrorKind::Invalid("not type serialization"))),
                 };
-                let mode = super::syntax::Mode { order, ..r.mode() };
+                let mode = Mode { order, ..r.mode() };
                 r.slice(6)?;
                 let len = r.with_mode(mode, Reader::u32)?;
                 r.slice(4)?;

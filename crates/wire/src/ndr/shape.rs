@@ -217,6 +217,71 @@ impl<T: Default, S: Shape<T>> Shape<Box<T>> for Boxed<S> {
     }
 }
 
+/// A type of the program's own that stands for one of the interface: `transmit_as`,
+/// `represent_as`, `wire_marshal`, `user_marshal` and `cs_char` in the interface file or beside it.
+///
+/// The compiler is told by `Config::extern_path` which type it is.
+pub trait Represent: Default {
+    /// What is on the wire.
+    type Wire: Default;
+
+    /// The value for the wire.
+    ///
+    /// # Errors
+    /// A value that cannot be sent.
+    fn to_wire(&self) -> Result<Self::Wire, EncodeError>;
+
+    /// The value from the wire.
+    ///
+    /// # Errors
+    /// What is wrong with it: often [`Invalid`](DecodeErrorKind::Invalid).
+    fn from_wire(wire: Self::Wire) -> Result<Self, DecodeErrorKind>;
+}
+
+/// A value of the program's own, as a field or a parameter: it is what `0` holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct As<L: Represent>(pub L, Pending<L::Wire>);
+
+/// What was read of a value and waits for what its pointers point at.
+type Pending<W> = Option<Box<W>>;
+
+impl<L: Represent> From<L> for As<L> {
+    fn from(value: L) -> Self {
+        Self(value, None)
+    }
+}
+
+/// The form of [`As`], when the wire's type has the form `S`.
+#[derive(Clone, Copy, Debug)]
+pub struct Via<S>(pub S);
+
+impl<L: Represent, S: Shape<L::Wire>> Shape<As<L>> for Via<S> {
+    const ALIGN: Align = S::ALIGN;
+    const MIN: usize = S::MIN;
+    fn put_counts(self, it: &As<L>, w: &mut Writer) -> Put {
+        self.0.put_counts(&it.0.to_wire()?, w)
+    }
+    fn put(self, it: &As<L>, w: &mut Writer) -> Put {
+        self.0.put(&it.0.to_wire()?, w)
+    }
+    fn put_referents(self, it: &As<L>, w: &mut Writer) -> Put {
+        self.0.put_referents(&it.0.to_wire()?, w)
+    }
+    fn take_counts(self, r: &mut Reader<'_>) -> Take {
+        self.0.take_counts(r)
+    }
+    fn take(self, it: &mut As<L>, r: &mut Reader<'_>) -> Take {
+        r.charge(size_of::<L::Wire>())?;
+        self.0.take(it.1.get_or_insert_default(), r)
+    }
+    fn take_referents(self, it: &mut As<L>, r: &mut Reader<'_>) -> Take {
+        let mut wire = it.1.take().unwrap_or_default();
+        self.0.take_referents(&mut wire, r)?;
+        it.0 = L::from_wire(*wire).map_err(|kind| r.error(kind))?;
+        Ok(())
+    }
+}
+
 /// A number that the interface bounds: `range(min, max)`, MS-RPCE section 2.2.4.14.
 #[derive(Clone, Copy, Debug)]
 pub struct Ranged<S>(pub i64, pub i64, pub S);

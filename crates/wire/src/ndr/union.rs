@@ -78,6 +78,7 @@ impl<U: Union> Shape<U> for Switch {
         // req: c706-14.3.8
         let tag = it.tag();
         check(tag, self.0)?;
+        chosen(it, tag)?;
         if w.mode().is_ndr64() {
             w.align(<Self as Shape<U>>::ALIGN);
         }
@@ -127,6 +128,7 @@ impl<U: Union> Shape<U> for Untagged {
 
     fn put(self, it: &U, w: &mut Writer) -> Put {
         check(it.tag(), self.0)?;
+        chosen(it, it.tag())?;
         put_arm(it, w)
     }
 
@@ -153,6 +155,18 @@ fn check(tag: impl Int, expected: i64) -> Put {
         false => Err(EncodeError::new(EncodeErrorKind::BadSwitch {
             value,
             expected,
+        })),
+    }
+}
+
+/// Checks that the discriminant that an arm keeps is one that chooses it.
+fn chosen<U: Union>(it: &U, tag: U::Tag) -> Put {
+    let arm = U::choose(tag).as_ref().map(std::mem::discriminant);
+    match arm == Some(std::mem::discriminant(it)) {
+        true => Ok(()),
+        false => Err(EncodeError::new(EncodeErrorKind::BadDiscriminant {
+            name: U::NAME,
+            value: tag.int(),
         })),
     }
 }

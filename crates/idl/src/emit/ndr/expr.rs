@@ -182,10 +182,15 @@ impl Plan<'_> {
             (Last::Text, Type::Pointer(it)) => match it.class {
                 PointerClass::Ref => self.end(at, self.behind(&it.pointee), last),
                 PointerClass::Full | PointerClass::Ignore => None,
-                _ => {
-                    let inner = self.end(quote!(it), self.behind(&it.pointee), last)?;
-                    Some(quote!(#at.as_ref().and_then(|it| #inner)))
-                }
+                _ => match self.behind(&it.pointee) {
+                    Type::String(_) | Type::FlaggedString(_) | Type::Array(_) => {
+                        Some(quote!(#at.as_ref().map(|it| it.len())))
+                    }
+                    inner => {
+                        let inner = self.end(quote!(it), inner, last)?;
+                        Some(quote!(#at.as_ref().and_then(|it| #inner)))
+                    }
+                },
             },
             (Last::Text, Type::String(_) | Type::FlaggedString(_) | Type::Array(_)) => {
                 Some(quote!(Some(#at.len())))

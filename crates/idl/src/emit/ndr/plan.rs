@@ -94,9 +94,23 @@ impl<'m> Plan<'m> {
 
     /// The path of the type that stands for this item and is not generated.
     pub(crate) fn extern_path(&self, id: ItemId) -> Option<&str> {
+        if self.converted(id).is_some() {
+            return None;
+        }
         let mapped = self.config.extern_paths.get(&self.defs.item(id).name);
         let uuid = self.facts(id).uuid.then_some("::farcall_wire::Uuid");
         mapped.map(String::as_str).or(uuid)
+    }
+
+    /// The program's own type that stands for a typedef with a conversion, if it is mapped.
+    pub(crate) fn converted(&self, id: ItemId) -> Option<&str> {
+        let item = self.defs.item(id);
+        match &item.kind {
+            ItemKind::Typedef(it) if it.conversion.is_some() => {
+                self.config.extern_paths.get(&item.name).map(String::as_str)
+            }
+            _ => None,
+        }
     }
 
     /// The type behind typedefs that are generated here.
@@ -105,7 +119,7 @@ impl<'m> Plan<'m> {
         while let Type::Named(id) = ty
             && self.extern_path(*id).is_none()
             && let ItemKind::Typedef(it) = &self.defs.item(*id).kind
-            && it.conversion.is_none()
+            && self.converted(*id).is_none()
         {
             ty = &it.ty;
         }
@@ -229,7 +243,9 @@ impl<'m> Plan<'m> {
                 _ if self.facts(*id).uuid => true,
                 _ if self.extern_path(*id).is_some() => false,
                 ItemKind::Enum(_) | ItemKind::Bitmap(_) | ItemKind::ContextHandle(_) => true,
-                ItemKind::Typedef(it) => it.conversion.is_none() && self.ty_copy(&it.ty, depth),
+                ItemKind::Typedef(it) => {
+                    self.converted(*id).is_none() && self.ty_copy(&it.ty, depth)
+                }
                 ItemKind::Struct(it) => {
                     let mut fields = it.fields.iter().filter(|field| self.is_field(field));
                     fields.all(|field| self.ty_copy(&field.ty, depth))
@@ -257,7 +273,7 @@ impl<'m> Plan<'m> {
                     return self.facts(*id).uuid;
                 }
                 let kind = &self.defs.item(*id).kind;
-                let mut total = !matches!(kind, ItemKind::Typedef(it) if it.conversion.is_some());
+                let mut total = self.converted(*id).is_none();
                 self.types_of(*id, &mut |ty| total = total && self.ty_total(ty, depth));
                 match kind {
                     ItemKind::Pipe(inner) => self.ty_total(inner, depth),
@@ -468,8 +484,7 @@ impl<'m> Plan<'m> {
             Type::Pointer(it) => it.class != PointerClass::Ignore,
             Type::Array(it) => self.has_referents(&it.element),
             Type::Named(id) | Type::Union(id, _) => {
-                let kind = &self.defs.item(*id).kind;
-                if matches!(kind, ItemKind::Typedef(it) if it.conversion.is_some()) {
+                if self.converted(*id).is_some() {
                     return true;
                 }
                 let mut has = self.extern_path(*id).is_some() && !self.facts(*id).uuid;

@@ -5,8 +5,8 @@ use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use crate::model::ndr::{
-    Array, Base, Blob, Conversion, Encoding, Extent, FlaggedString, Flags, ItemId, ItemKind,
-    Pointer, PointerClass, Slice, Str, StringCounts, Subcontext, SubcontextHeader, Switch, Type,
+    Array, Base, Blob, Encoding, Extent, FlaggedString, Flags, ItemId, ItemKind, Pointer,
+    PointerClass, Slice, Str, StringCounts, Subcontext, SubcontextHeader, Switch, Type,
 };
 
 use super::super::text::{ident, len, tokens};
@@ -195,10 +195,11 @@ impl Plan<'_> {
             return None;
         }
         match &self.defs.item(id).kind {
-            ItemKind::Typedef(it) => match &it.conversion {
-                None => self.shape(&it.ty, env),
-                Some(conversion) => Some(self.converted(&it.ty, conversion, env)),
-            },
+            ItemKind::Typedef(it) if self.converted(id).is_some() => {
+                let wire = self.whole(&it.ty, env);
+                Some(quote!(ndr::Via(#wire)))
+            }
+            ItemKind::Typedef(it) => self.shape(&it.ty, env),
             ItemKind::Pipe(inner) => {
                 let inner = self.whole(inner, env);
                 Some(quote!(ndr::Chunks(#inner)))
@@ -208,12 +209,6 @@ impl Plan<'_> {
             }
             _ => None,
         }
-    }
-
-    /// A conversion between what the program sees and what is on the wire.
-    fn converted(&self, wire: &Type, conversion: &Conversion, env: &Env<'_>) -> TokenStream {
-        let _ = conversion;
-        self.whole(wire, env)
     }
 
     fn switched(
