@@ -95,7 +95,8 @@ impl Server for Mgmt {
 
     async fn stop_server_listening(&self, call: &Call) -> Result<u32, Refuse> {
         if !self.remote_stop || call.is_anonymous() {
-            return Err(Refuse::Fault(ACCESS_DENIED));
+            // Peers expect the refusal as the operation's own status, not as a fault.
+            return Ok(ACCESS_DENIED);
         }
         let principal = call.principal().map(tracing::field::display);
         tracing::info!(principal, "told to stop");
