@@ -22,8 +22,11 @@ use crate::operations::Exported;
 use crate::server::hub::{Hub, Stage};
 use crate::stub::Registered;
 
-/// Anybody may ask these: everything but `rpc__mgmt_stop_server_listening`.
-const INQUIRIES: [u16; 4] = [0, 1, 2, 4];
+/// Anybody may ask these: everything, since `rpc__mgmt_stop_server_listening` judges its callers itself.
+const INQUIRIES: [u16; 5] = [0, 1, 2, 3, 4];
+
+/// `ERROR_INSUFFICIENT_BUFFER`: the caller has too little room for the name.
+const INSUFFICIENT_BUFFER: u32 = 122;
 
 /// `RPC_S_UNKNOWN_AUTHN_SERVICE`: the server knows no such mechanism.
 const UNKNOWN_AUTHN_SERVICE: u32 = 1747;
@@ -104,7 +107,7 @@ impl Server for Mgmt {
         Ok(0)
     }
 
-    /// The name, cut to what the caller has room for.
+    /// The name, if the caller has room for it and its NUL.
     async fn inq_princ_name(
         &self,
         _: &Call,
@@ -114,13 +117,12 @@ impl Server for Mgmt {
         let mechanism = u8::try_from(authn_proto).ok().map(AuthType);
         let acceptor = self.acceptor.as_ref();
         let name = mechanism.and_then(|mechanism| acceptor?.principal_name(mechanism));
-        let status = match &name {
-            Some(_) => 0,
-            None => UNKNOWN_AUTHN_SERVICE,
+        let room = usize::try_from(princ_name_size).unwrap_or(usize::MAX);
+        let (name, status) = match name {
+            Some(name) if name.len() < room => (name.into_bytes(), 0),
+            Some(_) => (Vec::new(), INSUFFICIENT_BUFFER),
+            None => (Vec::new(), UNKNOWN_AUTHN_SERVICE),
         };
-        let mut name = name.unwrap_or_default().into_bytes();
-        // One byte of the room is for the NUL.
-        name.truncate(usize::try_from(princ_name_size).map_or(0, |room| room.saturating_sub(1)));
         Ok(InqPrincNameOut {
             princ_name: Str::from(name),
             status,
