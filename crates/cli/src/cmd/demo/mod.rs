@@ -9,6 +9,7 @@ mod stage;
 mod calls;
 mod files;
 mod refusals;
+mod interfaces;
 mod steps;
 
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     calls::make(&stage, &mut report).await?;
     files::read(&stage, &directory, &mut report).await?;
     refusals::provoke(&stage, &mut report).await?;
+    interfaces::call(&mut report).await?;
     steps::draw(&stage, &mut report)?;
     let done = report.end()?;
     if !args.keep {

@@ -4,7 +4,7 @@
 //! and closes, a challenge, who the caller is. Being there for tests, it admits anonymous callers and every level of
 //! protection unless it is told a floor.
 
-mod rpcecho;
+pub(crate) mod rpcecho;
 mod lsarpc;
 mod samr;
 mod netlogon;

@@ -23,7 +23,7 @@ const OUT_ARGS_TOO_BIG: u32 = 0x1c01_0013;
 const INVALID_TAG: u32 = 0x1c00_0006;
 
 /// The interface.
-pub(super) struct Echo;
+pub(crate) struct Echo;
 
 impl Server for Echo {
     async fn add_one(&self, _: &Call, in_data: u32) -> Result<u32, Refuse> {
