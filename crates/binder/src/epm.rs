@@ -384,6 +384,45 @@ fn count(len: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use farcall::generated::epmapper::ept::Client;
+    use farcall_dce::tower::Protseq;
+
+    fn clock() -> EptEntryT {
+        let id = SyntaxId {
+            uuid: Uuid::new(1, 2, 3, [4; 8]),
+            major: 1,
+            minor: 0,
+        };
+        let host = Ipv4Addr::LOCALHOST;
+        let tower = Tower::new(id, SyntaxId::NDR, Protseq::Tcp, "77", host).expect("a port");
+        EptEntryT {
+            object: Uuid::NIL,
+            tower: Full::new(twr(&tower)),
+            annotation: Str::from("clock"),
+        }
+    }
+
+    #[tokio::test]
+    async fn strangers_and_nobody_register_nothing() {
+        let binder = crate::Binder::builder().listen("ncacn_ip_tcp:127.0.0.1[0]");
+        let binder = binder.start().await.expect("started");
+        let at = &binder.endpoints()[0];
+        let (nobody, ours) = (
+            Client::connect(at).await.expect("connects"),
+            Client::in_process(binder.server()).expect("connects"),
+        );
+        let entries = vec![clock()];
+        let told = nobody.insert(1, &entries, 0).await.expect("told");
+        assert_eq!(told, CANT_PERFORM);
+        assert_eq!(ours.insert(1, &entries, 0).await.expect("told"), OK);
+        let told = nobody.delete(1, &entries).await.expect("told");
+        assert_eq!(told, CANT_PERFORM);
+        let map = nobody.map(&Full::Null, &entries[0].tower, Default::default(), 9);
+        let found = map.await.expect("told");
+        assert_eq!((found.num_towers, found.status), (1, OK));
+        assert_eq!(ours.delete(1, &entries).await.expect("told"), OK);
+        binder.drain(std::time::Duration::ZERO).await;
+    }
 
     #[test]
     fn a_list_ends_as_its_reader_expects() {

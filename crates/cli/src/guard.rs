@@ -59,7 +59,12 @@ fn on_or_off(text: &str) -> Result<Switch, Failure> {
 
 impl Guard {
     /// The same server, guarded so.
-    pub(crate) fn apply(&self, mut builder: Builder) -> anyhow::Result<Builder> {
+    pub(crate) fn apply(&self, builder: Builder) -> anyhow::Result<Builder> {
+        self.apply_with(builder, false)
+    }
+
+    /// As [`apply`](Self::apply); `nobody`: clients of NTLM may say that they are nobody.
+    pub(crate) fn apply_with(&self, mut builder: Builder, nobody: bool) -> anyhow::Result<Builder> {
         builder = builder.ndr64(self.ndr64.0);
         if let Some(level) = self.auth_floor {
             builder = builder.auth_floor(level);
@@ -70,7 +75,7 @@ impl Guard {
         if let Some(most) = self.max_auth_contexts {
             builder = builder.max_auth_contexts(most);
         }
-        Ok(match self.mechanisms()? {
+        Ok(match self.mechanisms(nobody)? {
             Some(mechanisms) => builder.authenticate_with(Arc::new(mechanisms)),
             None => builder,
         })
@@ -92,7 +97,7 @@ impl Guard {
     }
 
     /// The mechanisms, if there are any.
-    fn mechanisms(&self) -> anyhow::Result<Option<Mechanisms>> {
+    fn mechanisms(&self, nobody: bool) -> anyhow::Result<Option<Mechanisms>> {
         if self.users.is_none() && self.keytab.is_none() {
             return Ok(None);
         }
@@ -103,6 +108,7 @@ impl Guard {
             let short = host.split('.').next().unwrap_or_default().to_uppercase();
             let config = ServerConfig {
                 dns_computer: host,
+                anonymous: nobody,
                 ..ServerConfig::new(&short, &short, Arc::new(users))
             };
             mechanisms = mechanisms.with_ntlm(config);

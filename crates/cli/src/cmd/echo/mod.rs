@@ -45,7 +45,7 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     let endpoints = args.listen.endpoints(DEFAULT)?;
     let floor = AuthLevel::CONNECT;
     let builder = Server::builder().allow_anonymous().auth_floor(floor);
-    let builder = args.guard.apply(builder)?;
+    let builder = args.guard.apply_with(builder, true)?;
     daemon::serve_with(builder, services(), endpoints, &args.listen, out).await
 }
 
