@@ -318,6 +318,7 @@ impl<Q: Sequence, S: Shape<Q::Item>> Shape<Q> for ConformantVarying<S> {
     const ALIGN: Align = Align::WIDE.max(S::ALIGN);
     const MIN: usize = 8;
     fn put_counts(self, it: &Q, w: &mut Writer) -> Put {
+        // req: c706-14.3.3
         let len = it.items().len();
         within(len, self.1.first, self.0)?;
         w.align(Align::WIDE);

@@ -90,6 +90,7 @@ impl Pickler {
                 bytes.extend([1, endianness, 8, 0, FILLER, FILLER, FILLER, FILLER]);
             }
             Version::Two(syntax, interface) => {
+                // req: msrpce-2.2.7
                 bytes.extend([2, LITTLE, 0x40, 0]);
                 bytes.extend([FILLER; 20]);
                 let transfer = match syntax {

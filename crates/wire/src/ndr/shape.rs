@@ -110,6 +110,7 @@ pub trait Shape<T: Default>: Copy {
     /// What the interface does not allow.
     #[inline]
     fn put_whole(self, it: &T, w: &mut Writer) -> Put {
+        // req: c706-14.3.12.3
         self.put_counts(it, w)?;
         self.put(it, w)?;
         self.put_referents(it, w)

@@ -106,6 +106,7 @@ impl Align {
     /// The alignment in `syntax`.
     #[inline]
     pub const fn bytes(self, syntax: Syntax) -> u8 {
+        // req: msrpce-2.2.5-ndr64
         match syntax {
             Syntax::Ndr => self.ndr,
             Syntax::Ndr64 => self.ndr64,

@@ -37,6 +37,7 @@ pub trait Value: Default {
     /// What the interface does not allow.
     #[inline]
     fn put_counts(&self, _: &mut Writer) -> Put {
+        // req: c706-14.3.7
         Ok(())
     }
 

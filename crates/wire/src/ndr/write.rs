@@ -109,6 +109,7 @@ impl Writer {
     /// Writes zeros up to the alignment.
     #[inline]
     pub fn align(&mut self, align: Align) {
+        // req: c706-14.2
         let gap = align.gap(self.mode, self.position());
         self.zeros(gap);
     }
