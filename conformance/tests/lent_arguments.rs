@@ -6,7 +6,7 @@ use farcall::{Call, Client, Refuse, Server};
 use farcall_wire::{Decode, Encode, Str, xdr};
 
 #[rustfmt::skip]
-#[allow(unreachable_pub)]
+#[allow(unreachable_pub, clippy::needless_lifetimes)]
 mod lending {
     include!("../../crates/idl/fixtures/lending.rs");
 }
