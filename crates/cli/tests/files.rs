@@ -288,10 +288,10 @@ fn shells_and_man_know_every_command() {
     let place = tempfile::tempdir().unwrap();
     farcall(&["man", place.path().to_str().unwrap()]).ok();
     let page = std::fs::read_to_string(place.path().join("farcall-call.1")).unwrap();
-    assert!(page.contains("Call a procedure that an interface file describes"));
+    assert!(page.contains("Call a procedure or operation that an interface file describes"));
     let help = farcall(&["-h"]).ok();
     assert!(
-        help.contains("\n  call         Call a procedure that"),
+        help.contains("\n  call         Call a procedure or operation that"),
         "{help}"
     );
 }
