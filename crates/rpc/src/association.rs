@@ -212,20 +212,30 @@ pub(crate) fn next(
         }
         let (place, source) = (turn.place.as_ref()?, turn.source?);
         let Incoming { request, sample } = turn.calls.pop_front()?;
-        let invoked = Invoked {
-            interface,
-            object: request.object,
-            caller: request.caller,
-            place: Arc::clone(place),
-            to: request.to,
-            syntax: request.syntax,
-            maybe: request.maybe,
-        };
         turn.current = Some(request.to);
         let held = held.get_or_insert_with(|| Held::new(source));
         let call = &mut held.call;
         (call.xid, call.procedure) = (request.to.call_id, request.opnum.into());
-        (call.callee, call.sample, call.source) = (Callee::Interface(invoked), sample, source);
+        (call.sample, call.source) = (sample, source);
+        match &mut call.callee {
+            // The calls of a worker have all but these in common.
+            Callee::Interface(invoked) => {
+                (invoked.object, invoked.caller) = (request.object, request.caller);
+                (invoked.to, invoked.syntax) = (request.to, request.syntax);
+                invoked.maybe = request.maybe;
+            }
+            callee => {
+                *callee = Callee::Interface(Invoked {
+                    interface,
+                    object: request.object,
+                    caller: request.caller,
+                    place: Arc::clone(place),
+                    to: request.to,
+                    syntax: request.syntax,
+                    maybe: request.maybe,
+                });
+            }
+        }
         Some(held.fetch(request.stub, &turn.batch, turn.generation))
     })
 }

@@ -23,6 +23,7 @@ fn kind<T>(interface: &Interface) -> Kind {
     }
 }
 
+// req: dce-handle-rundown
 /// Gives `state` a handle that operations of `interface` may use; an error is a fault's status.
 pub(crate) fn open<T: Send + Sync + 'static>(
     group: &Group,
@@ -30,6 +31,7 @@ pub(crate) fn open<T: Send + Sync + 'static>(
     state: T,
 ) -> Result<ContextHandle, u32> {
     let state = Arc::new(RwLock::new(state));
+    // req: dce-handle-limit
     group.open(kind::<T>(interface), state).map_err(|error| {
         tracing::warn!(%error, "no further context handle (Limits::handles)");
         status::REMOTE_NO_MEMORY
@@ -57,6 +59,7 @@ pub(crate) fn close(
     closed.map(drop).map_err(|_| status::CONTEXT_MISMATCH)
 }
 
+// req: dce-handle-serialized
 /// State behind a context handle, held by one call alone until this is dropped.
 #[derive(Debug)]
 pub struct Held<T>(OwnedRwLockWriteGuard<T>);

@@ -1,8 +1,8 @@
-//! Remote procedure calls that speak the standards: ONC RPC clients and servers.
+//! Remote procedure calls that speak the standards: clients and servers of ONC RPC and DCE/RPC.
 //!
-//! An interface file (`.x`) becomes a module with types, a client and a server trait
-//! (`farcall-idl` in `build.rs`, or `farcall gen`). The stubs of the standard programs are here
-//! already, in [`generated`]; this is the calculator's:
+//! An interface file (`.x` or `.idl`) becomes a module with types, a client and a server trait
+//! (`farcall-idl` in `build.rs`, or `farcall gen`). The stubs of the standard programs and
+//! interfaces are here already, in [`generated`]; this is the calculator's:
 //!
 //! ```
 //! use farcall::generated::calc::{self, v1::Server as _};
@@ -33,11 +33,27 @@
 //! # Ok(()) }
 //! ```
 //!
+//! An interface of DCE/RPC is served and called the same way, at endpoints that are string
+//! bindings. By default an interface takes only callers that prove who they are
+//! ([`Builder::authenticate_with`](server::Builder::authenticate_with)) and whose calls cannot be
+//! changed on the way. Every endpoint has the management interface, of which anybody may inquire:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), farcall::Error> {
+//! use farcall::generated::mgmt::mgmt;
+//! let server = farcall::Server::builder().listen("ncacn_ip_tcp:127.0.0.1[0]").start().await?;
+//! let client = mgmt::Client::connect(&server.endpoints()[0]).await?;
+//! assert_eq!(client.is_server_listening().await?.result, 1);
+//! # Ok(()) }
+//! ```
+//!
 //! Modules, from the ground up: what things are called ([`endpoint`], [`program`]), what may go
 //! wrong ([`error`], [`limits`]), a call as its procedure sees it ([`call`]), what generated code
 //! stands on ([`stub`]), the clients ([`client`], [`blocking`]), tower's seam ([`middleware`]),
-//! the ten steps of a call ([`trace`]), rpcbind ([`registrar`], [`client::resolve`]), the server ([`server`]), and a kit for users'
-//! tests ([`testkit`]).
+//! the ten steps of a call ([`trace`]), rpcbind and the endpoint mapper ([`registrar`],
+//! [`client::resolve`], [`client::mapper`]), the server ([`server`]), and a kit for users' tests
+//! ([`testkit`]).
 
 extern crate self as farcall;
 

@@ -14,6 +14,7 @@ const SYSTEM: &str = "/run/farcall";
 /// Longest name, in bytes: with any usual directory it fits a socket's address.
 const LONGEST: usize = 64;
 
+// req: dce-face-local-name
 /// Whether a name may be an entry of the directory: nothing that leads elsewhere.
 pub(crate) fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

@@ -36,6 +36,7 @@ struct Element {
 }
 
 impl Mapped {
+    // req: dce-face-register
     /// Registers each of `interfaces` at each of `endpoints` with the first mapper of `ways` that
     /// answers; what the same interface had there before is replaced.
     pub(crate) async fn register(

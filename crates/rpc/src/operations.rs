@@ -177,6 +177,7 @@ pub(crate) struct Plan {
     blocking: Option<Arc<[u16]>>,
     /// The only operations that callers who proved nothing may call, if not all are alike.
     anonymous: Option<Arc<[u16]>>,
+    // req: dce-access-per-call
     /// Asked before each call.
     authorize: Option<Hook>,
 }
@@ -189,6 +190,7 @@ impl Plan {
             .is_some_and(|list| list.contains(&opnum))
     }
 
+    // req: dce-access-anonymous
     /// Whether this call may be run.
     #[inline]
     fn admits(&self, call: &Call) -> Result<(), Refuse> {

@@ -258,6 +258,7 @@ impl Work {
         }
     }
 
+    // req: dce-face-retry
     /// Whether running it twice is as good as running it once.
     fn is_idempotent(&self) -> bool {
         match self {

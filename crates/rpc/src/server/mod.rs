@@ -334,7 +334,7 @@ impl Server {
         stream: impl ByteStream,
         peer: Peer,
     ) -> Result<(), Error> {
-        let speaks = self.running.speaks(family, "");
+        let speaks = self.running.speaks(family, Scope::Local, "");
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| Error::local(Phase::Serve, "there is no current tokio runtime"))?;
         let (hub, token) = (Arc::clone(&self.running.hub), self.running.tasks.token());
@@ -369,7 +369,7 @@ impl InProcess for Server {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(io)?;
         ours.set_nonblocking(true).map_err(io)?;
         theirs.set_nonblocking(true).map_err(io)?;
-        let speaks = self.running.speaks(family, "");
+        let speaks = self.running.speaks(family, Scope::Local, "");
         let hub = Arc::clone(&self.running.hub);
         let index = usize::try_from(hub.number_connection()).unwrap_or(0);
         let token = self.running.tasks.token();
@@ -416,7 +416,7 @@ impl Running {
             }
             Endpoint::Local(name) => {
                 let path = local::to_listen(name).map_err(failed)?;
-                let speaks = self.speaks(Family::Dce, name);
+                let speaks = self.speaks(Family::Dce, Scope::Local, name);
                 self.listen_unix(&path, speaks).map_err(failed)?;
                 Ok(endpoint)
             }
@@ -440,16 +440,10 @@ impl Running {
     }
 
     /// What is spoken at an endpoint of `family`; `address` tells clients of DCE/RPC where it is.
-    fn speaks(&self, family: Family, address: &str) -> Speaks {
+    fn speaks(&self, family: Family, scope: Scope, address: &str) -> Speaks {
         match family {
             Family::Onc => Speaks::Onc,
-            Family::Dce => {
-                let scope = match address.parse::<u16>() {
-                    Ok(_) => Scope::Network,
-                    Err(_) => Scope::Local,
-                };
-                Speaks::Dce(self.exports.door(scope, address))
-            }
+            Family::Dce => Speaks::Dce(self.exports.door(scope, address)),
         }
     }
 
@@ -461,7 +455,7 @@ impl Running {
             .handles()
             .first()
             .map(tokio::runtime::Handle::enter);
-        let speaks = self.speaks(family, &bound.port().to_string());
+        let speaks = self.speaks(family, Scope::Network, &bound.port().to_string());
         self.accept(Listener::Tcp(TcpListener::from_std(socket)?), speaks);
         Ok(bound)
     }

@@ -7,7 +7,7 @@ use farcall::{Call, Calling, Client, Endpoint, Error, Options, Peer, Phase, Serv
 use farcall_wire::ndr;
 
 use crate::counter::{self, COUNTER, Counters};
-use crate::echo::{self, ADD_ONE, ECHO, Echo, PANIC, UNTIL_CANCELLED, WAIT};
+use crate::echo::{self, ADD_ONE, ECHO, Echo, NOTE, PANIC, THREAD, UNTIL_CANCELLED, WAIT};
 
 pub(crate) const TCP: &str = "ncacn_ip_tcp:127.0.0.1[0]";
 
@@ -227,6 +227,19 @@ async fn a_client_that_would_connect_for_ever_still_says_why_it_cannot_at_first(
     let error = Client::connect_interface_with("ncacn_ip_tcp:127.0.0.1[1]", &ECHO, options);
     let error = error.await.expect_err("nobody listens");
     assert_eq!(error.phase(), Phase::Connect);
+}
+
+#[tokio::test]
+async fn a_maybe_call_has_no_answer_and_an_operation_that_blocks_runs_on_the_pool() {
+    let echo = Echo::default();
+    let server = serve(&echo, TCP).await;
+    let client = connect(&server, Options::default()).await;
+    for _ in 0..10 {
+        echo::bare(&client, NOTE).await.expect("sent");
+    }
+    let ours = client.operation(&ECHO, THREAD, &[], |_| Ok(()), |r| r.u32());
+    assert_eq!(ours.await.expect("told"), 0, "not a core of the server");
+    assert_eq!(echo.calls.load(Ordering::SeqCst), 11);
 }
 
 #[tokio::test]

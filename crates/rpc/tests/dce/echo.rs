@@ -35,6 +35,8 @@ pub(crate) const TEST_DOUBLE_POINTER: u16 = 9;
 pub(crate) const WAIT: u16 = 20;
 pub(crate) const PANIC: u16 = 21;
 pub(crate) const UNTIL_CANCELLED: u16 = 22;
+pub(crate) const NOTE: u16 = 23;
+pub(crate) const THREAD: u16 = 24;
 
 /// The interface.
 pub(crate) static ECHO: Interface = Interface {
@@ -61,6 +63,14 @@ pub(crate) static ECHO: Interface = Interface {
         operation(WAIT, "Wait", false),
         operation(PANIC, "Panic", false),
         operation(UNTIL_CANCELLED, "UntilCancelled", false),
+        Operation {
+            maybe: true,
+            ..operation(NOTE, "Note", false)
+        },
+        Operation {
+            blocking: true,
+            ..operation(THREAD, "Thread", false)
+        },
     ],
     endpoints: &[],
 };
@@ -188,6 +198,12 @@ impl Operations for Echo {
                 let _waiting = self.waits();
                 call.cancelled().await;
                 Err(Refuse::Fault(0x1c00_000d))
+            }
+            NOTE => reply.encode(|_| Ok(())),
+            THREAD => {
+                let name = std::thread::current().name().map(str::to_owned);
+                let ours = name.is_some_and(|name| name.starts_with("farcall-"));
+                reply.encode(|w| number_out(w, ours.into()))
             }
             _ => Err(Refuse::ProcUnavail),
         }

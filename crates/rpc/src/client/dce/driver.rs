@@ -247,6 +247,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 return Poll::Ready(End::Unbound(self.link.options.connect_timeout));
             }
             self.link.settle(|state| state.handle_timeout(now));
+            // req: dce-face-cancel
             // A call that is late is cancelled, and that is to be sent.
             if let Err(end) = self.transmit(cx) {
                 return Poll::Ready(end);

@@ -157,6 +157,7 @@ pub async fn find_port(mapper: &Endpoint, interface: &'static Interface) -> Resu
     port(&towers).ok_or_else(|| not_registered(mapper, interface))
 }
 
+// req: dce-face-map
 /// The first TCP port among towers.
 pub(crate) fn port(towers: &[Tower]) -> Option<u16> {
     let over_tcp = |tower: &&Tower| tower.protseq() == Some(Protseq::Tcp);

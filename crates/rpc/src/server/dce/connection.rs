@@ -329,6 +329,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         }
     }
 
+    // req: dce-face-orphaned
     /// The client has given a call up: what works on it is dropped, also if it has not begun.
     fn orphan(&mut self, call: u32, turn: &mut Turn) {
         self.workers.abort(call);

@@ -186,6 +186,7 @@ fn config(limits: &Limits, terms: &Terms) -> ServerConfig {
         request: limits.stub,
         contexts: limits.contexts,
         auth_contexts: terms.max_auth_contexts.unwrap_or(limits.auth_contexts),
+        // req: dce-face-busy
         in_flight: limits.calls,
         partial: limits.partial,
         ..default

@@ -41,6 +41,7 @@ struct Mgmt {
 }
 
 /// The management interface of a server with these services.
+// req: dce-mgmt-everywhere
 pub(crate) fn registered(
     services: &[Exported],
     terms: &Terms,
