@@ -54,7 +54,7 @@ def call(dce, opnum, arguments):
 def echo(dce):
     dce.bind(uuidtup_to_bin(ECHO))
     (sum_,) = struct.unpack("<L", call(dce, 0, struct.pack("<L", 41)))
-    print(f"AddOne {sum_}")
+    print(f"AddOne {sum_}", flush=True)
     # More than one fragment each way, and a length that wants padding.
     data = bytes(i % 251 for i in range(20001))
     count = struct.pack("<LL", len(data), len(data))

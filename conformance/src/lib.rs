@@ -9,6 +9,7 @@
 //! - [`probe`]: raw messages, well-formed or not, without any of our own codecs;
 //! - [`demo`]: our side of the demo program; [`thermometer`]: the interface of the guide;
 //! - [`echo`]: our side of Samba's test interface; [`interfaces`]: what domain controllers offer;
+//! - [`dce`]: our echo server with accounts, and our clients as a user of Samba's domain;
 //! - [`link`]: a simulated network with loss, delay, duplication and reordering, and its clock;
 //! - [`pair`]: a client and a server of the ONC core at the two ends of such a link.
 
@@ -19,6 +20,7 @@ pub mod probe;
 pub mod demo;
 pub mod echo;
 pub mod interfaces;
+pub mod dce;
 pub mod thermometer;
 #[cfg(doctest)]
 pub mod guide;

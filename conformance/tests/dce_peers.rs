@@ -52,7 +52,7 @@ network_test! {
             let mut command = python::samba_script("samba_client.py");
             command.args([what, "ncacn_ip_tcp:127.0.0.1[135]"]).arg(domain.client_configuration());
             let printed = printed("Samba's bindings", &mut command);
-            assert!(printed.ends_with("all well\n"), "{printed}");
+            assert!(printed.contains("all well\n"), "{printed}");
         }
     }
 
@@ -69,7 +69,7 @@ network_test! {
             server.line("ready").expect("ready");
             let mut command = python::script("scapy_echo.py");
             let printed = printed("Scapy", command.arg("client").args(arguments));
-            assert!(printed.ends_with("all well\n"), "{printed}");
+            assert!(printed.contains("all well\n"), "{printed}");
             drop(server);
         }
     }

@@ -1,62 +1,19 @@
 //! smbtorture, Samba's test suite, tests our server of its own test interface.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 
-use farcall::Server;
+use farcall_conformance::dce::{self, echo_server, runtime};
 use farcall_conformance::peer::samba::{self, Domain};
 use farcall_conformance::peer::{Scratch, available, torture};
-use farcall_conformance::{case, echo, network_test};
+use farcall_conformance::{case, network_test};
 use farcall_dce::security::AuthLevel;
-use farcall_security::ntlm::ServerConfig;
-use farcall_security::{Mechanisms, Password, Users, kerberos};
-use tokio::runtime::Runtime;
 
 /// How many runs go on at once: most of a run is waiting.
 const AT_ONCE: usize = 12;
 
 /// The ten tests of rpc.echo.
 const ECHO: usize = 10;
-
-fn runtime() -> Runtime {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    runtime.expect("a runtime")
-}
-
-/// The accounts that a server knows by itself.
-fn accounts() -> Users {
-    let mut users = Users::default();
-    let password = Password::new(samba::USER_PASSWORD.to_owned());
-    users
-        .add(samba::USER, samba::DOMAIN, &password, &[])
-        .expect("add a user");
-    users
-}
-
-/// NTLM alone.
-fn ntlm() -> Mechanisms {
-    let config = ServerConfig::new("OURS", samba::DOMAIN, Arc::new(accounts()));
-    Mechanisms::new().with_ntlm(config)
-}
-
-/// Our server, and its port.
-fn start(runtime: &Runtime, mechanisms: Option<Mechanisms>, floor: AuthLevel) -> (Server, u16) {
-    let mut builder = Server::builder()
-        .serve(echo::service())
-        .listen("ncacn_ip_tcp:127.0.0.1[0]")
-        .auth_floor(floor);
-    builder = match mechanisms {
-        Some(mechanisms) => builder.authenticate_with(Arc::new(mechanisms)),
-        None => builder.allow_anonymous(),
-    };
-    let server = runtime.block_on(builder.start()).expect("start our server");
-    let port = server.endpoints()[0].port().expect("a port");
-    (server, port)
-}
 
 /// Runs rpc.echo once for each of these bindings, several at a time; all of it must pass.
 fn torture(bindings: &[String], credentials: &[&str]) {
@@ -113,7 +70,7 @@ network_test! {
             return;
         }
         let runtime = runtime();
-        let (_server, port) = start(&runtime, None, AuthLevel::INTEGRITY);
+        let (_server, port) = echo_server(&runtime, None, AuthLevel::INTEGRITY).expect("our server");
         let forms = ["", ",bigendian", ",ndr64", ",validate", ",bigendian,validate"];
         let bindings = forms.map(|form| format!("ncacn_ip_tcp:127.0.0.1[{port}{form}]"));
         torture(&bindings, &["-U%"]);
@@ -125,7 +82,7 @@ network_test! {
             return;
         }
         let runtime = runtime();
-        let (_server, port) = start(&runtime, Some(ntlm()), AuthLevel::CONNECT);
+        let (_server, port) = echo_server(&runtime, Some(dce::ntlm()), AuthLevel::CONNECT).expect("our server");
         let ways = [
             "ntlm,connect", "ntlm,packet", "ntlm,sign", "ntlm,seal", "spnego,connect",
             "spnego,packet", "spnego,sign", "spnego,seal",
@@ -141,10 +98,8 @@ network_test! {
             return;
         }
         let _domain = Domain::start().expect("start the domain controller");
-        let service = kerberos::Service::open(Some(samba::KEYTAB.as_ref()), None);
-        let mechanisms = Mechanisms::new().with_kerberos(service.expect("our keys"));
         let runtime = runtime();
-        let (_server, port) = start(&runtime, Some(mechanisms), AuthLevel::CONNECT);
+        let (_server, port) = echo_server(&runtime, Some(dce::keys()), AuthLevel::CONNECT).expect("our server");
         let user = format!("{}@{}%{}", samba::USER, samba::REALM, samba::USER_PASSWORD);
         let credentials = ["-U", &user, "--use-kerberos=required"];
         let ways = ["krb5,connect", "krb5,packet", "krb5,sign", "krb5,seal", "spnego,sign", "spnego,seal"];

@@ -63,7 +63,23 @@ impl Captured {
     /// # Errors
     /// When tshark refuses the filter or a field.
     pub fn fields(&self, filter: &str, fields: &[&str]) -> io::Result<Vec<String>> {
+        self.decoded(&[], filter, fields)
+    }
+
+    /// The same, decoded as told, such as `tcp.port==1234,dcerpc`.
+    ///
+    /// # Errors
+    /// When tshark refuses the filter, a field or what to decode as.
+    pub fn decoded(
+        &self,
+        decode_as: &[String],
+        filter: &str,
+        fields: &[&str],
+    ) -> io::Result<Vec<String>> {
         let mut command = tshark(&self.scratch)?;
+        for rule in decode_as {
+            command.args(["-d", rule]);
+        }
         command.arg("-r").arg(self.scratch.file("capture.pcapng"));
         command.args([
             "-o",

@@ -1,0 +1,289 @@
+//! Our clients and a domain controller of Samba's: its endpoint mapper, its accounts, its name
+//! translation, under NTLM, SPNEGO and Kerberos.
+
+use std::sync::Arc;
+
+use farcall::client::Options;
+use farcall::generated::epmapper::{self, ept};
+use farcall::generated::mgmt::mgmt;
+use farcall::generated::rpcecho::rpcecho;
+use farcall::{Cause, Error};
+use farcall_conformance::dce::{Way, runtime};
+use farcall_conformance::interfaces::{drsuapi, dssetup, lsarpc, netlogon, samr};
+use farcall_conformance::peer::available;
+use farcall_conformance::peer::samba::{self, DOMAIN, Domain, HOST, USER};
+use farcall_conformance::{case, network_test};
+use farcall_dce::security::AuthLevel;
+use farcall_security::{Credentials, Password};
+use farcall_wire::Uuid;
+use farcall_wire::ndr::WideStr;
+
+/// The controller, found through its endpoint mapper.
+const CONTROLLER: &str = "ncacn_ip_tcp:dcedc.dce.test";
+
+/// The endpoint mapper itself.
+const MAPPER: &str = "ncacn_ip_tcp:dcedc.dce.test[135]";
+
+fn domain() -> Option<Domain> {
+    available(samba::NEEDS).then(|| Domain::start().expect("start the domain controller"))
+}
+
+/// Everything that the mapper has, some elements at a time.
+async fn listing() -> Vec<epmapper::EptEntryT> {
+    let client = ept::Client::connect(MAPPER).await.expect("connect");
+    let (mut handle, mut all) = (epmapper::EptLookupHandleT::default(), Vec::new());
+    loop {
+        let out = client
+            .lookup(0, &Default::default(), &Default::default(), 1, handle, 20)
+            .await
+            .expect("look up");
+        handle = out.entry_handle;
+        all.extend(out.entries);
+        // The end: a status that says so, or a null handle; peers differ.
+        if out.status != 0 || handle == epmapper::EptLookupHandleT::default() {
+            return all;
+        }
+    }
+}
+
+fn text(it: &samr::RpcUnicodeString) -> String {
+    let units: Vec<u16> = it.buffer.iter().flatten().copied().collect();
+    String::from_utf16_lossy(&units)
+}
+
+fn string(it: &str) -> samr::RpcUnicodeString {
+    let units: Vec<u16> = it.encode_utf16().collect();
+    let length = u16::try_from(units.len() * 2).expect("a short text");
+    samr::RpcUnicodeString {
+        length,
+        maximum_length: length,
+        buffer: Some(units),
+    }
+}
+
+/// The names of the users of the domain, asked with these options.
+async fn users(options: Options) -> Result<Vec<String>, Error> {
+    let client = samr::samr::Client::connect_with(CONTROLLER, options).await?;
+    let revision = samr::SamprRevisionInfo::V1(samr::SamprRevisionInfoV1 {
+        revision: 3,
+        supported_features: 0,
+    });
+    let server = client
+        .samr_connect5(
+            &Some(WideStr::from(HOST)),
+            samr::MAXIMUM_ALLOWED,
+            1,
+            &revision,
+        )
+        .await?;
+    assert_eq!(server.result, 0, "SamrConnect5");
+    let domains = client
+        .samr_enumerate_domains_in_sam_server(server.server_handle, 0, 4096)
+        .await?;
+    let names: Vec<String> = domains
+        .buffer
+        .iter()
+        .flat_map(|all| all.buffer.iter().flatten())
+        .map(|one| text(&one.name))
+        .collect();
+    assert_eq!(names, [DOMAIN, "BUILTIN"]);
+    let found = client
+        .samr_lookup_domain_in_sam_server(server.server_handle, &string(DOMAIN))
+        .await?;
+    let sid = found.domain_id.expect("the SID of the domain");
+    let domain = client
+        .samr_open_domain(server.server_handle, samr::MAXIMUM_ALLOWED, &sid)
+        .await?;
+    assert_eq!(domain.result, 0, "SamrOpenDomain");
+    let listed = client
+        .samr_enumerate_users_in_domain(domain.domain_handle, 0, 0, 65_536)
+        .await?;
+    for handle in [domain.domain_handle, server.server_handle] {
+        let closed = client.samr_close_handle(handle).await?;
+        assert_eq!(closed.sam_handle, samr::SamprHandle::default());
+    }
+    let all = listed
+        .buffer
+        .into_iter()
+        .flat_map(|all| all.buffer)
+        .flatten();
+    Ok(all.map(|one| text(&one.name)).collect())
+}
+
+/// The levels at which the controller answers. MIT's library always asks for encryption with
+/// Kerberos; at a level below, Samba expects signatures of another size than it makes, and its
+/// answer is a fault.
+fn levels(way: Way) -> Vec<AuthLevel> {
+    match way {
+        Way::Ntlm | Way::SpnegoNtlm => {
+            vec![AuthLevel::PKT, AuthLevel::INTEGRITY, AuthLevel::PRIVACY]
+        }
+        Way::Kerberos | Way::SpnegoKerberos => vec![AuthLevel::PRIVACY],
+    }
+}
+
+fn fault(error: &Error) -> Option<u32> {
+    match error.cause() {
+        Cause::Fault(status) => Some(*status),
+        _ => None,
+    }
+}
+
+network_test! {
+    fn its_endpoint_mapper_and_management_are_asked() {
+        let Some(_domain) = domain() else { return };
+        runtime().block_on(async {
+            let all = listing().await;
+            let about = |annotation: &str| all.iter().any(|one| {
+                String::from_utf8_lossy(&one.annotation).contains(annotation)
+            });
+            assert!(all.len() > 20, "{} elements", all.len());
+            for name in ["samr", "lsarpc", "netlogon", "drsuapi"] {
+                assert!(about(name), "{name} in {all:?}");
+            }
+            let client = mgmt::Client::connect(MAPPER).await.expect("connect");
+            let out = client.inq_if_ids().await.expect("ask");
+            let vector = out.if_id_vector;
+            assert!(format!("{vector:?}").contains("e1af8308"), "{vector:?}");
+            let listening = client.is_server_listening().await.expect("ask");
+            assert_eq!(listening.result, 1);
+        });
+        case::ran("Samba AD DC", "endpoint mapper and management asked by our client");
+    }
+
+    fn its_users_are_listed_by_every_way() {
+        let Some(_domain) = domain() else { return };
+        let runtime = runtime();
+        let mut faults = Vec::new();
+        for way in Way::ALL {
+            for level in levels(way) {
+                for (ndr64, big_endian) in [(false, false), (true, false), (false, true)] {
+                    let options = Options { ndr64, big_endian, ..way.options(level) };
+                    let form = format!("{way:?} {level} ndr64 {ndr64} big-endian {big_endian}");
+                    match runtime.block_on(users(options)) {
+                        Ok(names) if names.iter().any(|name| name == USER) => {}
+                        Ok(names) => faults.push(format!("{form}: {names:?}")),
+                        Err(error) => faults.push(format!("{form}: {error}")),
+                    }
+                }
+            }
+            let refused = runtime.block_on(users(way.options(AuthLevel::CONNECT)));
+            let refused = refused.expect_err("accounts at level connect");
+            if fault(&refused) != Some(5) {
+                faults.push(format!("{way:?} connect: {refused}"));
+            }
+        }
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+        case::ran("Samba AD DC", "samr under NTLM and SPNEGO at every level, Kerberos at privacy");
+    }
+
+    fn its_other_services_answer_us() {
+        let Some(_domain) = domain() else { return };
+        runtime().block_on(async {
+            let options = || Way::SpnegoKerberos.options(AuthLevel::PRIVACY);
+
+            let client = netlogon::logon::Client::connect(CONTROLLER).await.expect("connect");
+            let challenge = netlogon::NetlogonCredential { data: [1, 2, 3, 4, 5, 6, 7, 8] };
+            let out = client
+                .netr_server_req_challenge(&Some(HOST.into()), &"OURS".into(), challenge)
+                .await
+                .expect("a challenge");
+            assert_eq!(out.result, 0);
+            assert_ne!(out.server_challenge.data, [0; 8]);
+            let found = client
+                .dsr_get_dc_name(&None, &Some("dce.test".into()), &None, &None, 0)
+                .await
+                .expect("the name of a controller");
+            let info = found.domain_controller_info.expect("a controller");
+            let name = info.domain_controller_name.expect("its name").to_text().expect("text");
+            assert!(name.to_lowercase().contains("dcedc"), "{name}");
+
+            let client = dssetup::dssetup::Client::connect_with(CONTROLLER, options()).await.expect("connect");
+            let level = dssetup::DsrolePrimaryDomainInfoLevel(1);
+            let out = client.ds_roler_get_primary_domain_information(level).await.expect("ask");
+            let Some(dssetup::DsrolerPrimaryDomainInformation::DomainInfoBasic(basic)) = out.domain_info else {
+                panic!("{out:?}");
+            };
+            assert_eq!(basic.machine_role.0, 5, "a primary domain controller");
+            let dns = basic.domain_name_dns.expect("a name").to_text().expect("text");
+            assert_eq!(dns, "dce.test");
+
+            let client = drsuapi::drsuapi::Client::connect_with(CONTROLLER, options()).await.expect("connect");
+            crack_names(&client).await;
+
+            // Over TCP, policies are for netlogon security alone.
+            let client = lsarpc::lsarpc::Client::connect_with(CONTROLLER, options()).await.expect("connect");
+            let refused = client
+                .lsar_open_policy2(&None, &Default::default(), lsarpc::MAXIMUM_ALLOWED)
+                .await
+                .expect_err("a policy over TCP");
+            assert_eq!(fault(&refused), Some(5), "{refused}");
+        });
+        case::ran("Samba AD DC", "netlogon, dssetup, drsuapi, lsarpc called by our client");
+    }
+
+    fn what_it_does_not_offer_is_refused_in_its_words() {
+        let Some(_domain) = domain() else { return };
+        runtime().block_on(async {
+            let refused = match rpcecho::Client::connect(MAPPER).await {
+                Err(refused) => refused,
+                Ok(client) => {
+                    let called = client.add_one(1).await;
+                    called.expect_err("an interface that is not there")
+                }
+            };
+            assert!(refused.to_string().contains("interface"), "{refused}");
+            let mut wrong = Way::Ntlm.options(AuthLevel::INTEGRITY);
+            let nobody = Credentials::ntlm(USER, DOMAIN, &Password::new("not it".to_owned()));
+            if let Some(credentials) = &mut wrong.credentials {
+                credentials.initiator = Arc::new(nobody);
+            }
+            let refused = users(wrong).await.expect_err("a wrong password");
+            println!("{refused}");
+        });
+        case::ran("Samba AD DC", "refusals told to our client");
+    }
+}
+
+/// Translates a name of the domain into its DNS form.
+async fn crack_names(client: &drsuapi::drsuapi::Client) {
+    let extensions = drsuapi::DrsExtensions {
+        cb: 28,
+        rgb: vec![0; 28],
+    };
+    // NTDSAPI_CLIENT_GUID of [MS-DRSR] 5.138: a client that is no domain controller.
+    let own = Uuid::new(
+        0xe24d_201a,
+        0x4fd6,
+        0x11d1,
+        [0xa3, 0xda, 0, 0, 0xf8, 0x75, 0xae, 0x0d],
+    );
+    let bound = client
+        .idl_drs_bind(&Some(own), &Some(extensions))
+        .await
+        .expect("bind");
+    assert_eq!(bound.result, 0, "IDL_DRSBind");
+    let request = drsuapi::DrsMsgCrackreq::V1(drsuapi::DrsMsgCrackreqV1 {
+        // From DOMAIN\ to the canonical form.
+        format_offered: 2,
+        format_desired: 7,
+        c_names: 1,
+        rp_names: Some(vec![Some(WideStr::from("DCE\\"))]),
+        ..Default::default()
+    });
+    let out = client
+        .idl_drs_crack_names(bound.ph_drs, 1, &request)
+        .await
+        .expect("translate");
+    let drsuapi::DrsMsgCrackreply::V1(reply) = out.pmsg_out;
+    let items = reply
+        .p_result
+        .and_then(|result| result.r_items)
+        .expect("a result");
+    let name = items[0]
+        .p_name
+        .as_ref()
+        .map(|name| name.to_text().expect("text"));
+    assert_eq!(name.as_deref(), Some("dce.test/"));
+    client.idl_drs_unbind(bound.ph_drs).await.expect("unbind");
+}
