@@ -45,8 +45,7 @@ pub(super) fn arguments(name: &str) -> Arguments {
 pub(super) fn is_pidl(name: &str) -> bool {
     matches!(
         name,
-        "public"
-            | "nopush"
+        "nopush"
             | "nopull"
             | "nosize"
             | "noprint"

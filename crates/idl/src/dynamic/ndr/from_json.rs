@@ -307,6 +307,7 @@ impl<'m> FromJson<'m> {
     /// What a null pointer to an array demands: nothing to count.
     fn none_of(&self, pointee: &'m Type, out: &mut Vec<(&'m Expr, i128)>) {
         match self.defs.on_wire(pointee) {
+            Type::Range(inner, ..) => self.none_of(inner, out),
             Type::Array(it) => {
                 for dim in &it.dimensions {
                     let length = dim.slice.as_ref().and_then(|it| it.length.as_ref());

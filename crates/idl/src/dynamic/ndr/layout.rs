@@ -181,6 +181,7 @@ impl Layout {
                 .any(|it| matches!(it.extent, Extent::Conformant(_))),
             Type::String(it) => matches!(it.extent, Extent::Conformant(_)),
             Type::Interface(_) => true,
+            Type::Range(inner, ..) => self.is_conformant(defs, inner),
             Type::Named(id) => match &defs.item(*id).kind {
                 ItemKind::Struct(_) => self.conformant.get(id.0 as usize).copied().unwrap_or(false),
                 ItemKind::Typedef(it) => self.is_conformant(defs, &it.ty),

@@ -27,6 +27,10 @@ impl<'m> ToJson<'m> {
                     Some(n) if !(*low..=*high).contains(&n) => {
                         return Err(Error::new(format!("{n} is not within {low}..={high}")));
                     }
+                    None if value.len().is_some_and(|len| len as i128 > *high) => {
+                        let message = format!("more elements than {high}, the most there may be");
+                        return Err(Error::new(message));
+                    }
                     _ => {}
                 }
                 self.value(inner, value, here)?

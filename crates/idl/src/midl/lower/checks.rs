@@ -254,6 +254,7 @@ impl Lower<'_> {
                 .iter()
                 .any(|it| matches!(it.extent, Extent::Conformant(_))),
             Type::String(it) => matches!(it.extent, Extent::Conformant(_)),
+            Type::Range(inner, ..) => self.is_conformant(inner, depth),
             Type::Named(id) => match self.items.get(id.0 as usize).map(|it| &it.kind) {
                 Some(ItemKind::Struct(Struct { fields, .. })) => fields
                     .last()

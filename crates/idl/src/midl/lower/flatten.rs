@@ -44,6 +44,8 @@ pub(super) struct Flat<'a> {
     pub(super) string: bool,
     /// A typedef on the way said `handle`.
     pub(super) handle: bool,
+    /// What an attribute said of a pointer, if there is none.
+    pub(super) unused: Option<PointerClass>,
     /// Attributes of typedefs on the way.
     pub(super) attributes: Vec<&'a ast::Attribute>,
 }
@@ -76,8 +78,9 @@ impl<'a> Lower<'a> {
                 Layer::Pointer { class, .. } => Some(class),
                 _ => None,
             });
-            if let Some(slot) = pointer {
-                *slot = Some(class);
+            match pointer {
+                Some(slot) => *slot = Some(class),
+                None => inner.unused = Some(class),
             }
         }
         layers.append(&mut inner.layers);
@@ -337,6 +340,7 @@ fn flat<'a>(core: Core<'a>) -> Flat<'a> {
         core,
         string: false,
         handle: false,
+        unused: None,
         attributes: Vec::new(),
     }
 }

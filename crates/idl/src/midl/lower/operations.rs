@@ -254,7 +254,20 @@ impl<'a> Lower<'a> {
         self.obstacle = None;
         let result = match unknown {
             true => Type::Void,
-            false => self.plain(&it.result, context, Position::Result),
+            // `[string, unique] char *f(…)`: what is said of the operation is said of its result.
+            false => {
+                let built = self.build(Use {
+                    attributes: &it.attributes,
+                    specifier: &it.result.specifier,
+                    modifiers: &it.result.modifiers,
+                    span: it.result.span,
+                    position: Position::Result,
+                    scope: Scope::None,
+                    context,
+                    flags: &[],
+                });
+                built.ty
+            }
         };
         self.refuse_obstacle(context, it.result.span);
         let handle = handle
@@ -430,6 +443,7 @@ impl<'a> Lower<'a> {
     /// Whether results can be written to a parameter of this type.
     fn is_reference(&self, ty: &Type) -> bool {
         match ty {
+            Type::Range(inner, ..) => self.is_reference(inner),
             Type::Pointer(_) | Type::Array(_) | Type::String(_) | Type::Pipe(_) | Type::Absent => {
                 true
             }

@@ -384,6 +384,42 @@ fn what_cannot_be_on_the_wire_matters_where_it_is_needed() {
 }
 
 #[test]
+fn a_range_beside_a_size_is_of_the_number_of_elements() {
+    let model = clean(&format!(
+        "{HEAD} void f([in, range(0, 9)] long n, [in, range(1, 5), size_is(n ? n : 0)] long *a, [in, range(0, 7), string] char *s); }}"
+    ));
+    let params = &operations(&model)[0].params;
+    assert!(matches!(&params[0].ty, Type::Range(inner, 0, 9) if matches!(**inner, Type::Base(_))));
+    let behind = |ty: &Type| pointer(ty).pointee.clone();
+    assert!(
+        matches!(behind(&params[1].ty), Type::Range(inner, 1, 5) if matches!(*inner, Type::Array(_)))
+    );
+    assert!(
+        matches!(behind(&params[2].ty), Type::Range(inner, 0, 7) if matches!(*inner, Type::String(_)))
+    );
+}
+
+#[test]
+fn arrays_and_results_have_pointer_attributes_too() {
+    let model = clean(&format!(
+        "{HEAD} [string, unique] char *f([in] long n, [in, unique, size_is(n)] long a[], [in, size_is(n)] long b[],
+           [in, min_is(n)] long c[*..9]); }}"
+    ));
+    let operations = operations(&model);
+    assert!(matches!(
+        &pointer(&operations[0].result).pointee,
+        Type::String(_)
+    ));
+    let params = &operations[0].params;
+    assert_eq!(pointer(&params[1].ty).class, PointerClass::Unique);
+    assert!(matches!(&params[2].ty, Type::Array(_)));
+    assert!(matches!(
+        &array(&params[3].ty).dimensions[0].extent,
+        Extent::Conformant(Some(Expr::Binary(..)))
+    ));
+}
+
+#[test]
 fn macros_have_parameters() {
     let text = format!(
         "#define ARRAY(type, n) type n##_list[COUNT(n)]\n#define COUNT(x) 4\n#define TEXT(x) #x\n

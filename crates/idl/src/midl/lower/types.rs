@@ -70,8 +70,34 @@ impl<'a> Lower<'a> {
             };
         }
         let mut nodes = self.nodes(it, &flat);
-        let core = self.core(it, &flat, &mut nodes);
-        let ty = self.assemble(it, &flat, nodes, core);
+        let range = self.range(it);
+        // With a size, `range` speaks of the number of elements (MS-RPCE 2.2.4.14.2).
+        let is_sized = |node: &Node| match node {
+            Node::Dimension(dimension) => !matches!(dimension.extent, Extent::Fixed(_)),
+            Node::Pointer(_) => false,
+        };
+        let of_count = nodes.iter().any(is_sized) || flat.string || it.attributes.has("string");
+        let mut core = self.core(it, &flat, &mut nodes);
+        if let Some((low, high)) = range.filter(|_| !of_count) {
+            core = Type::Range(Box::new(core), low, high);
+        }
+        let core = self.subcontext(it, core);
+        let mut ty = self.assemble(it, &flat, nodes, core);
+        if let Some((low, high)) = range.filter(|_| of_count) {
+            limit(&mut ty, low, high);
+        }
+        if let Some(class @ (PointerClass::Unique | PointerClass::Full)) = flat.unused
+            && it.position == Position::Parameter
+            && matches!(flat.layers.first(), Some(Layer::Array(..)))
+        {
+            // An array is passed by reference, and the attribute says of which class that is.
+            ty = Type::Pointer(Box::new(Pointer {
+                class,
+                pointee: ty,
+                max_recursion: None,
+                to_null: false,
+            }));
+        }
         Built { ty, handle }
     }
 
@@ -226,7 +252,12 @@ impl<'a> Lower<'a> {
                     true => plus(minus(upper, lowest), 1),
                     false => upper,
                 };
-                (self.fixed(it, count, span), lower)
+                // `[*..9]` with `min_is`: conformant at its lower end.
+                let open = range && bracket.is_some_and(|it| matches!(it.lower, Bound::Open));
+                match open {
+                    true => (Extent::Conformant(Some(count)), lower),
+                    false => (self.fixed(it, count, span), lower),
+                }
             }
         }
     }
@@ -264,7 +295,7 @@ impl<'a> Lower<'a> {
         {
             self.error("E0405", switch.span, "`switch_is` at what is no union");
         }
-        let core = match &flat.core {
+        match &flat.core {
             Core::Void(span) => self.void(it, flat, nodes, *span),
             Core::HandleT => Type::Void,
             Core::Scalar(base) => Type::Base(*base),
@@ -292,15 +323,12 @@ impl<'a> Lower<'a> {
             }
             Core::Native(native) => self.native(it, flat, *native),
             Core::Unknown => Type::Absent,
-        };
-        let core = self.ranged(it, core);
-        self.subcontext(it, core)
+        }
     }
 
-    fn ranged(&mut self, it: Use<'a, '_>, core: Type) -> Type {
-        let Some(range) = it.attributes.find("range") else {
-            return core;
-        };
+    /// What `range` says.
+    fn range(&mut self, it: Use<'a, '_>) -> Option<(i128, i128)> {
+        let range = it.attributes.find("range")?;
         let mut bounds = range.arguments.iter().flatten();
         if it.context.pidl {
             // A bound that is C's constant is not known here.
@@ -309,24 +337,24 @@ impl<'a> Lower<'a> {
                     let text = self.sources.text(span).to_owned();
                     let message = format!("`{text}` is not defined here: the range is not checked");
                     self.warning("W0505", span, message);
-                    return core;
+                    return None;
                 }
             }
         }
         let low = bounds.next().and_then(|expr| self.known(expr, "the bound"));
         let high = bounds.next().and_then(|expr| self.known(expr, "the bound"));
         match (low, high) {
-            (Some(low), Some(high)) if low <= high => Type::Range(Box::new(core), low, high),
+            (Some(low), Some(high)) if low <= high => Some((low, high)),
             (Some(low), Some(high)) => {
                 let message = format!("nothing is within the range from {low} to {high}");
                 self.error("E0403", range.span, message);
-                core
+                None
             }
             _ => {
                 if range.arguments.len() != 2 {
                     self.error("E0403", range.span, "`range` has two bounds");
                 }
-                core
+                None
             }
         }
     }
@@ -577,6 +605,18 @@ impl<'a> Lower<'a> {
             }
             _ => None,
         }
+    }
+}
+
+/// Bounds the number of elements of the outermost array or string.
+fn limit(ty: &mut Type, low: i128, high: i128) {
+    match ty {
+        Type::Pointer(it) => limit(&mut it.pointee, low, high),
+        Type::Array(_) | Type::String(_) => {
+            let inner = std::mem::replace(ty, Type::Void);
+            *ty = Type::Range(Box::new(inner), low, high);
+        }
+        _ => {}
     }
 }
 

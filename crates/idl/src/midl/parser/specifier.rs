@@ -129,7 +129,13 @@ impl Parser<'_> {
             "" => Err(self.unexpected("a type")),
             _ => match self.basic() {
                 Some(basic) => Ok(Specifier::Basic(basic, self.span_from(start))),
-                None => Ok(Specifier::Named(self.name("a type")?)),
+                None => {
+                    self.pidl |= matches!(
+                        self.word(),
+                        "uint8" | "uint16" | "uint32" | "DATA_BLOB" | "WERROR"
+                    ) && !self.types.contains(self.word());
+                    Ok(Specifier::Named(self.name("a type")?))
+                }
             },
         }?;
         self.qualifiers();
