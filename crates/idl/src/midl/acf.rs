@@ -30,6 +30,7 @@ struct Section {
     entries: Vec<Entry>,
 }
 
+// req: idl-c706-4.3-acf
 /// Reads the configuration and adds it to the file; what there was to say.
 pub(super) fn apply(source: &Preprocessed, file: &mut File) -> Vec<Diagnostic> {
     let lexed = lex(&source.text);

@@ -82,6 +82,7 @@ pub(super) fn is_pidl(name: &str) -> bool {
     )
 }
 
+// req: idl-attributes
 /// What becomes of the attribute.
 pub(super) fn meaning(name: &str) -> Meaning {
     match name {

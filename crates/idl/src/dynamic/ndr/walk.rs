@@ -23,6 +23,7 @@ use crate::model::ndr::{
     PointerClass, Slice, Type,
 };
 
+// req: idl-dynamic-bounded
 /// A type at its place: what expressions may name is at hand.
 #[derive(Clone, Copy)]
 pub(super) struct Dyn<'a> {

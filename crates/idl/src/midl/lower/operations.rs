@@ -175,6 +175,7 @@ impl<'a> Lower<'a> {
     ) -> (Vec<Operation>, Vec<Operation>) {
         let mut lists = (Vec::new(), Vec::new());
         let (mut next, mut next_callback) = (inherited, 0_u16);
+        // req: idl-midl-objects
         // In interfaces of objects, a local method has a number, which the method in its place has on the wire.
         let mut places: HashMap<&str, u16> = HashMap::new();
         let statements = it.body.iter().flatten();
@@ -479,6 +480,7 @@ impl<'a> Lower<'a> {
     }
 }
 
+// req: idl-c706-4.2.16-handles
 /// What the ACF says of bindings.
 fn default_handle(operation: &Attributes, interface: &Attributes) -> Handle {
     let find = |name: &str| operation.find(name).or_else(|| interface.find(name));

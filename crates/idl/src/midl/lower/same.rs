@@ -9,6 +9,7 @@ use crate::diag::Span;
 use crate::model::ndr::{Constant, Item, ItemId, ItemKind, Switch, Type, Typedef};
 
 impl Lower<'_> {
+    // req: idl-midl-redefinition
     /// Reports definitions that are there twice and differ; those that do not are returned.
     pub(super) fn compare_twice(&mut self) -> HashSet<ItemId> {
         let mut repeated = HashSet::new();

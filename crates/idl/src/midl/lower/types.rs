@@ -174,6 +174,7 @@ impl<'a> Lower<'a> {
         }
     }
 
+    // req: idl-c706-4.2.18-arrays
     /// One dimension: of brackets, or of a pointer with a size.
     fn dimension(
         &mut self,

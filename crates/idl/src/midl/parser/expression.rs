@@ -7,6 +7,7 @@ use crate::midl::lexer::Token;
 use crate::model::ndr::{BinaryOp, UnaryOp};
 use crate::preprocess::expression;
 
+// req: idl-bounded
 /// The most operators in a row.
 const OPERATORS: u32 = 128;
 
