@@ -36,7 +36,9 @@ fn start(runtime: &Runtime) -> Host {
         .authenticate_with(Arc::new(dce::ntlm()))
         .register_with(registrar)
         .start();
-    let server = runtime.block_on(server).expect("a server that is registered");
+    let server = runtime
+        .block_on(server)
+        .expect("a server that is registered");
     Host { binder, server }
 }
 
