@@ -27,7 +27,7 @@
 //! ```
 //!
 //! Modules, from the ground up: [`syntax`], [`write`](mod@write) and [`read`], [`value`],
-//! [`shape`], [`pointer`], [`array`], [`string`], [`union`](mod@union), [`handle`], [`pipe`],
+//! [`shape`], [`pointer`](mod@pointer), [`array`](mod@array), [`string`], [`union`](mod@union), [`handle`], [`pipe`],
 //! [`number`], [`blob`],
 //! [`pickle`].
 //!

@@ -360,7 +360,7 @@ pub enum Handle {
     Explicit(String),
     /// The parameter with this index is a `[handle]` type that the program turns into a binding.
     Custom(usize),
-    /// The parameter with this index is an [in] context handle.
+    /// The parameter with this index is an `in` context handle.
     Context(usize),
 }
 

@@ -1,6 +1,6 @@
 //! The bounded reader of NDR and NDR64 in either byte order.
 //!
-//! Read first: [C706] section 14.2. Beside the limits of the [cursor](crate::cursor) it has fuel:
+//! Read first: [C706] section 14.2. Beside the limits of the [reader of XDR](crate::Reader) it has fuel:
 //! steps that take no bytes, such as elements without a size, are bounded by the bytes present.
 //!
 //! Invariants: nothing here panics or loops on any input; a count is compared with what is left

@@ -60,8 +60,8 @@ pub enum BinaryOp {
 /// Where a [`Place`] begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Root {
-    /// A field of the struct that the attribute stands in, by index in its `fields`. For the
-    /// arms of a union: of the struct that holds the union is never named; see [`Root::Name`].
+    /// A field of the struct that the attribute stands in, by index in its `fields`. What holds a
+    /// union is never named from within its arms.
     Field(usize),
     /// A parameter of the operation, by index in its `params`.
     Parameter(usize),
