@@ -52,7 +52,7 @@ fn a_claim_of_4_gib_in_60_bytes_takes_no_memory() {
     socket.connect(server.udp).expect("connect");
     socket.set_read_timeout(Some(ANSWER)).expect("a limit");
     let (mut reply, mut datagram, mut xid) = ([0; 64], bomb.bytes(), 0_u32);
-    let grown = grows(&server, ROUNDS / 4, || {
+    let grown = grows(&server, ROUNDS, || {
         // Each is a call of its own: one like another that is being worked on would be passed over.
         // No more at a time than any socket's buffer holds: a datagram that is lost has no answer.
         for _ in 0..BATCH / WINDOW {
