@@ -440,3 +440,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_table_does_not_grow_once_the_cache_is_full() {
+    for seed in 1..=2 {
+        let mut drc: Drc<u32> = Drc::new(DrcConfig::default(), Seed::replay(seed));
+        let now = Instant::now();
+        let mut capacity = 0;
+        for xid in 0..300_000 {
+            let ticket = new(begin(&mut drc, now, xid, 0));
+            let _ = drc.finish(now, ticket, reply(24));
+            if xid == 40_000 {
+                capacity = drc.entries.capacity();
+            }
+        }
+        // What is forgotten leaves marks in the table, and these must not make it grow: they go where they are.
+        assert!(
+            drc.entries.capacity() <= capacity.max(28_672),
+            "seed {seed}"
+        );
+        assert!(drc.done.capacity() <= 16_384, "seed {seed}");
+    }
+}
