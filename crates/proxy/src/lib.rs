@@ -1,0 +1,15 @@
+//! The RPC proxy: clients on the outside reach RPC servers on the inside over HTTP, and never talk to them directly.
+//!
+//! Every request is authenticated, its target and its calls are checked against one policy, and what passes is
+//! forwarded. Read first: MS-RPCH sections 1.3 and 3.2.3 to 3.2.4 (the proxy's two roles).
+//!
+//! Modules, from the ground up; each uses only those above it:
+//!
+//! - [`target`]: the `server:port` that a client asks for;
+//! - [`identity`]: who a client was proved to be.
+
+pub mod target;
+pub mod identity;
+
+pub use identity::{AuthKind, Identity};
+pub use target::{Host, Target};
