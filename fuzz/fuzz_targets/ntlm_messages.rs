@@ -19,6 +19,7 @@ impl Accounts for Everybody {
             name: user.to_owned(),
             domain: domain.to_owned(),
             nt_hash: Some(nt_hash("e0b1a1d8f3")),
+            groups: Vec::new(),
         })
     }
 }

@@ -116,6 +116,9 @@ pub struct Principal {
     pub mechanism: &'static str,
     /// Proved to be nobody in particular: the mechanism ran, and the peer has no account.
     pub anonymous: bool,
+    /// The groups that the account is in, as where accounts are kept has them; empty where the mechanism knows none. Policies
+    /// name them.
+    pub groups: Vec<String>,
 }
 
 /// `DOMAIN\name`, or the name alone.

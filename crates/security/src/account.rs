@@ -16,6 +16,8 @@ pub struct Account {
     pub domain: String,
     /// The hash of its password; `None` if nobody can log in with a password.
     pub nt_hash: Option<Key>,
+    /// The groups that it is in; principals carry them.
+    pub groups: Vec<String>,
 }
 
 impl Account {
@@ -25,6 +27,7 @@ impl Account {
             name: self.name.clone(),
             domain: self.domain.clone(),
             mechanism,
+            groups: self.groups.clone(),
             ..Principal::default()
         }
     }

@@ -81,10 +81,8 @@ pub enum Error {
 /// A user as the file has it.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// Name, domain and hash.
+    /// Name, domain, hash, and groups that policies may name.
     pub account: Account,
-    /// Groups that policies may name.
-    pub groups: Vec<String>,
 }
 
 impl User {
@@ -99,7 +97,7 @@ impl User {
             Some(hash) => hex(hash),
             None => Zeroizing::new("*".to_owned()),
         };
-        let (name, groups) = (self.full_name(), self.groups.join(","));
+        let (name, groups) = (self.full_name(), self.account.groups.join(","));
         Zeroizing::new(format!("{name}:{}:{groups}", *hash))
     }
 
@@ -252,9 +250,9 @@ impl Users {
             name: name.to_owned(),
             domain: domain.to_owned(),
             nt_hash: Some(nt_hash(password.expose())),
+            groups: groups.to_vec(),
         };
-        let groups = groups.to_vec();
-        self.lines.push(Line::User(User { account, groups }));
+        self.lines.push(Line::User(User { account }));
         Ok(())
     }
 
@@ -430,8 +428,9 @@ fn parse_line(line: &str) -> Result<Line, &'static str> {
         name: name.to_owned(),
         domain: domain.to_owned(),
         nt_hash,
+        groups,
     };
-    Ok(Line::User(User { account, groups }))
+    Ok(Line::User(User { account }))
 }
 
 fn is_name(text: &str) -> bool {

@@ -143,7 +143,11 @@ fn list(file: &Path, out: &Output) -> anyhow::Result<Done> {
     for user in users.iter() {
         let locked = user.account.nt_hash.is_none();
         let password = if locked { "none" } else { "set" };
-        table.row([user.full_name(), user.groups.join(","), password.to_owned()]);
+        table.row([
+            user.full_name(),
+            user.account.groups.join(","),
+            password.to_owned(),
+        ]);
     }
     for line in table.lines() {
         out.line(line)?;
@@ -155,7 +159,7 @@ fn as_json(user: &User) -> serde_json::Value {
     json!({
         "name": user.account.name,
         "domain": user.account.domain,
-        "groups": user.groups,
+        "groups": user.account.groups,
         "password": user.account.nt_hash.is_some(),
     })
 }

@@ -138,6 +138,7 @@ impl Guarding {
                 domain: "TOY".into(),
                 mechanism: "toy",
                 anonymous: name == "nobody",
+                groups: Vec::new(),
             },
             token: token.max(16),
             sent: 0,

@@ -90,5 +90,6 @@ fn principal(name: &str, flags: CtxFlags) -> Principal {
         domain: realm.to_owned(),
         mechanism: "kerberos",
         anonymous: flags.contains(CtxFlags::GSS_C_ANON_FLAG),
+        groups: Vec::new(),
     }
 }

@@ -24,7 +24,10 @@ fn a_file_is_read_and_written_as_it_was() {
     assert_eq!(*users.text(), TEXT);
     let names: Vec<String> = users.iter().map(User::full_name).collect();
     assert_eq!(names, ["alice", "EXAMPLE\\bob", "carol"]);
-    assert_eq!(users.iter().next().unwrap().groups, ["admins", "operators"]);
+    assert_eq!(
+        users.iter().next().unwrap().account.groups,
+        ["admins", "operators"]
+    );
 }
 
 #[test]
@@ -204,4 +207,12 @@ proptest::proptest! {
             proptest::prop_assert_eq!(Users::parse(&written).unwrap().text(), written);
         }
     }
+}
+
+#[test]
+fn an_account_carries_its_groups_to_the_principal() {
+    let found = users().find("alice", "EXAMPLE").unwrap();
+    assert_eq!(found.principal("ntlm").groups, ["admins", "operators"]);
+    let found = users().find("bob", "EXAMPLE").unwrap();
+    assert!(found.principal("ntlm").groups.is_empty());
 }

@@ -20,6 +20,7 @@ impl Accounts for One {
             name: self.0.to_owned(),
             domain: "HERE".to_owned(),
             nt_hash: Some(nt_hash(self.1)),
+            groups: vec!["operators".to_owned()],
         })
     }
 }
@@ -121,6 +122,7 @@ fn of_1601() -> ServerConfig {
 fn the_specifications_client_is_let_in() {
     let mut context = specified(of_1601(), &hex(AUTHENTICATE)).unwrap();
     assert_eq!(context.peer().to_string(), "HERE\\User");
+    assert_eq!(context.peer().groups, ["operators"]);
     assert_eq!(context.session_key(), Some(&[0x55; 16][..]));
     let wrapped = hex("010000007fb38ec5c55d497600000000 54e50165bf1936dc996020c1811b0f06fb5f");
     let plaintext = hex("50006c00610069006e007400650078007400");

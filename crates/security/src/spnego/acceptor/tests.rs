@@ -23,6 +23,7 @@ impl Accounts for One {
             name: "bob".to_owned(),
             domain: String::new(),
             nt_hash: Some(nt_hash("secret")),
+            groups: Vec::new(),
         })
     }
 }
