@@ -6,10 +6,12 @@
 //! Modules, from the ground up; each uses only those above it:
 //!
 //! - [`target`]: the `server:port` that a client asks for;
-//! - [`identity`]: who a client was proved to be.
+//! - [`identity`]: who a client was proved to be;
+//! - [`config`]: what `proxy.toml` says.
 
 pub mod target;
 pub mod identity;
+pub mod config;
 
 pub use identity::{AuthKind, Identity};
 pub use target::{Host, Target};
