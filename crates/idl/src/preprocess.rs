@@ -413,8 +413,8 @@ impl<'a> Preprocessor<'a> {
                 _ => out.push_str(word),
             }
             self.replaced.set(self.replaced.get() + word.len());
-            if self.replaced.get() > MAX_FILE {
-                return Err(format!("macros make over {MAX_FILE} bytes"));
+            if self.replaced.get() > MAX_TEXT {
+                return Err(format!("macros make over {MAX_TEXT} bytes"));
             }
         }
         Ok(())

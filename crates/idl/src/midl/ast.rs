@@ -192,6 +192,8 @@ pub(crate) struct Declarator {
     /// What an attribute configuration file says about this name alone.
     pub(crate) attributes: Attributes,
     pub(crate) modifiers: Vec<Modifier>,
+    /// Where its width in bits is, if it is a bit field of C.
+    pub(crate) bits: Option<Span>,
     /// Absent for some parameters.
     pub(crate) name: Option<Name>,
     pub(crate) span: Span,

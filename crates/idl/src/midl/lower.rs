@@ -94,9 +94,33 @@ pub(super) struct Lower<'a> {
     /// Discriminant types of unions that only their uses know.
     switches: HashMap<ItemId, crate::model::ndr::Type>,
     /// Items with something that cannot be on the wire: where, and what it is.
-    unsound: HashMap<ItemId, (Span, String)>,
+    unsound: HashMap<ItemId, Obstacle>,
     /// What cannot be on the wire in what is being lowered.
-    obstacle: Option<(Span, String)>,
+    obstacle: Option<Obstacle>,
+}
+
+/// Why something cannot be on the wire: an error as soon as an operation needs it.
+#[derive(Clone, Debug)]
+struct Obstacle {
+    code: &'static str,
+    span: Span,
+    message: String,
+    hint: Option<&'static str>,
+}
+
+impl Obstacle {
+    /// The error, with the place that needs what cannot be.
+    fn needed(self, place: Span) -> Diagnostic {
+        let error = Diagnostic::error(self.code, self.span, self.message);
+        let error = match self.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        };
+        match place == self.span {
+            true => error,
+            false => error.label(place, "needed here"),
+        }
+    }
 }
 
 impl<'a> Lower<'a> {
@@ -143,7 +167,18 @@ impl<'a> Lower<'a> {
 
     /// Remembers that what is being lowered cannot be on the wire, which matters if it is to be.
     fn obstacle(&mut self, span: Span, message: impl Into<String>) {
-        self.obstacle.get_or_insert((span, message.into()));
+        let (code, message, hint) = ("E0410", message.into(), None);
+        self.hinder(Obstacle {
+            code,
+            span,
+            message,
+            hint,
+        });
+    }
+
+    /// As [`obstacle`](Self::obstacle), with a code of its own or a hint.
+    fn hinder(&mut self, obstacle: Obstacle) {
+        self.obstacle.get_or_insert(obstacle);
     }
 
     /// Runs something one level deeper; `None` if that is too deep, which is said.

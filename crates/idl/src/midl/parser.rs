@@ -55,6 +55,8 @@ pub(super) struct Parser<'a> {
     pub(super) types: HashSet<&'a str>,
     /// Only pidl has what was seen.
     pub(super) pidl: bool,
+    /// How many members of the innermost struct or union so far have no name.
+    unnamed: u32,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
@@ -68,6 +70,7 @@ impl<'a> Parser<'a> {
             depth: 0,
             types: HashSet::new(),
             pidl: false,
+            unnamed: 0,
             diagnostics: Vec::new(),
         }
     }

@@ -190,9 +190,8 @@ impl Lower<'_> {
         let mut seen = HashSet::new();
         let mut open = vec![id];
         while let Some(id) = open.pop() {
-            if let Some((place, message)) = self.unsound.get(&id) {
-                let error = Diagnostic::error("E0410", *place, message.clone());
-                return Some(error.label(span, "needed here"));
+            if let Some(obstacle) = self.unsound.get(&id) {
+                return Some(obstacle.clone().needed(span));
             }
             if seen.insert(id) {
                 open.extend(

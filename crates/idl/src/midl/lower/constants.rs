@@ -152,10 +152,9 @@ impl<'a> Lower<'a> {
         match &expr.kind {
             ExprKind::Text(text) => Some(Constant::String(text.clone())),
             ExprKind::WideText(text) => Some(Constant::WideString(text.clone())),
-            ExprKind::Float(value) => Some(Constant::Float(*value)),
-            ExprKind::Unary(UnaryOp::Minus, inner) => match &inner.kind {
-                ExprKind::Float(value) => Some(Constant::Float(-value)),
-                _ => self.known(expr, "the value").map(Constant::Integer),
+            _ if is_real(expr) => match self.real(expr) {
+                Some(value) => Some(Constant::Float(value)),
+                None => self.known(expr, "the value").map(Constant::Integer),
             },
             ExprKind::Name(name) => match self.symbols.get(name).map(|(symbol, _)| *symbol) {
                 Some(Symbol::Const(id)) => match self.draft(id).body {
@@ -168,6 +167,27 @@ impl<'a> Lower<'a> {
                 _ => self.known(expr, "the value").map(Constant::Integer),
             },
             _ => self.known(expr, "the value").map(Constant::Integer),
+        }
+    }
+
+    /// The value of an expression in which there is a number with a fraction.
+    fn real(&mut self, expr: &Expr) -> Option<f64> {
+        match &expr.kind {
+            ExprKind::Float(value) => Some(*value),
+            ExprKind::Unary(UnaryOp::Minus, x) => self.real(x).map(|x| -x),
+            ExprKind::Cast(_, x) => self.real(x),
+            ExprKind::Binary(op, x, y) => {
+                let (x, y) = (self.real(x)?, self.real(y)?);
+                match op {
+                    BinaryOp::Add => Some(x + y),
+                    BinaryOp::Subtract => Some(x - y),
+                    BinaryOp::Multiply => Some(x * y),
+                    BinaryOp::Divide => Some(x / y),
+                    _ => None,
+                }
+            }
+            #[allow(clippy::cast_precision_loss, reason = "as C does it")]
+            _ => self.integer(expr).ok().map(|value| value as f64),
         }
     }
 
@@ -192,6 +212,16 @@ impl<'a> Lower<'a> {
             return self.scalar_of(ty).map(|base| i128::from(base.size()));
         }
         None
+    }
+}
+
+/// Whether there is a number with a fraction in the expression.
+fn is_real(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Float(_) => true,
+        ExprKind::Unary(_, x) | ExprKind::Cast(_, x) => is_real(x),
+        ExprKind::Binary(_, x, y) => is_real(x) || is_real(y),
+        _ => false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::expressions::{Entry, Scope, default_switch};
 use super::names::{Body, Draft};
 use super::types::{Position, Use};
-use super::{Context, Lower};
+use super::{Context, Lower, Obstacle};
 use crate::diag::{Diagnostic, Span};
 use crate::midl::ast::{
     self, Attribute, EnumSpecifier, Expr, ExprKind, Find, Specifier, StructSpecifier, TypeName,
@@ -24,7 +24,11 @@ impl<'a> Lower<'a> {
         let mut open = Vec::new();
         for (draft, id) in drafts.iter().zip((0..).map(ItemId)) {
             self.obstacle = None;
+            let before = self.diagnostics.len();
             let kind = self.lower_item(id, draft, &mut open);
+            if draft.context.prelude {
+                self.doubt(before, draft.span);
+            }
             let has = |name: &str| draft.attributes.iter().any(|it| it.name.text == name);
             if !draft.context.prelude {
                 for attribute in &draft.attributes {
@@ -47,6 +51,16 @@ impl<'a> Lower<'a> {
             }
         }
         self.settle_switches(&open);
+    }
+
+    /// A well-known type that has become wrong, since a file defines something that it is made of in another
+    /// way, is wrong only for those who need it.
+    fn doubt(&mut self, before: usize, span: Span) {
+        if self.diagnostics.len() > before {
+            self.diagnostics.truncate(before);
+            let message = "a type that it is made of is defined in another way here";
+            self.obstacle(span, message);
+        }
     }
 
     /// Gives unions without `switch_type` the type that their uses have.
@@ -149,9 +163,15 @@ impl<'a> Lower<'a> {
             }
             if !(bounds.0..=bounds.1).contains(&value) {
                 let (low, high) = bounds;
-                let message =
-                    format!("{value} is not within {low} and {high}, what the enum can hold");
-                self.obstacle(member.name.span, message);
+                let message = format!(
+                    "{value} cannot be sent: values of the enum are from {low} to {high} on the wire"
+                );
+                let warning = Diagnostic::warning("W0416", member.name.span, message);
+                if !self.draft(id).context.imported {
+                    self.diagnostics
+                        .push(warning.hint("write `[v1_enum]`, if the peer does so too"));
+                }
+                continue;
             }
             named.push(Named {
                 name: member.name.text.clone(),
@@ -279,6 +299,15 @@ impl<'a> Lower<'a> {
             context,
             flags: inherited,
         });
+        if let Some(span) = entry.declarator.bits {
+            let hint = "declare the whole integer, and name its bits by constants";
+            self.hinder(Obstacle {
+                code: "E0206",
+                span,
+                message: "bit fields cannot be on the wire".to_owned(),
+                hint: Some(hint),
+            });
+        }
         let names = flag_names(attributes.iter());
         let special = matches!(
             built.ty,
@@ -418,10 +447,13 @@ impl<'a> Lower<'a> {
                 self.diagnostics.push(error.label(first, "first here"));
             }
             if arm.cases.is_empty() && !arm.default {
-                let message = "the arm has no case, and is not the default";
-                let error = Diagnostic::error("E0414", arm.span, message);
-                self.diagnostics
-                    .push(error.hint("write `[case(1)]` or `[default]` in front of it"));
+                // Unions of C that only local calls have are like that.
+                self.hinder(Obstacle {
+                    code: "E0414",
+                    span: arm.span,
+                    message: "the arm has no case, and is not the default".to_owned(),
+                    hint: Some("write `[case(1)]` or `[default]` in front of it"),
+                });
             }
         }
         if arms.is_empty() {

@@ -306,17 +306,12 @@ impl<'a> Lower<'a> {
 
     /// Reports what cannot be on the wire in what was just lowered.
     fn refuse_obstacle(&mut self, context: Context, span: Span) {
-        let Some((place, message)) = self.obstacle.take() else {
+        let Some(obstacle) = self.obstacle.take() else {
             return;
         };
-        if context.imported || self.lost {
-            return;
+        if !context.imported && !self.lost {
+            self.diagnostics.push(obstacle.needed(span));
         }
-        let error = Diagnostic::error("E0410", place, message);
-        self.diagnostics.push(match place == span {
-            true => error,
-            false => error.label(span, "needed here"),
-        });
     }
 
     fn parameters(

@@ -433,3 +433,98 @@ fn macros_have_parameters() {
         matches!(&model.ndr().item(id).kind, ItemKind::Const { value: Constant::String(text), .. } if text == "hi")
     );
 }
+
+#[test]
+fn members_without_a_name_get_one() {
+    let model = clean(&format!(
+        "{HEAD} typedef struct {{ long kind; struct {{ long n; [size_is(n)] long *a; }};
+           [switch_is(kind)] union {{ [case(1)] struct {{ long x; }}; [case(2)] struct {{ short y; }}; [default]; }}; }} s;
+           void f([in] s *a); }}"
+    ));
+    let fields = fields(&model, "s");
+    let names: Vec<&str> = fields.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["kind", "unnamed", "unnamed2"]);
+    let Type::Union(id, Some(_)) = &fields[2].ty else {
+        panic!("{:?}", fields[2].ty)
+    };
+    let ItemKind::Union(union) = &model.ndr().item(*id).kind else {
+        panic!("no union")
+    };
+    let arms = union.arms.iter().filter_map(|arm| arm.field.as_ref());
+    let arms: Vec<&str> = arms.map(|it| it.name.as_str()).collect();
+    assert_eq!(arms, ["unnamed", "unnamed2"]);
+}
+
+#[test]
+fn what_only_c_has_is_refused_where_it_is_needed() {
+    let types =
+        "typedef struct { unsigned long a : 1; unsigned long : 7; unsigned long b : 24; } bits;
+        typedef union { long a; short b; } choice; typedef int print(const char *format, ...);
+        extern const GUID SOME_ID; static const long K = -26;";
+    assert_eq!(
+        codes(&format!("{HEAD} {types} void f([in] long a); }}")),
+        [] as [&str; 0]
+    );
+    let bits = codes(&format!("{HEAD} {types} void f([in] bits *a); }}"));
+    assert_eq!(bits, ["E0206"]);
+    let choice = codes(&format!("{HEAD} {types} void f([in] choice *a); }}"));
+    assert_eq!(choice, ["E0414"]);
+    let print = codes(&format!("{HEAD} {types} void f([in] print *a); }}"));
+    assert_eq!(print, ["E0410"]);
+}
+
+#[test]
+fn values_that_an_enum_cannot_send_are_warned_of() {
+    let text = format!(
+        "{HEAD} typedef enum {{ A, B = 0x7fffffff }} e; typedef [v1_enum] enum {{ C = 0x7fffffff }} w; void f([in] e a, [in] w b); }}"
+    );
+    let (model, warnings) = compiled(&text, &files(&[]));
+    let codes: Vec<&str> = warnings.iter().map(|it| it.code).collect();
+    assert_eq!(codes, ["W0416"]);
+    let values = |name: &str| match &model.ndr().item(model.ndr().lookup(name).unwrap()).kind {
+        ItemKind::Enum(it) => it.values.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((values("e"), values("w")), (1, 1));
+}
+
+#[test]
+fn casts_and_numbers_of_c_are_understood() {
+    let model = clean(&format!(
+        "{HEAD} const double RATIO = 1.0 / 4; const void *NOBODY = (void *) -1; typedef long COUNT;
+           void f([in] long *n, [in, size_is((COUNT)*n)] long *a); }}"
+    ));
+    let value = |name: &str| match &model.ndr().item(model.ndr().lookup(name).unwrap()).kind {
+        ItemKind::Const { value, .. } => value.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(value("RATIO"), Constant::Float(0.25));
+    assert_eq!(value("NOBODY"), Constant::Integer(-1));
+    let params = operations(&model)[0].params.clone();
+    let size = &array(&pointer(&params[1].ty).pointee).dimensions[0].extent;
+    assert!(matches!(
+        size,
+        Extent::Conformant(Some(Expr::Cast(Base::Long, _)))
+    ));
+}
+
+#[test]
+fn macros_may_leave_holes_in_lists_of_attributes() {
+    let model = clean(
+        "#define threading(x)\n[threading(both), uuid(12345778-1234-abcd-ef00-0123456789ab), threading(both)] interface x { void f([in] long a); }",
+    );
+    assert_eq!(operations(&model).len(), 1);
+}
+
+#[test]
+fn a_file_may_define_a_well_known_type_in_its_own_way() {
+    let text = "import \"oaidl.idl\"; [uuid(12345778-1234-abcd-ef00-0123456789ab)] interface x {
+        typedef struct { long x; } SAFEARRAYUNION; void f([in] SAFEARRAYUNION *a); }";
+    assert_eq!(codes(text), ["W0501"]);
+}
+
+#[test]
+fn namespaces_are_refused_once() {
+    let text = "namespace A { interface B : C { HRESULT f(); } } [uuid(12345778-1234-abcd-ef00-0123456789ab)] interface x { void f(); }";
+    assert_eq!(codes(text), ["E0207"]);
+}

@@ -525,6 +525,13 @@ impl<'a> Lower<'a> {
         terminated: bool,
         charset: Option<&Attribute>,
     ) -> Type {
+        if let Type::Named(id) = &character
+            && self.has_conversion(*id)
+        {
+            let message = "`string` has no effect on a type with a form of its own";
+            self.warning("W0417", it.span, message);
+            return character;
+        }
         let Some(encoding) = self.encoding(it, &character, charset) else {
             return character;
         };
@@ -556,6 +563,18 @@ impl<'a> Lower<'a> {
             terminated,
             v1: either(it.attributes, flat, "v1_string").is_some(),
         }))
+    }
+
+    /// Whether values of the typedef are others than those on the wire.
+    fn has_conversion(&self, id: ItemId) -> bool {
+        let is_one = |name: &str| {
+            matches!(
+                name,
+                "transmit_as" | "represent_as" | "wire_marshal" | "user_marshal"
+            )
+        };
+        let attributes = &self.draft(id).attributes;
+        attributes.iter().any(|it| is_one(&it.name.text))
     }
 
     fn encoding(

@@ -25,6 +25,10 @@ impl Parser<'_> {
     fn attribute_list(&mut self, found: &mut Attributes) -> Parsed<()> {
         self.bump();
         while !self.eat(Token::CloseBracket) {
+            // A macro may have left nothing in front of its comma.
+            if self.eat(Token::Comma) {
+                continue;
+            }
             found.push(self.attribute()?);
             if !self.eat(Token::Comma) && self.token() != Token::CloseBracket {
                 return Err(self.unexpected("`,` or `]` behind the attribute"));

@@ -1,9 +1,8 @@
 //! Declarators, fields and parameters.
 
 use super::{Parsed, Parser};
-use crate::diag::Diagnostic;
 use crate::midl::ast::{
-    Attributes, Bound, Declaration, Declarator, Dimension, Modifier, Specifier,
+    Attributes, Bound, Declaration, Declarator, Dimension, Modifier, Name, Specifier,
 };
 use crate::midl::lexer::Token;
 
@@ -30,7 +29,53 @@ impl Parser<'_> {
     pub(super) fn field(&mut self) -> Parsed<Declaration> {
         let start = self.at;
         let attributes = self.attributes()?;
-        self.declaration_behind(start, attributes, "the field")
+        self.member_behind(start, attributes, "the field")
+    }
+
+    // req: idl-midl-unnamed
+    /// What follows the attributes of a field or an arm. A struct or union without a name gets one.
+    pub(super) fn member_behind(
+        &mut self,
+        start: usize,
+        mut attributes: Attributes,
+        of: &str,
+    ) -> Parsed<Declaration> {
+        let place = self.at;
+        let specifier = self.specifier()?;
+        attributes.extend(self.attributes_behind_type()?);
+        let is_body = match &specifier {
+            Specifier::Struct(it) => it.body.is_some(),
+            Specifier::Union(it) => it.body.is_some(),
+            _ => false,
+        };
+        if !(is_body && self.token() == Token::Semicolon) {
+            return self.declarators(start, attributes, specifier, of);
+        }
+        let declarator = self.unnamed(place);
+        self.bump();
+        Ok(Declaration {
+            attributes,
+            specifier,
+            declarators: vec![declarator],
+            docs: self.docs_around(start),
+        })
+    }
+
+    /// The declarator of what has no name, and began at `start`.
+    fn unnamed(&mut self, start: usize) -> Declarator {
+        self.unnamed += 1;
+        let text = match self.unnamed {
+            1 => "unnamed".to_owned(),
+            n => format!("unnamed{n}"),
+        };
+        let span = self.span_at(start);
+        Declarator {
+            attributes: Attributes::new(),
+            modifiers: Vec::new(),
+            bits: None,
+            name: Some(Name { text, span }),
+            span,
+        }
     }
 
     /// What follows the attributes that began at `start`: a type, declarators and a semicolon.
@@ -42,14 +87,20 @@ impl Parser<'_> {
     ) -> Parsed<Declaration> {
         let specifier = self.specifier()?;
         attributes.extend(self.attributes_behind_type()?);
-        let mut declarators = vec![self.declarator(of)?];
+        self.declarators(start, attributes, specifier, of)
+    }
+
+    /// The declarators behind a type, and the semicolon.
+    fn declarators(
+        &mut self,
+        start: usize,
+        attributes: Attributes,
+        specifier: Specifier,
+        of: &str,
+    ) -> Parsed<Declaration> {
+        let mut declarators = vec![self.member(of)?];
         while self.eat(Token::Comma) {
-            declarators.push(self.declarator(of)?);
-        }
-        if self.token() == Token::Colon {
-            let error = Diagnostic::error("E0206", self.span(), "bit fields cannot be on the wire");
-            let error = error.hint("declare the whole integer, and name its bits by constants");
-            return Err(self.fail(error));
+            declarators.push(self.member(of)?);
         }
         self.expect_semicolon(of)?;
         Ok(Declaration {
@@ -58,6 +109,25 @@ impl Parser<'_> {
             declarators,
             docs: self.docs_around(start),
         })
+    }
+
+    /// A declarator with what C has behind it: the width of a bit field, the parameters of a function.
+    fn member(&mut self, of: &str) -> Parsed<Declarator> {
+        let mut declarator = match self.token() {
+            Token::Colon => self.unnamed(self.at),
+            _ => self.declarator(of)?,
+        };
+        let start = self.at;
+        if self.eat(Token::Colon) {
+            self.expression()?;
+            declarator.bits = Some(self.span_from(start));
+        } else if self.eat(Token::OpenParen) {
+            if !self.skip_closed(Token::OpenParen, Token::CloseParen) {
+                return Err(self.unexpected("`)` behind the parameters"));
+            }
+            declarator.modifiers.insert(0, Modifier::Function);
+        }
+        Ok(declarator)
     }
 
     /// A parameter, whose name may be left out.
@@ -91,6 +161,7 @@ impl Parser<'_> {
         Ok(Declarator {
             attributes: Attributes::new(),
             modifiers,
+            bits: None,
             name,
             span: self.span_from(start),
         })
@@ -110,7 +181,7 @@ impl Parser<'_> {
     }
 
     /// Pointers, a name or a declarator in parentheses, and what is behind it.
-    fn modifiers(&mut self, name: &mut Option<crate::midl::ast::Name>) -> Parsed<Vec<Modifier>> {
+    fn modifiers(&mut self, name: &mut Option<Name>) -> Parsed<Vec<Modifier>> {
         self.nested(|it| {
             it.qualifiers();
             if it.token() == Token::Star {

@@ -102,8 +102,13 @@ impl Parser<'_> {
         if self.token_at(at) != Token::CloseParen {
             return false;
         }
+        // `(x *)` can be nothing else.
+        if self.token_at(at - 1) == Token::Star {
+            return true;
+        }
         let known = self.is_known_type(self.word_at(self.at + 1));
-        if known && matches!(self.token_at(at + 1), Token::Minus | Token::Plus) {
+        let next = self.token_at(at + 1);
+        if known && matches!(next, Token::Minus | Token::Plus | Token::Star | Token::And) {
             return true;
         }
         matches!(

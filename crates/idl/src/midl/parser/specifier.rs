@@ -265,6 +265,17 @@ impl Parser<'_> {
 
     /// `{`, members that end themselves, `}`.
     fn members<T>(&mut self, of: &str, member: fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+        let outer = std::mem::take(&mut self.unnamed);
+        let members = self.members_inside(of, member);
+        self.unnamed = outer;
+        members
+    }
+
+    fn members_inside<T>(
+        &mut self,
+        of: &str,
+        member: fn(&mut Self) -> Parsed<T>,
+    ) -> Parsed<Vec<T>> {
         let open = self.span();
         self.bump();
         let mut members = Vec::new();
@@ -375,7 +386,7 @@ impl Parser<'_> {
                 self.eat(Token::Semicolon);
                 None
             }
-            false => Some(self.declaration_behind(start, attributes, "the arm")?),
+            false => Some(self.member_behind(start, attributes, "the arm")?),
         };
         Ok(Arm {
             cases,

@@ -40,6 +40,10 @@ impl Parser<'_> {
                 self.unmarshalled(start, attributes, out)
             }
             "library" => self.nested(|it| it.library(out)),
+            "namespace" => {
+                let message = "namespaces are of the Windows Runtime, whose interfaces are not called over a wire";
+                Err(self.fail(Diagnostic::error("E0207", self.span(), message)))
+            }
             "typedef" => {
                 let typedef = self.typedef(start, attributes)?;
                 out.push(Statement::Typedef(typedef));
@@ -221,7 +225,12 @@ impl Parser<'_> {
         attributes: Attributes,
         out: &mut Vec<Statement>,
     ) -> Parsed<()> {
-        let is_const = self.word() == "const";
+        let (mut ahead, mut is_const, mut is_extern) = (self.at, false, false);
+        while matches!(self.word_at(ahead), "const" | "extern" | "static") {
+            is_const |= self.word_at(ahead) == "const";
+            is_extern |= self.word_at(ahead) == "extern";
+            ahead += 1;
+        }
         let type_start = self.at;
         let specifier = self.specifier()?;
         let behind = self.attributes_behind_type()?;
@@ -270,6 +279,8 @@ impl Parser<'_> {
                     docs: self.docs_around(start),
                 }));
             }
+            // A variable of the program's own.
+            Token::Semicolon if is_extern => self.bump(),
             _ => return Err(self.unexpected("`(` and the parameters of the operation")),
         }
         Ok(())
