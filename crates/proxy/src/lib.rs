@@ -7,11 +7,15 @@
 //!
 //! - [`target`]: the `server:port` that a client asks for;
 //! - [`identity`]: who a client was proved to be;
-//! - [`config`]: what `proxy.toml` says.
+//! - [`config`]: what `proxy.toml` says;
+//! - [`origin`]: whence a connection comes, where something stands in front;
+//! - [`guard`]: the judge of raw requests below the HTTP server.
 
 pub mod target;
 pub mod identity;
 pub mod config;
+pub mod origin;
+pub mod guard;
 
 pub use identity::{AuthKind, Identity};
 pub use target::{Host, Target};
