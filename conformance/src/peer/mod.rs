@@ -6,6 +6,7 @@
 pub mod process;
 pub mod scratch;
 pub mod ours;
+pub mod farcall;
 pub mod python;
 pub mod rpcbind;
 pub mod samba;
@@ -15,6 +16,7 @@ pub mod tshark;
 pub mod talk;
 pub mod kdc;
 
+pub use farcall::Farcall;
 pub use ours::Ours;
 pub use process::Process;
 pub use scratch::Scratch;

@@ -1,6 +1,5 @@
-//! Our own demo server as a child process, looked at from outside.
+//! Our own demo server as a child process.
 
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::process::Command;
@@ -57,39 +56,5 @@ impl Ours {
             udp: address("udp")?,
             process,
         })
-    }
-
-    /// The memory it holds, in bytes.
-    ///
-    /// # Errors
-    /// When it has ended.
-    pub fn memory(&self) -> io::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        let kib: Option<u64> = kib.and_then(|kib| kib.parse().ok());
-        Ok(kib.ok_or_else(|| io::Error::other("no VmRSS"))? << 10)
-    }
-
-    /// How many descriptors it has open.
-    ///
-    /// # Errors
-    /// When it has ended.
-    pub fn descriptors(&self) -> io::Result<usize> {
-        Ok(fs::read_dir(format!("/proc/{}/fd", self.process.id()))?.count())
-    }
-
-    /// The processor time it has used, in clock ticks (of which a second has 100).
-    ///
-    /// # Errors
-    /// When it has ended.
-    pub fn ticks(&self) -> io::Result<u64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        // Fields 14 and 15 of proc(5); the state, field 3, is the first one here.
-        let times = behind_name.split_whitespace().skip(11).take(2);
-        times
-            .map(|time| time.parse::<u64>().map_err(io::Error::other))
-            .sum()
     }
 }

@@ -1,5 +1,6 @@
 //! One child process: what it prints is kept, and it ends with us.
 
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -83,6 +84,40 @@ impl Process {
         self.child.id()
     }
 
+    /// The memory it holds, in bytes.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn memory(&self) -> io::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: Option<u64> = kib.and_then(|kib| kib.parse().ok());
+        Ok(kib.ok_or_else(|| io::Error::other("no VmRSS"))? << 10)
+    }
+
+    /// How many descriptors it has open.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn descriptors(&self) -> io::Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.id()))?.count())
+    }
+
+    /// The processor time it has used, in clock ticks (of which a second has 100).
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn ticks(&self) -> io::Result<u64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
+        let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        // Fields 14 and 15 of proc(5); the state, field 3, is the first one here.
+        let times = behind_name.split_whitespace().skip(11).take(2);
+        times
+            .map(|time| time.parse::<u64>().map_err(io::Error::other))
+            .sum()
+    }
+
     /// What it has printed so far.
     pub fn output(&self) -> String {
         self.printed
@@ -106,12 +141,19 @@ impl Process {
     /// # Errors
     /// When it ends or [`LIMIT`] passes before that.
     pub fn line(&self, text: &str) -> io::Result<String> {
+        Ok(self.lines(text, 1)?.remove(0))
+    }
+
+    /// Waits until it has printed so many lines that contain `text`, at least one, and gives them.
+    ///
+    /// # Errors
+    /// When it ends or [`LIMIT`] passes before that.
+    pub fn lines(&self, text: &str, count: usize) -> io::Result<Vec<String>> {
         let found = |printed: &str| {
             let whole = printed.rsplit_once('\n').map_or("", |(whole, _)| whole);
-            whole
-                .lines()
-                .find(|line| line.contains(text))
-                .map(str::to_owned)
+            let lines = whole.lines().filter(|line| line.contains(text));
+            let lines: Vec<String> = lines.take(count).map(str::to_owned).collect();
+            (lines.len() == count && count > 0).then_some(lines)
         };
         let state = self
             .printed

@@ -66,9 +66,9 @@ fn idle_connections_cost_no_processor_time() {
         .map(|_| Stream::connect(server.tcp).expect("connect"))
         .collect();
     serves(&server);
-    let before = server.ticks().expect("its processor time");
+    let before = server.process.ticks().expect("its processor time");
     std::thread::sleep(Duration::from_millis(1500));
-    let used = server.ticks().expect("its processor time") - before;
+    let used = server.process.ticks().expect("its processor time") - before;
     assert!(
         used <= 3,
         "{used} ticks in 1.5 s for {} idle connections",
@@ -141,9 +141,9 @@ fn running_out_of_descriptors_ends_nothing() {
         matches!(first.ask(&call(0)).expect("ask"), Heard::Reply(..)),
         "the first one"
     );
-    let before = server.ticks().expect("its processor time");
+    let before = server.process.ticks().expect("its processor time");
     std::thread::sleep(Duration::from_millis(500));
-    let used = server.ticks().expect("its processor time") - before;
+    let used = server.process.ticks().expect("its processor time") - before;
     assert!(
         used <= 10,
         "{used} ticks in 0.5 s without a descriptor left"

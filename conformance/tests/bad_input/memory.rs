@@ -27,11 +27,15 @@ fn grows(server: &Ours, rounds: usize, mut work: impl FnMut()) -> u64 {
     for _ in 0..rounds / 5 {
         work();
     }
-    let before = server.memory().expect("memory");
+    let before = server.process.memory().expect("memory");
     for _ in 0..rounds {
         work();
     }
-    server.memory().expect("memory").saturating_sub(before)
+    server
+        .process
+        .memory()
+        .expect("memory")
+        .saturating_sub(before)
 }
 
 #[test]
@@ -73,7 +77,7 @@ fn a_claim_of_4_gib_in_60_bytes_takes_no_memory() {
 fn record_marks_that_claim_take_no_memory() {
     let server = server(&[]);
     serves(&server);
-    let before = server.memory().expect("memory");
+    let before = server.process.memory().expect("memory");
     // Just under the limit, so that the server has to wait for what will never come.
     let mut open = Vec::new();
     for _ in 0..200 {
@@ -83,7 +87,11 @@ fn record_marks_that_claim_take_no_memory() {
         open.push(stream);
     }
     serves(&server);
-    let grown = server.memory().expect("memory").saturating_sub(before);
+    let grown = server
+        .process
+        .memory()
+        .expect("memory")
+        .saturating_sub(before);
     // 800 MiB are claimed; what is allowed is the bookkeeping of 200 connections.
     assert!(grown < 8 << 20, "{grown} bytes for 200 connections");
 }
@@ -126,7 +134,7 @@ fn deep_nesting_is_garbage_and_not_a_stack_overflow() {
 fn a_client_that_never_reads_is_bounded_and_harms_nobody() {
     let server = server(&["write_queue=262144", "write_stall=60000"]);
     serves(&server);
-    let before = server.memory().expect("memory");
+    let before = server.process.memory().expect("memory");
     let mut stream = Stream::connect(server.tcp).expect("connect");
     let record = call(1).arguments(&opaque(&[b'x'; 4096])).record();
     let calls = record.repeat(64);
@@ -140,7 +148,11 @@ fn a_client_that_never_reads_is_bounded_and_harms_nobody() {
         sent += calls.len();
     }
     assert!(sent < 256 << 20, "the server read everything");
-    let grown = server.memory().expect("memory").saturating_sub(before);
+    let grown = server
+        .process
+        .memory()
+        .expect("memory")
+        .saturating_sub(before);
     assert!(grown < 16 << 20, "{grown} bytes for {sent} sent");
     serves(&server);
 }

@@ -68,8 +68,10 @@ impl Server for Lsarpc {
         domain: Option<Option<RpcUnicodeString>>,
     ) -> Result<LsarGetUserNameOut, Refuse> {
         let (user_name, domain_name) = match call.principal() {
-            Some(principal) => (principal.name.as_str(), principal.domain.as_str()),
-            None => ("ANONYMOUS LOGON", "NT AUTHORITY"),
+            Some(principal) if !principal.anonymous => {
+                (principal.name.as_str(), principal.domain.as_str())
+            }
+            _ => ("ANONYMOUS LOGON", "NT AUTHORITY"),
         };
         Ok(LsarGetUserNameOut {
             user_name: Some(text(user_name)),
