@@ -28,6 +28,7 @@
 //!
 //! Modules, from the ground up: [`syntax`], [`write`](mod@write) and [`read`], [`value`],
 //! [`shape`], [`pointer`](mod@pointer), [`array`](mod@array), [`string`], [`union`](mod@union), [`handle`], [`pipe`],
+//! [`flow`],
 //! [`number`], [`blob`],
 //! [`pickle`].
 //!
@@ -45,6 +46,7 @@ pub mod string;
 pub mod union;
 pub mod handle;
 pub mod pipe;
+pub mod flow;
 pub mod number;
 pub mod blob;
 pub mod pickle;
@@ -57,6 +59,7 @@ pub use blob::{
     CountedBlob, Filler, FlaggedString, Header, Relative, RelativeShort, StringArray, StringCounts,
     Subcontext,
 };
+pub use flow::{Inflow, Outflow, Taken};
 pub use handle::{ContextHandle, InterfacePointer};
 pub use number::{
     Computed, DLong, Int3264, Ipv4, UDLong, UDLongR, UInt1632, UInt3264, cut, div, either, element,

@@ -1,8 +1,8 @@
 //! Pipes: elements in chunks, an empty chunk at the end.
 //!
 //! Read first: [C706] section 14.3.9 (pipes), MS-RPCE section 2.2.5.3.4.5 (NDR64: each chunk ends
-//! with its count negated). A [`Pipe`] holds what was collected; [`put_chunk`] and [`take_chunk`]
-//! are for those who stream.
+//! with its count negated). A [`Pipe`] holds what was collected; those who stream have
+//! [`Inflow`](super::Inflow) and [`Outflow`](super::Outflow).
 //!
 //! [C706]: https://pubs.opengroup.org/onlinepubs/9629399/chap14.htm
 

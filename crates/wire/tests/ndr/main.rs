@@ -11,6 +11,7 @@
 )]
 
 mod arrays;
+mod flows;
 mod numbers;
 mod pickles;
 mod pointers;
