@@ -39,7 +39,7 @@ impl World {
             | Event::Fault { token, .. }
             | Event::Ended { token, .. } => self.over(token),
             Event::Close(_) => self.closed = true,
-            Event::Bound(_) | Event::Ask(_) => {}
+            Event::Piece { .. } | Event::Bound(_) | Event::Ask(_) => {}
         }
     }
 

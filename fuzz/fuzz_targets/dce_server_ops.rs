@@ -112,6 +112,7 @@ fn endpoint() -> Arc<Endpoint> {
             id: ECHO,
             service: 0,
             floor: Floor::OPEN,
+            pipes: &[1, 3],
         }],
         groups: Groups::new(Seed::replay(1)),
         acceptor: Some(Arc::new(Loose)),
@@ -177,6 +178,10 @@ impl World {
         let stub = vec![number; usize::from(number) * 100];
         match number & 3 {
             0 => self.server.finish(&call.to),
+            2 if number & 4 != 0 => {
+                drop(self.server.part(&call.to, &stub, &mut self.out));
+                self.calls.push(call);
+            }
             1 => drop(self.server.fault(&call.to, 5, true, &mut self.out)),
             _ => match self.server.reply(&call.to, &stub, &mut self.out) {
                 Ok(()) | Err(ReplyError::NoCall) => {}

@@ -44,6 +44,7 @@ fn main() -> std::io::Result<()> {
             id: MGMT,
             service: 0,
             floor: Floor::OPEN,
+            pipes: &[],
         }],
         groups: Groups::new(Seed::replay(1)),
         acceptor: None,

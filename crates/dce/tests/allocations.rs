@@ -36,6 +36,7 @@ impl Ends {
                 id: ECHO,
                 service: 0,
                 floor: Floor::OPEN,
+                pipes: &[],
             }],
             groups: Groups::new(Seed::replay(1)),
             acceptor: None,

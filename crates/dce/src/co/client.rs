@@ -23,7 +23,7 @@ mod responses;
 
 pub use association::Client;
 pub use config::{CallError, ClientConfig};
-pub use event::{Authentication, Bound, CallId, Cause, Close, Event, Fault, Refused};
+pub use event::{Authentication, Bound, CallId, Cause, Close, Event, Fault, Pieces, Refused};
 
 #[cfg(test)]
 mod tests;

@@ -181,6 +181,61 @@ impl Message {
         }
     }
 
+    /// Appends fragments of a message whose bytes are not all there: `begun` says whether one has gone, and
+    /// `last` whether `stub` is the rest. Otherwise what does not come to a multiple of sixteen at the end of
+    /// `stub` stays behind. Returns how many fragments there are, and how many bytes have stayed.
+    ///
+    /// # Errors
+    /// As [`protected`](Self::protected).
+    // req: dce-706-12.6.2-pipes
+    pub(crate) fn parts(
+        &self,
+        mut stub: &[u8],
+        begun: &mut bool,
+        last: bool,
+        mut guard: Option<&mut Guard>,
+        out: &mut TransmitQueue,
+    ) -> Result<(u32, usize), ProtectError> {
+        let left = widen(self.max_frag).saturating_sub(self.head_len());
+        let room = guard.as_ref().map_or(left & !7, |guard| guard.room(left));
+        let (mut pdu, mut count) = (Vec::new(), 0_u32);
+        loop {
+            let (piece, rest) = stub.split_at_checked(room).unwrap_or((stub, &[]));
+            let ends = rest.is_empty();
+            let kept = match ends && !last {
+                true => piece.len() & (Trailer::ALIGN - 1),
+                false => 0,
+            };
+            let piece = piece
+                .get(..piece.len().saturating_sub(kept))
+                .unwrap_or(piece);
+            if piece.is_empty() && !last {
+                return Ok((count, kept));
+            }
+            let first = Flags(0).with_if(!*begun, Flags::FIRST);
+            let flags = first.with_if(ends && last, Flags::LAST);
+            // How much is left is not known before the end.
+            let hint = if last { stub.len() } else { 0 };
+            match guard.as_deref_mut() {
+                Some(guard) => {
+                    self.one_protected(piece, hint, flags, guard, &mut pdu)?;
+                    out.put_slice(&pdu);
+                }
+                None => {
+                    let len = piece.len().saturating_add(self.head_len());
+                    self.put_head(self.head(len, 0, flags, hint), out);
+                    out.put_slice(piece);
+                }
+            }
+            *begun = true;
+            count = count.saturating_add(1);
+            if ends {
+                return Ok((count, kept));
+            }
+            stub = rest;
+        }
+    }
+
     fn one_protected(
         &self,
         piece: &[u8],

@@ -20,3 +20,5 @@ pub use stub::Stub;
 mod toy;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod piece_tests;

@@ -24,8 +24,16 @@ pub(crate) const ECHO: SyntaxId = SyntaxId::new(Uuid::new(0x60a1_5ec5, 1, 2, [3;
 pub(crate) const SECOND: SyntaxId = SyntaxId::new(Uuid::new(0x60a1_5ec6, 1, 2, [3; 8]), 2, 1);
 pub(crate) const CLOSED: SyntaxId = SyntaxId::new(Uuid::new(0x60a1_5ec7, 1, 2, [3; 8]), 1, 0);
 
+/// The operation whose arguments come in pieces.
+pub(crate) const PIPED: u16 = 9;
+
 pub(crate) fn endpoint(config: ServerConfig, toy: Option<Toy>) -> Endpoint {
-    let row = |id, service, floor| Interface { id, service, floor };
+    let row = |id, service, floor| Interface {
+        id,
+        service,
+        floor,
+        pipes: &[PIPED],
+    };
     Endpoint {
         config,
         interfaces: vec![
@@ -46,6 +54,10 @@ pub(crate) struct Pair {
     /// Bytes that travel together; 0: all.
     pub(crate) cut: usize,
     pub(crate) held: Vec<Call>,
+    /// Pieces of arguments that the server was handed, the first ones included.
+    pub(crate) pieces: Vec<(u32, Vec<u8>, bool)>,
+    /// Pieces of results that the client was handed.
+    pub(crate) parts: Vec<Vec<u8>>,
     pub(crate) said: Vec<String>,
     pub(crate) got: Vec<(u32, Result<Vec<u8>, String>)>,
     pub(crate) bound: Vec<client::Bound>,
@@ -81,6 +93,8 @@ impl Pair {
             now,
             cut,
             held: Vec::new(),
+            pieces: Vec::new(),
+            parts: Vec::new(),
             said: Vec::new(),
             got: Vec::new(),
             bound: Vec::new(),
@@ -152,7 +166,17 @@ impl Pair {
                 let stub = call.stub.bytes(batch);
                 self.server.reply(&call.to, &stub, out).unwrap();
             }
-            server::Event::Call(call) => self.held.push(call),
+            server::Event::Call(call) => {
+                if call.open {
+                    let first = call.stub.bytes(batch).to_vec();
+                    self.pieces.push((call.to.call_id, first, false));
+                }
+                self.held.push(call);
+            }
+            server::Event::Piece { to, stub, last } => {
+                let piece = stub.bytes(batch).to_vec();
+                self.pieces.push((to.call_id, piece, last));
+            }
             server::Event::Ask(query) => {
                 let answer = (query.0)();
                 if let Some(event) = self.server.answer(self.now, answer, out) {
@@ -163,7 +187,7 @@ impl Pair {
         }
     }
 
-    fn feed_client(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed_client(&mut self, bytes: &[u8]) {
         for batch in self.pieces(bytes) {
             let mut at = 0;
             while let Some(event) = self.client.handle_bytes(self.now, &batch, &mut at) {
@@ -185,6 +209,7 @@ impl Pair {
             client::Event::Response { token, stub, .. } => {
                 self.got.push((token, Ok(stub.bytes(batch).to_vec())));
             }
+            client::Event::Piece { stub, .. } => self.parts.push(stub.bytes(batch).to_vec()),
             client::Event::Fault { token, fault, .. } => {
                 self.got.push((token, Err(fault.to_string())));
             }
@@ -199,14 +224,14 @@ impl Pair {
     }
 }
 
-fn data(len: usize) -> Vec<u8> {
+pub(crate) fn data(len: usize) -> Vec<u8> {
     (0_u32..)
         .map(|n| n.to_le_bytes()[usize::from(n % 3 == 0)])
         .take(len)
         .collect()
 }
 
-const LEVELS: [Option<AuthLevel>; 5] = [
+pub(crate) const LEVELS: [Option<AuthLevel>; 5] = [
     None,
     Some(AuthLevel::CONNECT),
     Some(AuthLevel::PKT),

@@ -203,6 +203,8 @@ impl Association {
                 Some(Came::Bound)
             }
             Event::Response { order, stub, .. } => Some(Came::Results(stub.bytes(batch), order)),
+            // No call asks for pieces.
+            Event::Piece { .. } => None,
             Event::Fault { fault, .. } => Some(Came::Failed(faults::error(&fault))),
             Event::Ended { sent, .. } => {
                 let why = Cause::Disconnected("before the reply came".into());

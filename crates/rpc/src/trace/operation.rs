@@ -169,6 +169,8 @@ impl Association {
             Event::Response { order, stub, .. } => {
                 Ok(Some(Came::Response(stub.bytes(batch), order)))
             }
+            // A call that is traced asks for its response as a whole.
+            Event::Piece { .. } => Ok(None),
             Event::Fault { fault, .. } => Err(faults::error(&fault)),
             Event::Ended { sent, .. } => {
                 let end = io::Error::from(io::ErrorKind::UnexpectedEof);

@@ -1,7 +1,7 @@
 //! The client's half of one association.
 
 use crate::co::client::config::{CallError, ClientConfig};
-use crate::co::client::event::{Authentication, Bound, CallId, Cause, Close, Event, Fault};
+use crate::co::client::event::{Authentication, Bound, CallId, Cause, Close, Event, Fault, Pieces};
 use crate::co::client::slots::Slots;
 use crate::co::client::table::{Rule, State, rule};
 use crate::co::fragment::{self, Guard, Message};
@@ -41,6 +41,8 @@ pub struct Client<T> {
     /// Calls that wait for each other, where the server does not multiplex.
     pub(super) waiting: VecDeque<u32>,
     pub(super) waiting_len: usize,
+    /// The call whose arguments are not all there.
+    pub(super) open: Option<u32>,
     /// Calls given up whose answers may still come.
     pub(super) abandoned: VecDeque<u32>,
     pub(super) on_the_way: usize,
@@ -119,6 +121,18 @@ pub(super) struct Pending<T> {
     pub(super) begun: bool,
     /// Its response so far.
     pub(super) response: BytesMut,
+    /// What comes in pieces, if anything does.
+    pub(super) flow: Option<Box<Flow>>,
+}
+
+/// A call that comes in pieces.
+pub(super) struct Flow {
+    pub(super) pieces: Pieces,
+    message: Message,
+    /// A fragment of the request has gone.
+    begun: bool,
+    /// What did not fill a fragment yet.
+    rest: Vec<u8>,
 }
 
 /// How far a call is.
@@ -171,6 +185,7 @@ impl<T> Client<T> {
             slots: Slots::new(u32::from_be_bytes([a, b, c, d])),
             waiting: VecDeque::new(),
             waiting_len: 0,
+            open: None,
             abandoned: VecDeque::new(),
             on_the_way: 0,
             partial: 0,
@@ -209,8 +224,10 @@ impl<T> Client<T> {
     pub fn alter(&mut self, now: Instant, interfaces: &[SyntaxId]) -> Result<(), CallError> {
         let _ = now;
         match self.state {
-            State::Bound => self.ask_more(interfaces),
-            State::Binding | State::Altering => self.to_ask.push_back(interfaces.to_vec()),
+            State::Bound if self.open.is_none() => self.ask_more(interfaces),
+            State::Bound | State::Binding | State::Altering => {
+                self.to_ask.push_back(interfaces.to_vec())
+            }
             State::Idle | State::Closed => return Err(CallError::NotBound),
         }
         Ok(())
@@ -232,18 +249,50 @@ impl<T> Client<T> {
         deadline: Option<Instant>,
         token: T,
     ) -> Result<CallId, CallError> {
+        let pieces = Pieces::default();
+        self.call_in_pieces(now, context, opnum, object, stub, deadline, token, pieces)
+    }
+
+    /// Begins a call of which a half comes in pieces; of the arguments, `stub` is the first piece.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    #[expect(clippy::too_many_arguments, reason = "each is a field of the request")]
+    #[inline]
+    pub fn call_in_pieces(
+        &mut self,
+        now: Instant,
+        context: u16,
+        opnum: u16,
+        object: Option<Uuid>,
+        stub: &[u8],
+        deadline: Option<Instant>,
+        token: T,
+        pieces: Pieces,
+    ) -> Result<CallId, CallError> {
         let _ = now;
         self.check_room(context)?;
         let id = self.slots.draw();
         let message = self.message(id, context, opnum, object);
-        let stage = if !self.multiplexing && self.on_the_way > 0 {
+        let mut flow = (pieces != Pieces::default()).then(|| {
+            Box::new(Flow {
+                pieces,
+                message,
+                begun: false,
+                rest: Vec::new(),
+            })
+        });
+        let stage = if !self.may_send() {
             self.waiting_len = self.waiting_len.saturating_add(stub.len());
             self.waiting.push_back(id);
             let stub = stub.to_vec();
             Stage::Waiting(Box::new(Waiting { message, stub }))
         } else {
             let at = self.position();
-            self.send(&message, stub)?;
+            match flow.as_deref_mut().filter(|flow| flow.pieces.request) {
+                Some(flow) => self.begin_open(id, flow, stub)?,
+                None => self.send(&message, stub)?,
+            }
             Stage::Sent(at)
         };
         self.wake_by(deadline);
@@ -255,9 +304,49 @@ impl<T> Client<T> {
                 stage,
                 begun: false,
                 response: BytesMut::new(),
+                flow,
             },
         );
         Ok(CallId(id))
+    }
+
+    /// Whether [`more`](Self::more) takes arguments of this call now: not while it waits for another one.
+    #[must_use]
+    pub fn is_open(&self, id: CallId) -> bool {
+        self.open == Some(id.0)
+    }
+
+    /// More of the arguments of a call; `last`: these are all. They leave in fragments as large as may be, but for
+    /// a few bytes that wait for the next ones.
+    ///
+    /// # Errors
+    /// [`CallError::NotOpen`]; [`CallError::Protect`], after which the association is useless.
+    // req: dce-706-12.6.2-pipes
+    pub fn more(&mut self, id: CallId, stub: &[u8], last: bool) -> Result<(), CallError> {
+        if !self.is_open(id) {
+            return Err(CallError::NotOpen);
+        }
+        let pending = self.slots.get(id.0).ok_or(CallError::NotOpen)?;
+        let mut flow = pending.flow.take().ok_or(CallError::NotOpen)?;
+        let sent = self.send_part(&mut flow, stub, last);
+        if let Some(pending) = self.slots.get(id.0) {
+            pending.flow = Some(flow);
+        }
+        if last {
+            self.open = None;
+            self.resume_sending();
+        }
+        sent
+    }
+
+    /// Gives a call another deadline.
+    pub fn set_deadline(&mut self, id: CallId, deadline: Option<Instant>) {
+        if let Some(pending) = self.slots.get(id.0)
+            && !matches!(pending.stage, Stage::Cancelling(_))
+        {
+            pending.deadline = deadline;
+            self.wake_by(deadline);
+        }
     }
 
     /// Sends a call that has no reply (`maybe`).
@@ -272,6 +361,9 @@ impl<T> Client<T> {
         stub: &[u8],
     ) -> Result<(), CallError> {
         self.check_room(context)?;
+        if self.open.is_some() {
+            return Err(CallError::Open);
+        }
         let id = self.slots.draw();
         let message = self.message(id, context, opnum, object);
         let message = Message {
@@ -297,6 +389,7 @@ impl<T> Client<T> {
     pub fn lost(&mut self) {
         if self.state != State::Closed {
             self.state = State::Closed;
+            self.open = None;
             self.outbox.clear();
             self.end_all();
         }
@@ -481,10 +574,10 @@ impl<T> Client<T> {
     fn send(&mut self, message: &Message, stub: &[u8]) -> Result<(), CallError> {
         match &mut self.guard {
             Some(guard) if guard.level.is_per_packet() => {
-                let trailer = self.config.verification.then(|| {
-                    let context = self.contexts.iter().find(|c| c.id == message.context_id);
-                    verification(message, context.copied(), self.config.sign_header)
-                });
+                let trailer = self
+                    .config
+                    .verification
+                    .then(|| verification(message, &self.contexts, self.config.sign_header));
                 let mut own = Vec::new();
                 let stub = match trailer {
                     Some(trailer) => {
@@ -505,9 +598,60 @@ impl<T> Client<T> {
         Ok(())
     }
 
+    /// Whether a request may go now.
+    #[inline]
+    fn may_send(&self) -> bool {
+        self.open.is_none() && (self.multiplexing || self.on_the_way == 0)
+    }
+
+    /// Puts the beginning of a request into the outbox.
+    fn begin_open(&mut self, id: u32, flow: &mut Flow, stub: &[u8]) -> Result<(), CallError> {
+        self.send_part(flow, stub, false)?;
+        self.on_the_way = self.on_the_way.saturating_add(1);
+        self.open = Some(id);
+        Ok(())
+    }
+
+    fn send_part(&mut self, flow: &mut Flow, stub: &[u8], last: bool) -> Result<(), CallError> {
+        let mut rest = std::mem::take(&mut flow.rest);
+        rest.extend_from_slice(stub);
+        let guard = self.guard.as_mut().filter(|it| it.level.is_per_packet());
+        if last && guard.is_some() && self.config.verification {
+            // What is left begins at a multiple of sixteen of the stub.
+            let trailer = verification(&flow.message, &self.contexts, self.config.sign_header);
+            trailer.emit(&mut rest, 0, Order::Little);
+        }
+        let (message, out) = (&flow.message, &mut self.outbox);
+        let sent = message.parts(&rest, &mut flow.begun, last, guard, out);
+        let (_, kept) = sent.map_err(CallError::Protect)?;
+        let from = rest.len().saturating_sub(kept);
+        flow.rest
+            .extend_from_slice(rest.get(from..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// The arguments of a call are all there, or none of them are wanted any more: others may be sent.
+    fn resume_sending(&mut self) {
+        if self.state == State::Bound
+            && let Some(interfaces) = self.to_ask.pop_front()
+        {
+            self.ask_more(&interfaces);
+        }
+        self.send_waiting();
+    }
+
+    /// A call is over: if its arguments were not all there, the server is told that no more come.
+    pub(super) fn shut(&mut self, id: u32) {
+        if self.open == Some(id) {
+            self.open = None;
+            self.note(PacketType::ORPHANED, id);
+            self.resume_sending();
+        }
+    }
+
     /// Sends the next call that waits, if it may go.
     pub(super) fn send_waiting(&mut self) {
-        while self.multiplexing || self.on_the_way == 0 {
+        while self.may_send() {
             let Some(id) = self.waiting.pop_front() else {
                 return;
             };
@@ -520,7 +664,15 @@ impl<T> Client<T> {
                 continue;
             };
             self.waiting_len = self.waiting_len.saturating_sub(waiting.stub.len());
-            if self.send(&waiting.message, &waiting.stub).is_err() {
+            let mut flow = pending.flow.take();
+            let sent = match flow.as_deref_mut().filter(|flow| flow.pieces.request) {
+                Some(flow) => self.begin_open(id, flow, &waiting.stub),
+                None => self.send(&waiting.message, &waiting.stub),
+            };
+            if let Some(pending) = self.slots.get(id) {
+                pending.flow = flow;
+            }
+            if sent.is_err() {
                 return self.close(Close::Violation("a request cannot be protected"));
             }
         }
@@ -568,8 +720,12 @@ impl<T> Client<T> {
         if matches!(pending.stage, Stage::Waiting(_)) {
             return Some((pending, sent));
         }
+        let was_open = self.open.take_if(|open| *open == id).is_some();
         self.note(PacketType::ORPHANED, id);
         self.abandon(id);
+        if was_open && self.multiplexing {
+            self.resume_sending();
+        }
         if !self.multiplexing {
             // The next call could not be told from what is left of this one.
             self.close(Close::Orphaned);
@@ -607,6 +763,7 @@ impl<T> Client<T> {
             return;
         }
         self.state = State::Closed;
+        self.open = None;
         self.outbox.clear();
         self.end_all();
         self.events.push_back(Event::Close(why));
@@ -679,7 +836,8 @@ impl<T> Client<T> {
 }
 
 /// What a request's verification trailer says.
-fn verification(message: &Message, context: Option<Context>, sign_header: bool) -> Verification {
+fn verification(message: &Message, contexts: &[Context], sign_header: bool) -> Verification {
+    let context = contexts.iter().find(|it| it.id == message.context_id);
     Verification {
         header_sign: Some(sign_header),
         syntaxes: context.map(|context| (context.interface, SyntaxId::of(context.syntax))),

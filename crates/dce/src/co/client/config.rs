@@ -69,6 +69,10 @@ pub enum CallError {
     NotBound,
     /// The presentation context is not there, or the server refused it.
     NoContext,
+    /// A call's arguments come [in pieces](super::Pieces) and are not all there: nothing can be sent before.
+    Open,
+    /// There is no such call, or its arguments are all there, or it waits for another call.
+    NotOpen,
     /// The request could not be protected.
     Protect(ProtectError),
 }
@@ -86,6 +90,8 @@ impl fmt::Display for CallError {
             ),
             Self::NotBound => f.write_str("the association is not bound"),
             Self::NoContext => f.write_str("the server did not accept the interface"),
+            Self::Open => f.write_str("the arguments of another call are not all there"),
+            Self::NotOpen => f.write_str("no more arguments of that call are sent"),
             Self::Protect(error) => write!(f, "request: {error}"),
         }
     }

@@ -12,6 +12,16 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallId(pub u32);
 
+/// Which half of a call comes in pieces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pieces {
+    /// The arguments: [`Client::more`](super::Client::more) brings what is missing. Nothing else is sent on the
+    /// connection until they are all there. Default false.
+    pub request: bool,
+    /// The results: each fragment is an [`Event::Piece`], and how many there are is not limited. Default false.
+    pub response: bool,
+}
+
 /// How an association authenticates: the beginning of an exchange, and what it is announced as.
 pub struct Authentication {
     /// What [`Initiator::initiate`](crate::security::Initiator::initiate) returned.
@@ -94,6 +104,16 @@ pub enum Event<T> {
         /// The byte order of the results.
         order: Order,
         /// The results; encoded as the presentation context says.
+        stub: Stub,
+    },
+    /// A part of the response to a call that takes its response [in pieces](Pieces). The last part is the
+    /// [`Response`](Event::Response).
+    Piece {
+        /// The call.
+        id: CallId,
+        /// The byte order of the results.
+        order: Order,
+        /// The next bytes of the results.
         stub: Stub,
     },
     /// The server answered a call with a fault.

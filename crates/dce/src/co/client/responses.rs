@@ -53,6 +53,21 @@ impl<T> Client<T> {
             return None;
         }
         pending.begun = true;
+        if pending
+            .flow
+            .as_ref()
+            .is_some_and(|flow| flow.pieces.response)
+        {
+            let stub = whole(own, pdu, end);
+            if is_last {
+                return self.answered(header, stub);
+            }
+            return Some(Event::Piece {
+                id: CallId(id),
+                order: header.order(),
+                stub,
+            });
+        }
         if is_first && is_last {
             let stub = whole(own, pdu, end);
             return self.answered(header, stub);
@@ -83,7 +98,7 @@ impl<T> Client<T> {
     fn answered(&mut self, header: &Header, stub: Stub) -> Option<Event<T>> {
         let id = header.call_id;
         let (pending, _) = self.finish(id)?;
-        self.after();
+        self.after(id);
         Some(Event::Response {
             id: CallId(id),
             token: pending.token,
@@ -94,7 +109,8 @@ impl<T> Client<T> {
 
     /// What follows the end of a call.
     #[inline]
-    fn after(&mut self) {
+    fn after(&mut self, id: u32) {
+        self.shut(id);
         if !self.multiplexing {
             self.send_waiting();
         }
@@ -143,7 +159,7 @@ impl<T> Client<T> {
         let Some((pending, _)) = self.finish(id) else {
             return self.stray(id, true);
         };
-        self.after();
+        self.after(id);
         Some(Event::Fault {
             id: CallId(id),
             token: pending.token,

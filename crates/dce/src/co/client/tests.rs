@@ -82,6 +82,7 @@ impl End {
                     bound.iter().filter(|b| b.context.is_ok()).count()
                 ),
                 Event::Response { token, stub, .. } => format!("response {token} {stub:?}"),
+                Event::Piece { stub, .. } => format!("piece {stub:?}"),
                 Event::Fault { token, fault, .. } => format!("fault {token} {fault}"),
                 Event::Ended {
                     token, cause, sent, ..

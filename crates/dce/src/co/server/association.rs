@@ -3,7 +3,7 @@
 use crate::co::fragment::{self, Message};
 use crate::co::group::Group;
 use crate::co::server::answer;
-use crate::co::server::calls::Calls;
+use crate::co::server::calls::{Begun, Calls};
 use crate::co::server::config::Endpoint;
 use crate::co::server::contexts::Contexts;
 use crate::co::server::event::{Close, Event, ReplyError, ReplyTo};
@@ -228,7 +228,13 @@ impl Server {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let since = self.since.filter(|_| self.asking.is_none())?;
-        since.checked_add(self.endpoint.config.partial)
+        let config = &self.endpoint.config;
+        let is_open = |partial: &Partial| partial.open.is_some();
+        let flows = self.partial.as_deref().is_some_and(is_open) && !self.splitter.is_partial();
+        since.checked_add(match flows {
+            true => config.pipe,
+            false => config.partial,
+        })
     }
 
     /// Appends the response to a call: one fragment or as many as it takes, protected as the call was.
@@ -242,21 +248,14 @@ impl Server {
         stub: &[u8],
         out: &mut TransmitQueue,
     ) -> Result<(), ReplyError> {
-        let cancels = self
+        let note = self
             .calls
             .end(to.call_id, to.serial)
             .ok_or(ReplyError::NoCall)?;
-        let message = Message {
-            ptype: PacketType::RESPONSE,
-            flags: Flags(0),
-            order: to.order,
-            call_id: to.call_id,
-            // req: dce-response-context-low-byte
-            context_id: to.context_id & 0xff,
-            last: u16::from(cancels),
-            object: None,
-            max_frag: self.max_frag,
-        };
+        let message = self.response(to, note.cancels);
+        if let Some(begun) = note.response {
+            return self.last_part(&message, to, *begun, stub, out);
+        }
         let Some(place) = to.guard else {
             let sent = message.plain(stub, out);
             self.packets.sent(sent);
@@ -266,6 +265,75 @@ impl Server {
         let sent = message.protected(stub, guard, out);
         self.packets.sent(sent.map_err(ReplyError::Protect)?);
         Ok(())
+    }
+
+    /// Appends a part of the response to a call: as many fragments as it fills, and one of what is left of it,
+    /// but for a few bytes that stay behind. [`reply`](Self::reply) appends the last part.
+    ///
+    /// # Errors
+    /// [`ReplyError`].
+    pub fn part(
+        &mut self,
+        to: &ReplyTo,
+        stub: &[u8],
+        out: &mut TransmitQueue,
+    ) -> Result<(), ReplyError> {
+        let note = self.calls.note(to.call_id, to.serial);
+        let note = note.ok_or(ReplyError::NoCall)?;
+        let cancels = note.cancels;
+        let mut begun = note.response.take().unwrap_or_default();
+        begun.rest.extend_from_slice(stub);
+        let message = self.response(to, cancels);
+        let guard = match to.guard {
+            Some(place) => Some(self.security.guard(place).ok_or(ReplyError::NoCall)?),
+            None => None,
+        };
+        let rest = std::mem::take(&mut begun.rest);
+        let sent = message.parts(&rest, &mut begun.begun, false, guard, out);
+        let (count, kept) = sent.map_err(ReplyError::Protect)?;
+        self.packets.sent(count);
+        let from = rest.len().saturating_sub(kept);
+        begun
+            .rest
+            .extend_from_slice(rest.get(from..).unwrap_or_default());
+        if let Some(note) = self.calls.note(to.call_id, to.serial) {
+            note.response = Some(begun);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn last_part(
+        &mut self,
+        message: &Message,
+        to: &ReplyTo,
+        mut begun: Begun,
+        stub: &[u8],
+        out: &mut TransmitQueue,
+    ) -> Result<(), ReplyError> {
+        begun.rest.extend_from_slice(stub);
+        let guard = match to.guard {
+            Some(place) => Some(self.security.guard(place).ok_or(ReplyError::NoCall)?),
+            None => None,
+        };
+        let sent = message.parts(&begun.rest, &mut begun.begun, true, guard, out);
+        self.packets.sent(sent.map_err(ReplyError::Protect)?.0);
+        Ok(())
+    }
+
+    #[inline]
+    fn response(&self, to: &ReplyTo, cancels: u8) -> Message {
+        Message {
+            ptype: PacketType::RESPONSE,
+            flags: Flags(0),
+            order: to.order,
+            call_id: to.call_id,
+            // req: dce-response-context-low-byte
+            context_id: to.context_id & 0xff,
+            last: u16::from(cancels),
+            object: None,
+            max_frag: self.max_frag,
+        }
     }
 
     /// Appends a fault as the answer to a call. `executed`: whether any part of the operation may have run. A fault
@@ -295,7 +363,7 @@ impl Server {
 
     /// Memory held for a request that is partly received, in bytes.
     #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.partial.as_ref().map_or(0, |partial| partial.held())
     }
 
@@ -342,7 +410,10 @@ impl Server {
     #[inline]
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        self.splitter.is_partial() || self.partial.is_some() || self.security.is_unfinished()
+        let is_missing = |partial: &Partial| !partial.orphaned;
+        self.splitter.is_partial()
+            || self.partial.as_deref().is_some_and(is_missing)
+            || self.security.is_unfinished()
     }
 
     /// Takes note that something of what was missing came: while fragments of a request are, only a request is.
@@ -469,6 +540,9 @@ impl Server {
 
     // req: dce-rpce-orphaned
     fn orphaned(&mut self, call_id: u32) -> Option<Event> {
+        if let Some(partial) = &mut self.partial {
+            partial.orphaned |= partial.open.is_some() && partial.first.header.call_id == call_id;
+        }
         self.calls
             .orphan(call_id)
             .then_some(Event::Orphaned { call_id })

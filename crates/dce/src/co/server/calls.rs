@@ -4,11 +4,23 @@
 //! known of each, so that looking for one is looking through a few bytes.
 
 /// What is known of a call in flight.
-#[derive(Clone, Copy, Debug)]
-struct Note {
+#[derive(Debug)]
+pub(super) struct Note {
     /// Tells this call from one that had its number before.
     serial: u32,
-    cancels: u8,
+    /// How many cancels came for it.
+    pub(super) cancels: u8,
+    /// What became of a response that goes in parts.
+    pub(super) response: Option<Box<Begun>>,
+}
+
+/// A response that goes in parts.
+#[derive(Debug, Default)]
+pub(super) struct Begun {
+    /// A fragment of it has gone.
+    pub(super) begun: bool,
+    /// What did not fill a fragment yet.
+    pub(super) rest: Vec<u8>,
 }
 
 /// The calls in flight, in no order.
@@ -41,20 +53,30 @@ impl Calls {
         self.serial = self.serial.wrapping_add(1);
         let serial = self.serial;
         self.ids.push(id);
-        self.notes.push(Note { serial, cancels: 0 });
+        self.notes.push(Note {
+            serial,
+            cancels: 0,
+            response: None,
+        });
         serial
     }
 
-    /// Ends a call. Returns how many cancels came for it, or `None` if nobody waits for its reply.
+    /// Ends a call. Returns what is known of it, or `None` if nobody waits for its reply.
     #[inline]
-    pub(super) fn end(&mut self, id: u32, serial: u32) -> Option<u8> {
+    pub(super) fn end(&mut self, id: u32, serial: u32) -> Option<Note> {
         let at = self.ids.iter().position(|own| *own == id)?;
-        let note = *self.notes.get(at)?;
-        if note.serial != serial {
+        if self.notes.get(at)?.serial != serial {
             return None;
         }
-        self.remove(at);
-        Some(note.cancels)
+        self.ids.swap_remove(at);
+        Some(self.notes.swap_remove(at))
+    }
+
+    /// What is known of a call that somebody waits for.
+    pub(super) fn note(&mut self, id: u32, serial: u32) -> Option<&mut Note> {
+        let at = self.ids.iter().position(|own| *own == id)?;
+        let note = self.notes.get_mut(at)?;
+        (note.serial == serial).then_some(note)
     }
 
     /// Counts a cancel; false if there is no such call.

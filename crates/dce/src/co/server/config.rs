@@ -39,6 +39,9 @@ pub struct Interface {
     pub service: usize,
     /// Who may call it.
     pub floor: Floor,
+    /// The operations whose arguments have pipes in them: their calls begin with the first fragment, and
+    /// [`ServerConfig::request`] does not bound them. Whoever takes the pieces bounds them by not reading on.
+    pub pipes: &'static [u16],
 }
 
 /// What a server's associations may take and how they answer.
@@ -70,6 +73,8 @@ pub struct ServerConfig {
     /// How long a half received PDU, the next fragment of a request or the next leg of an authentication may take.
     /// Default 30 s.
     pub partial: Duration,
+    /// How long the next fragment of an [open](super::Call::open) call may take. Default 5 min.
+    pub pipe: Duration,
 }
 
 impl Default for ServerConfig {
@@ -87,6 +92,7 @@ impl Default for ServerConfig {
             unfinished: 16,
             in_flight: 1024,
             partial: Duration::from_secs(30),
+            pipe: Duration::from_secs(300),
         }
     }
 }

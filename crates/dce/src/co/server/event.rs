@@ -49,7 +49,7 @@ pub struct ReplyTo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified(pub(in crate::co::server) ());
 
-/// A whole request.
+/// A request: whole, unless it is [open](Self::open).
 #[derive(Clone, Debug)]
 pub struct Call {
     /// Give this to [`Server::reply`](super::Server::reply).
@@ -66,6 +66,9 @@ pub struct Call {
     pub stub: Stub,
     /// The caller, if authenticated.
     pub caller: Option<Arc<Caller>>,
+    /// More of the arguments follow as [`Event::Piece`]: the operation is one of
+    /// [`Interface::pipes`](super::Interface::pipes), and `stub` is what its first fragment brought.
+    pub open: bool,
     /// No reply is wanted: end the call with [`Server::finish`](super::Server::finish).
     pub maybe: bool,
     /// The check of the call's protection was made.
@@ -77,6 +80,15 @@ pub struct Call {
 pub enum Event {
     /// A call to run.
     Call(Call),
+    /// More of the arguments of an [open](Call::open) call.
+    Piece {
+        /// The call.
+        to: ReplyTo,
+        /// The next bytes of its stub.
+        stub: Stub,
+        /// They are the last ones: the request is whole.
+        last: bool,
+    },
     /// The client would like this call to end early; it still waits for a reply.
     Cancel {
         /// The call.

@@ -4,10 +4,12 @@
 //! nothing, but a promise beyond the limit is refused at once; sums are checked before bytes are kept.
 
 use crate::co::server::contexts::Context;
+use crate::co::server::event::ReplyTo;
 use crate::co::server::security::Proved;
 use crate::pdu::call::Request;
 use crate::pdu::header::{Flags, Header};
-use bytes::{Bytes, BytesMut};
+use crate::pdu::verification;
+use bytes::{Buf as _, Bytes, BytesMut};
 
 /// A request over its limit: fault access denied, and close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +32,43 @@ pub(super) struct Partial {
     len: usize,
     /// Whether they are kept: those of a caller who may not call are only counted.
     keep: bool,
+    /// The call, if it was handed out and its fragments are, one by one.
+    pub(super) open: Option<ReplyTo>,
+    /// The client has given the open call up: the rest of it need not come.
+    pub(super) orphaned: bool,
 }
 
+/// As much of the end of an open call's stub as a verification trailer may begin in, in bytes.
+const TAIL: usize = verification::WINDOW + 4;
+
 impl Partial {
+    /// Begins a call that is handed out with its first fragment.
+    pub(super) fn opened(first: First, to: ReplyTo, piece: &[u8]) -> Self {
+        let mut partial = Self {
+            stub: BytesMut::new(),
+            len: 0,
+            keep: false,
+            open: Some(to),
+            orphaned: false,
+            first,
+        };
+        partial.pass(piece);
+        partial
+    }
+
+    /// Takes note of a fragment that is handed out: only the end of the stub is kept.
+    pub(super) fn pass(&mut self, piece: &[u8]) {
+        self.stub.extend_from_slice(piece);
+        // What is kept begins at a multiple of four of the stub.
+        let over = self.stub.len().saturating_sub(TAIL) & !3;
+        self.stub.advance(over);
+    }
+
+    /// The end of the stub so far.
+    pub(super) fn tail(&mut self) -> Bytes {
+        self.stub.split().freeze()
+    }
+
     /// Begins with the first fragment, whose stub is `piece`.
     // req: dce-rpce-request-limit
     pub(super) fn begin(
@@ -45,6 +81,8 @@ impl Partial {
             stub: BytesMut::new(),
             len: 0,
             keep,
+            open: None,
+            orphaned: false,
             first,
         };
         let hint = partial.first.request.alloc_hint;

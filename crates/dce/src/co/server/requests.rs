@@ -43,8 +43,10 @@ impl Server {
             let refuse = Refuse::bare(header, status::PROTO_ERROR).executed();
             return self.expel(refuse, "a request larger than was agreed", out);
         }
+        let begins = header.flags.has(Flags::FIRST);
+        self.partial.take_if(|partial| partial.orphaned && begins);
         match self.partial.take() {
-            Some(partial) => self.further(partial, header, &pdu, batch, out),
+            Some(partial) => self.further(partial, header, pdu, batch, out),
             None => self.first(header, pdu, batch, out),
         }
     }
@@ -118,6 +120,9 @@ impl Server {
             context,
             proved,
         };
+        if self.flows(&first) {
+            return self.open(first, place(own, pdu, stub, end), batch, out);
+        }
         let piece = own
             .as_deref()
             .unwrap_or(bytes)
@@ -137,6 +142,92 @@ impl Server {
     fn admits(&self, first: &First) -> bool {
         let interface = self.endpoint.interfaces.get(first.context.place);
         interface.is_some_and(|served| passes(served.floor, first.proved.caller.as_deref()))
+    }
+
+    /// Whether the fragments of a call are handed out one by one.
+    fn flows(&self, first: &First) -> bool {
+        let interface = self.endpoint.interfaces.get(first.context.place);
+        interface.is_some_and(|served| served.pipes.contains(&first.request.opnum))
+            && self.admits(first)
+    }
+
+    /// Hands out a call of which the first fragment has come.
+    // req: dce-706-12.6.2-pipes
+    fn open(
+        &mut self,
+        first: First,
+        stub: Stub,
+        batch: &Bytes,
+        out: &mut TransmitQueue,
+    ) -> Option<Event> {
+        let (header, request) = (first.header, &first.request);
+        let service = self.endpoint.interfaces.get(first.context.place)?.service;
+        let unwelcome = self.unwelcome(header.call_id);
+        let serial = match unwelcome {
+            None => self.calls.begin(header.call_id),
+            Some(_) => 0,
+        };
+        let to = ReplyTo {
+            call_id: header.call_id,
+            context_id: request.context_id,
+            order: header.order(),
+            guard: first.proved.guard,
+            serial,
+        };
+        let call = Call {
+            to,
+            service,
+            opnum: request.opnum,
+            syntax: first.context.syntax,
+            object: request.object,
+            stub,
+            caller: first.proved.caller.clone(),
+            open: true,
+            maybe: header.flags.has(Flags::MAYBE),
+            verified: first.proved.verified,
+        };
+        // Fragments of a call that is refused are still taken, and forgotten.
+        let partial = Partial::opened(first, to, view(&call.stub, batch));
+        let refuse = Refuse::of(&partial, status::PROTO_ERROR).unexecuted();
+        self.partial = Some(Box::new(partial));
+        match unwelcome {
+            None => Some(Event::Call(call)),
+            Some((status, None)) => self.refuse(Refuse { status, ..refuse }, out),
+            Some((status, Some(why))) => self.expel(Refuse { status, ..refuse }, why, out),
+        }
+    }
+
+    /// A further fragment of an open call. Nobody hears of it if the call is over.
+    fn piece(
+        &mut self,
+        mut partial: Box<Partial>,
+        to: ReplyTo,
+        stub: Stub,
+        last: bool,
+        batch: &Bytes,
+        out: &mut TransmitQueue,
+    ) -> Option<Event> {
+        partial.pass(view(&stub, batch));
+        if last {
+            let tail = Stub::Own(partial.tail());
+            let refuse = Refuse::of(&partial, status::ACCESS_DENIED);
+            let First {
+                header,
+                request,
+                context,
+                proved,
+            } = &partial.first;
+            if let Some(at) = trailer(&tail, batch, proved.guard.is_some()) {
+                let expected = self.expected(header, request, context);
+                if !expected.agrees(&tail, batch, at, header.order()) {
+                    return self.expel(refuse, "a verification trailer that disagrees", out);
+                }
+            }
+        } else {
+            self.partial = Some(partial);
+        }
+        self.calls.note(to.call_id, to.serial)?;
+        Some(Event::Piece { to, stub, last })
     }
 
     /// What a fragment may not be while no other call is partly received.
@@ -164,7 +255,7 @@ impl Server {
         &mut self,
         mut partial: Box<Partial>,
         header: &Header,
-        pdu: &Pdu,
+        pdu: Pdu,
         batch: &Bytes,
         out: &mut TransmitQueue,
     ) -> Option<Event> {
@@ -199,6 +290,11 @@ impl Server {
         let bytes = own.as_deref().unwrap_or(bytes);
         if !partial.fits(header) {
             return self.expel(refuse, "a fragment that is not of the call it names", out);
+        }
+        if let Some(to) = partial.open {
+            let last = header.flags.has(Flags::LAST);
+            let stub = place(own, pdu, stub, end);
+            return self.piece(partial, to, stub, last, batch, out);
         }
         let piece = bytes.get(stub..end).unwrap_or_default();
         let limit = self.endpoint.config.request;
@@ -269,11 +365,7 @@ impl Server {
         };
         let (service, floor) = (interface.service, interface.floor);
         if let Some(at) = trailer(&stub, batch, proved.guard.is_some()) {
-            let expected = Expected {
-                client_signs: self.security.client_signs,
-                syntaxes: (context.interface, SyntaxId::of(context.syntax)),
-                header: Header2::of(header, request.context_id, request.opnum),
-            };
+            let expected = self.expected(header, request, context);
             if !expected.agrees(&stub, batch, at, header.order()) {
                 return self.expel(about, "a verification trailer that disagrees", out);
             }
@@ -304,9 +396,19 @@ impl Server {
             object: request.object,
             stub,
             caller: proved.caller,
+            open: false,
             maybe: header.flags.has(Flags::MAYBE),
             verified: proved.verified,
         }))
+    }
+
+    /// What a verification trailer of a request must say.
+    fn expected(&self, header: &Header, request: &Request, context: &Context) -> Expected {
+        Expected {
+            client_signs: self.security.client_signs,
+            syntaxes: (context.interface, SyntaxId::of(context.syntax)),
+            header: Header2::of(header, request.context_id, request.opnum),
+        }
     }
 
     /// Whether a further call cannot be taken: the fault, and why the connection must be closed if it must.

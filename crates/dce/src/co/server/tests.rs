@@ -104,7 +104,10 @@ impl Peer {
                 }
                 Event::Close(_) => self.closed = true,
                 Event::Ask(_) => panic!("nothing is asked here"),
-                Event::Authenticated(_) | Event::Cancel { .. } | Event::Orphaned { .. } => {}
+                Event::Piece { .. }
+                | Event::Authenticated(_)
+                | Event::Cancel { .. }
+                | Event::Orphaned { .. } => {}
             }
         }
         out.to_vec()

@@ -495,6 +495,8 @@ impl State {
             Event::Response {
                 token, order, stub, ..
             } => self.respond(token, order, &stub, batch),
+            // No call asks for pieces.
+            Event::Piece { .. } => {}
             Event::Fault { token, fault, .. } => {
                 self.finish(token, Outcome::Failed(faults::error(&fault)));
             }

@@ -282,6 +282,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     fn take(&mut self, event: Event, turn: &mut Turn) -> Option<Query> {
         match event {
             Event::Call(request) => self.call(request, turn),
+            // No interface says that it has pipes.
+            Event::Piece { .. } => {}
             Event::Cancel { call_id } => self.cancel(call_id),
             Event::Orphaned { call_id } => self.orphan(call_id, turn),
             Event::Ask(query) => return Some(query),

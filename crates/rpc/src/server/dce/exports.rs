@@ -173,6 +173,7 @@ fn interfaces(services: &[Exported], terms: &Terms) -> Result<Vec<CoreInterface>
             id,
             service: index,
             floor: service.admission(&terms.access),
+            pipes: &[],
         });
     }
     Ok(interfaces)
