@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::step::{Outcome, Report};
-use crate::{cost, deny, fuzz, r#gen, layers, msrv, requirements, run, style, suite};
+use crate::{corpus, cost, deny, fuzz, r#gen, layers, msrv, requirements, run, style, suite};
 
 /// How long each fuzz target runs: in a usual run, and with `--full`.
 const FUZZ_SECONDS: [u64; 2] = [4, 60];
@@ -26,6 +26,7 @@ pub(crate) fn run(full: bool) -> bool {
     report.step("fuzz", || fuzz::smoke(FUZZ_SECONDS[usize::from(full)], &[]));
     report.step("deny", deny::check);
     if full {
+        report.step("corpus", corpus::check);
         report.step("benches", benches);
     }
     report.finish()

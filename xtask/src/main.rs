@@ -14,6 +14,7 @@ mod msrv;
 mod peers;
 mod suite;
 mod fuzz;
+mod corpus;
 mod deny;
 mod ci;
 
@@ -36,6 +37,7 @@ cargo xtask cost               lines and seconds of compiling for each generated
 cargo xtask msrv               does any dependency ask for a newer compiler than we do?
 cargo xtask docs               rustdoc, warnings as errors
 cargo xtask fuzz [SECONDS] [TARGET…]
+cargo xtask corpus             do Samba's interface files compile, and pass cargo check? (only with ci --full)
 cargo xtask benches            do the benches build and run? (only with ci --full)
 cargo xtask deny               bans, licences and sources of what we depend on";
 
@@ -82,6 +84,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         "docs" => Box::new(ci::docs),
         "fuzz" => fuzzing(rest)?,
         "benches" => Box::new(ci::benches),
+        "corpus" => Box::new(corpus::check),
         "deny" => Box::new(deny::check),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -243,7 +243,8 @@ fn below_usr(file: &str) -> bool {
         .any(|folder| folder.path().join(after).is_file())
 }
 
-fn is_root() -> bool {
+/// Whether we may install.
+pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 

@@ -109,6 +109,11 @@ impl<'m> Method<'m> {
     /// A name with `put_` or the like in front, as codecs have it.
     pub(crate) fn codec(&self, before: &str, behind: &str) -> Ident {
         let bare = self.name.strip_prefix("r#").unwrap_or(&self.name);
+        // Behind the underscore that keeps it from a name of ours there is another one.
+        let bare = match bare.strip_suffix('_') {
+            Some(taken) if TAKEN.contains(&taken) && !behind.is_empty() => taken,
+            _ => bare,
+        };
         ident(&format!("{before}{bare}{behind}"))
     }
 }

@@ -491,7 +491,7 @@ fn values_that_an_enum_cannot_send_are_warned_of() {
 #[test]
 fn casts_and_numbers_of_c_are_understood() {
     let model = clean(&format!(
-        "{HEAD} const double RATIO = 1.0 / 4; const void *NOBODY = (void *) -1; typedef long COUNT;
+        "{HEAD} int const HIGH = 0x80000000; const double RATIO = 1.0 / 4; const void *NOBODY = (void *) -1; typedef long COUNT;
            void f([in] long *n, [in, size_is((COUNT)*n)] long *a); }}"
     ));
     let value = |name: &str| match &model.ndr().item(model.ndr().lookup(name).unwrap()).kind {

@@ -225,12 +225,7 @@ impl Parser<'_> {
         attributes: Attributes,
         out: &mut Vec<Statement>,
     ) -> Parsed<()> {
-        let (mut ahead, mut is_const, mut is_extern) = (self.at, false, false);
-        while matches!(self.word_at(ahead), "const" | "extern" | "static") {
-            is_const |= self.word_at(ahead) == "const";
-            is_extern |= self.word_at(ahead) == "extern";
-            ahead += 1;
-        }
+        let is_extern = self.word() == "extern";
         let type_start = self.at;
         let specifier = self.specifier()?;
         let behind = self.attributes_behind_type()?;
@@ -254,6 +249,7 @@ impl Parser<'_> {
             modifiers: declarator.modifiers,
             span: self.span_from(type_start),
         };
+        let is_const = (type_start..self.at).any(|at| self.word_at(at) == "const");
         match self.token() {
             Token::Equals if is_const => {
                 self.bump();
