@@ -9,6 +9,7 @@
 //! - [`seed`]: randomness as an argument;
 //! - [`auth`]: credentials, verifiers, and the flavours `AUTH_SYS` and `AUTH_SHORT`;
 //! - [`msg`]: the headers of calls and replies;
+//! - [`gss`]: `RPCSEC_GSS`: proved callers, protected arguments and results;
 //! - [`server`]: what a server does with a message before a program sees it;
 //! - [`drc`]: the duplicate request cache;
 //! - [`client`]: calls out, replies matched, time-outs, retransmission.
@@ -19,6 +20,7 @@ pub mod record;
 pub mod seed;
 pub mod auth;
 pub mod msg;
+pub mod gss;
 pub mod server;
 pub mod drc;
 pub mod client;
