@@ -9,13 +9,17 @@
 //! - [`identity`]: who a client was proved to be;
 //! - [`config`]: what `proxy.toml` says;
 //! - [`origin`]: whence a connection comes, where something stands in front;
-//! - [`guard`]: the judge of raw requests below the HTTP server.
+//! - [`guard`]: the judge of raw requests below the HTTP server;
+//! - [`tls`]: certificates, the server's and its clients';
+//! - [`auth`]: who a connection is.
 
 pub mod target;
 pub mod identity;
 pub mod config;
 pub mod origin;
 pub mod guard;
+pub mod tls;
+pub mod auth;
 
 pub use identity::{AuthKind, Identity};
 pub use target::{Host, Target};
