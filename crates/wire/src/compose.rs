@@ -313,6 +313,18 @@ mod tests {
     }
 
     #[test]
+    fn a_sum_beyond_what_can_be_counted_stays_there() {
+        let mut size = Size::new();
+        let half = usize::MAX / 2 + 1;
+        measure_each(&[half, half, 4], &mut size, |n, size| {
+            size.add(*n);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!((size.inline(), size.total()), (usize::MAX, usize::MAX));
+    }
+
+    #[test]
     fn a_forged_count_takes_no_memory() {
         let bytes = [0xff; 8];
         let mut r = Reader::new(&bytes);

@@ -21,8 +21,8 @@ pub struct Str(Kept);
 
 #[derive(Clone)]
 enum Kept {
-    /// Its length, and its bytes with zeros behind them.
-    Short(u8, [u8; Str::SHORT]),
+    /// Its length, its bytes, and zeros behind them.
+    Short([u8; Str::SHORT + 1]),
     /// More than [`Str::SHORT`] bytes.
     Long(Vec<u8>),
 }
@@ -35,16 +35,19 @@ impl Str {
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Kept::Short(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            // The optimiser sees that no length leads out of fifteen bytes.
+            Kept::Short([len, bytes @ ..]) => {
+                bytes.get(..usize::from(*len & 15)).unwrap_or_default()
+            }
             Kept::Long(bytes) => bytes,
         }
     }
 
-    /// A short string: its length, and its bytes with zeros behind them.
+    /// A short string: its length, its bytes, and zeros behind them.
     #[inline]
-    pub(crate) fn short(&self) -> Option<(u8, &[u8; Self::SHORT])> {
+    pub(crate) fn short(&self) -> Option<&[u8; Self::SHORT + 1]> {
         match &self.0 {
-            Kept::Short(len, bytes) => Some((*len, bytes)),
+            Kept::Short(short) => Some(short),
             Kept::Long(_) => None,
         }
     }
@@ -61,14 +64,14 @@ impl Str {
     pub fn into_bytes(self) -> Vec<u8> {
         match self.0 {
             Kept::Long(bytes) => bytes,
-            Kept::Short(..) => self.as_bytes().to_vec(),
+            Kept::Short(_) => self.as_bytes().to_vec(),
         }
     }
 }
 
 impl Default for Str {
     fn default() -> Self {
-        Self(Kept::Short(0, [0; Self::SHORT]))
+        Self(Kept::Short([0; Self::SHORT + 1]))
     }
 }
 
@@ -91,9 +94,11 @@ impl From<&[u8]> for Str {
     fn from(bytes: &[u8]) -> Self {
         match u8::try_from(bytes.len()) {
             Ok(len) if bytes.len() <= Self::SHORT => {
-                let mut short = [0; Self::SHORT];
-                copy(short.get_mut(..bytes.len()).unwrap_or_default(), bytes);
-                Self(Kept::Short(len, short))
+                let mut short = [0; Self::SHORT + 1];
+                let [first, rest @ ..] = &mut short;
+                *first = len;
+                copy(rest.get_mut(..bytes.len()).unwrap_or_default(), bytes);
+                Self(Kept::Short(short))
             }
             _ => Self(Kept::Long(bytes.to_vec())),
         }

@@ -27,6 +27,8 @@ const DEPTH: u32 = 256;
 #[derive(Debug)]
 pub struct Size {
     inline: usize,
+    /// The sum was too large to be counted.
+    over: bool,
     shared: usize,
     share_from: usize,
     depth: u32,
@@ -39,6 +41,7 @@ impl Size {
     pub fn new() -> Self {
         Self {
             inline: 0,
+            over: false,
             shared: 0,
             share_from: SHARE_FROM,
             depth: DEPTH,
@@ -72,7 +75,10 @@ impl Size {
     ) -> Result<(), EncodeError> {
         let before = std::mem::take(&mut self.inline);
         let result = f(self);
-        self.add(before);
+        // Noted rather than acted upon: the loop over the elements has no branch for it.
+        let (sum, over) = self.inline.overflowing_add(before);
+        self.inline = sum;
+        self.over |= over;
         result
     }
 
@@ -159,13 +165,16 @@ impl Size {
     /// All bytes, inline and shared.
     #[inline]
     pub fn total(&self) -> usize {
-        self.inline.saturating_add(self.shared)
+        self.inline().saturating_add(self.shared)
     }
 
     /// Bytes that are copied into the buffer.
     #[inline]
     pub fn inline(&self) -> usize {
-        self.inline
+        match self.over {
+            false => self.inline,
+            true => usize::MAX,
+        }
     }
 }
 
@@ -362,27 +371,32 @@ impl<'a> Writer<'a> {
         self.opaque_fixed(data);
     }
 
-    /// Variable-length opaque data of at most 15 bytes: the first `len` of `data`, whose others
-    /// are zero.
+    /// Variable-length opaque data of at most 15 bytes: its length, its bytes, and zeros behind
+    /// them.
     ///
     /// All of them are written where there is room, and what follows is written over those that
-    /// do not count: a copy of a fixed length takes no branches.
+    /// do not count: that takes no branches, and three stores.
     #[inline(always)]
-    pub fn opaque_short(&mut self, len: u8, data: &[u8; 15]) {
-        let count = usize::from(len & 15);
+    pub(crate) fn opaque_short(&mut self, short: &[u8; 16]) {
+        let [len, data @ ..] = short;
+        let count = usize::from(*len & 15);
         let rest = std::mem::take(&mut self.rest);
         // The optimiser sees that no count leads out of 32 bytes.
         let Some(room) = rest.first_chunk_mut::<32>() else {
             self.rest = rest;
             return self.opaque_var(data.get(..count).unwrap_or_default());
         };
+        let (Some(front), Some(back)) = (data.first_chunk(), short.last_chunk()) else {
+            return;
+        };
         let mut w = Writer::new(room);
         w.length(count);
-        w.array(*data);
-        w.array([0]);
-        self.rest = rest
-            .get_mut(padded(count).saturating_add(4)..)
-            .unwrap_or_default();
+        w.array::<8>(*front);
+        // The last seven, and a zero.
+        w.array((u64::from_le_bytes(*back) >> 8).to_le_bytes());
+        // Four bytes of count, and the next multiple of four.
+        let taken = count.saturating_add(7) & !3;
+        self.rest = rest.get_mut(taken..).unwrap_or_default();
     }
 
     /// Variable-length opaque data; large data is shared, not copied.

@@ -352,7 +352,7 @@ pub fn string_var(r: &mut Reader<'_>, max: u32) -> Result<Str, DecodeError> {
 #[inline(always)]
 pub fn encode_string(text: &Str, w: &mut Writer<'_>) {
     match text.short() {
-        Some((len, bytes)) => w.opaque_short(len, bytes),
+        Some(short) => w.opaque_short(short),
         None => w.opaque_var(text),
     }
 }
