@@ -8,9 +8,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -21,9 +19,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::dce::connection::Connection as Association;
 use super::dce::exports::Door;
 use super::hub::{Hub, Stage};
-use super::lane::{Lend, Started, Switch};
+use super::lane::{Lend, Switch};
 use super::origin::Origin;
-use super::stream::{End, Leave, StreamConnection};
+use super::stream::StreamConnection;
+use super::visit::{self, End, Leave};
 use crate::call::Peer;
 use crate::endpoint::Transport;
 use crate::limits::Limits;
@@ -165,16 +164,6 @@ impl Speaks {
     }
 }
 
-impl Speaks {
-    /// Drives one connection to its end.
-    async fn converse<S: Lend>(self, stream: S, hub: Arc<Hub>, origin: Origin) {
-        match self {
-            Self::Onc => connection_with_lane(stream, hub, origin).await,
-            Self::Dce(_) => connection(stream, hub, self, origin).await,
-        }
-    }
-}
-
 impl Acceptor {
     /// Accepts until the server drains.
     pub(crate) async fn run(self, listener: Listener) {
@@ -237,7 +226,7 @@ async fn serve(
                 stream.local_addr().ok(),
             );
             match &hub.recorder {
-                None => speaks.converse(stream, hub, origin).await,
+                None => connection_with_lane(stream, hub, speaks, origin).await,
                 Some(recorder) => {
                     let tap = origin.record(recorder, stamp::enable(&stream).is_ok());
                     connection(Stamped::new(stream, tap), hub, speaks, origin).await;
@@ -257,7 +246,7 @@ async fn serve(
                 // The kernel gives no timestamps of a Unix socket.
                 origin.record(recorder, false);
             }
-            speaks.converse(stream, hub, origin).await;
+            connection_with_lane(stream, hub, speaks, origin).await;
         }
     }
     Ok(())
@@ -270,71 +259,36 @@ where
 {
     origin.source.connection = hub.number_connection();
     let peer = origin.source.peer;
-    let end = match speaks {
+    let left = match speaks {
         Speaks::Dce(door) => Association::new(io, hub, door, origin).await,
-        Speaks::Onc => match StreamConnection::new(io, hub, origin).await {
-            Leave::Ended(end) => end,
-            Leave::Busy(_) => return,
-        },
+        Speaks::Onc => StreamConnection::new(io, hub, origin).await,
     };
-    log_end(peer, end);
+    match left {
+        Leave::Ended(end) => log_end(peer, end),
+        // Only those leave for a lane that were told that they may.
+        Leave::Busy(_) => {}
+    }
 }
 
 /// Drives one connection to its end, on a lane while it is busy.
-async fn connection_with_lane<S: Lend>(stream: S, hub: Arc<Hub>, mut origin: Origin) {
+async fn connection_with_lane<S: Lend>(
+    stream: S,
+    hub: Arc<Hub>,
+    speaks: Speaks,
+    mut origin: Origin,
+) {
     origin.source.connection = hub.number_connection();
     let peer = origin.source.peer;
     let stream = Switch::Runtime(stream);
-    let connection = StreamConnection::new(stream, hub, origin).may_have_lane();
-    // In a box: it moves, and an idle connection must not have room for where it may move to.
-    let mut connection = Box::new(connection);
-    loop {
-        let lane = match (&mut *connection).await {
-            Leave::Ended(end) => return log_end(peer, end),
-            Leave::Busy(lane) => lane,
-        };
-        // Without a thread it goes on where it is.
-        let Ok(started) = lane.start(on_lane) else {
-            continue;
-        };
-        connection = match visit_lane(connection, started).await {
-            Ok((connection, None)) => connection,
-            Ok((_, Some(end))) => return log_end(peer, end),
-            Err(error) => return log_end(peer, End::Io(error)),
-        };
-    }
-}
-
-/// A connection that may be on a lane, and how it ended if it did there.
-type Visitor<S> = (Visiting<S>, Option<End>);
-
-/// A connection that can be lent to a lane.
-type Visiting<S> = Box<StreamConnection<Switch<S>>>;
-
-/// Lends a connection to a lane until it cannot stay there.
-async fn visit_lane<S: Lend>(
-    mut connection: Visiting<S>,
-    lane: Started<Visiting<S>, Visitor<S>>,
-) -> io::Result<Visitor<S>> {
-    let patience = connection.patience();
-    let waker = connection.io().enter_lane(patience)?;
-    connection.enter_lane(waker);
-    let (mut connection, end) = lane.run(connection).await?;
-    connection.leave_lane();
-    if end.is_none() {
-        connection.io().leave_lane()?;
-    }
-    Ok((connection, end))
-}
-
-/// Drives a connection on a lane, until it ends or something has to wait.
-fn on_lane<S: Lend>(mut connection: Visiting<S>) -> Visitor<S> {
-    let mut cx = Context::from_waker(Waker::noop());
-    let end = match Pin::new(&mut *connection).poll(&mut cx) {
-        Poll::Ready(Leave::Ended(end)) => Some(end),
-        Poll::Ready(Leave::Busy(_)) | Poll::Pending => None,
+    let end = match speaks {
+        Speaks::Dce(door) => {
+            visit::drive(Association::new(stream, hub, door, origin).may_have_lane()).await
+        }
+        Speaks::Onc => {
+            visit::drive(StreamConnection::new(stream, hub, origin).may_have_lane()).await
+        }
     };
-    (connection, end)
+    log_end(peer, end);
 }
 
 fn log_end(peer: Peer, end: End) {

@@ -8,8 +8,9 @@
 //! read, a large record, a second of silence) it comes back to its runtime, where all clocks
 //! run. Procedures on a lane are within that runtime: what they spawn lands there.
 //!
-//! This file does not drive connections: [`stream`](super::stream) does, and does not know where
-//! but for the rule that nothing may wait on a lane.
+//! This file does not drive connections: [`stream`](super::stream) and
+//! [`connection`](super::dce::connection) do, and do not know where but for the rule that nothing
+//! may wait on a lane.
 
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;

@@ -19,6 +19,7 @@ pub(crate) mod once;
 pub(crate) mod lane;
 pub(crate) mod hub;
 pub(crate) mod workers;
+pub(crate) mod visit;
 pub(crate) mod stream;
 pub(crate) mod datagram;
 pub(crate) mod cores;

@@ -19,15 +19,17 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes};
-use farcall_onc::record::{Assembler, Record, RecordError, RecordLimits};
+use farcall_onc::record::{Assembler, Record, RecordLimits};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
 
 use super::hub::{Hub, Stage, Verdict};
-use super::lane::{Lane, Pulse};
+use super::lane::{Lane, Pulse, Switch};
 use super::origin::Origin;
+use super::visit::{End, Leave, Visiting};
 use super::workers::Workers;
+use crate::limits::Limits;
 use crate::scratch;
 use crate::turn::{Ahead, Incoming, Turn};
 
@@ -36,31 +38,6 @@ const TURNS: usize = 16;
 
 /// From how many missing bytes on a record is read into memory of its own.
 const LARGE: usize = 64 << 10;
-
-/// Why a connection ended.
-#[derive(Debug)]
-pub(crate) enum End {
-    /// The peer closed it, or we did after draining, and everything was answered.
-    Done,
-    /// The transport failed.
-    Io(io::Error),
-    /// What came is no record stream.
-    Record(RecordError),
-    /// A message that is not answered but ends the stream.
-    Violation(String),
-    /// A limit of time was reached; it is named.
-    Timeout(&'static str),
-    /// The server was told to end at once.
-    Aborted,
-}
-
-/// Why a connection leaves the runtime it was driven on.
-pub(crate) enum Leave {
-    /// It is over.
-    Ended(End),
-    /// It is so busy that this lane is for it.
-    Busy(Lane),
-}
 
 /// One connection, as a future that ends when the connection does.
 pub(crate) struct StreamConnection<IO> {
@@ -130,33 +107,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
     pub(crate) fn may_have_lane(mut self) -> Self {
         self.pulse = Some(Pulse::default());
         self
-    }
-
-    /// The transport, to be told where it is driven.
-    pub(crate) fn io(&mut self) -> &mut IO {
-        &mut self.io
-    }
-
-    /// It goes to a lane; `waker` is for the server's next stage.
-    pub(crate) fn enter_lane(&mut self, waker: Waker) {
-        self.hub.watch(self.origin.source.connection, &waker);
-        (self.laned, self.clock.timer) = (true, None);
-    }
-
-    /// It comes back to a runtime.
-    pub(crate) fn leave_lane(&mut self) {
-        self.hub.unwatch(self.origin.source.connection);
-        (self.laned, self.waker) = (false, None);
-        self.pulse = self.pulse.as_ref().map(|_| Pulse::default());
-    }
-
-    /// How long a read on a lane may sleep before the runtime takes over: there all clocks run.
-    pub(crate) fn patience(&self) -> Duration {
-        let limits = &self.hub.limits;
-        let idle = Some(limits.idle).filter(|idle| !idle.is_zero());
-        super::lane::PATIENCE
-            .min(limits.partial)
-            .min(idle.unwrap_or(Duration::MAX))
     }
 
     /// Sees to it that the timer and the server's next stage wake this task. `true`: they were
@@ -488,6 +438,31 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for StreamConnection<IO> {
             (Poll::Pending, Some(lane)) => Poll::Ready(Leave::Busy(lane)),
             (Poll::Pending, None) => this.watch(cx, enlisted).map(Leave::Ended),
         }
+    }
+}
+
+impl<S> Visiting<S> for StreamConnection<Switch<S>>
+where
+    S: Send + 'static,
+    Switch<S>: AsyncRead + AsyncWrite + Unpin,
+{
+    fn io(&mut self) -> &mut Switch<S> {
+        &mut self.io
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.hub.limits
+    }
+
+    fn enter_lane(&mut self, waker: Waker) {
+        self.hub.watch(self.origin.source.connection, &waker);
+        (self.laned, self.clock.timer) = (true, None);
+    }
+
+    fn leave_lane(&mut self) {
+        self.hub.unwatch(self.origin.source.connection);
+        (self.laned, self.waker) = (false, None);
+        self.pulse = self.pulse.as_ref().map(|_| Pulse::default());
     }
 }
 

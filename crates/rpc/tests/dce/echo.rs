@@ -37,6 +37,7 @@ pub(crate) const PANIC: u16 = 21;
 pub(crate) const UNTIL_CANCELLED: u16 = 22;
 pub(crate) const NOTE: u16 = 23;
 pub(crate) const THREAD: u16 = 24;
+pub(crate) const LANE: u16 = 25;
 
 /// The interface.
 pub(crate) static ECHO: Interface = Interface {
@@ -71,6 +72,7 @@ pub(crate) static ECHO: Interface = Interface {
             blocking: true,
             ..operation(THREAD, "Thread", false)
         },
+        operation(LANE, "Lane", true),
     ],
     endpoints: &[],
 };
@@ -204,6 +206,11 @@ impl Operations for Echo {
                 let name = std::thread::current().name().map(str::to_owned);
                 let ours = name.is_some_and(|name| name.starts_with("farcall-"));
                 reply.encode(|w| number_out(w, ours.into()))
+            }
+            LANE => {
+                let thread = std::thread::current();
+                let lane = thread.name() == Some("farcall-lane");
+                reply.encode(|w| number_out(w, lane.into()))
             }
             _ => Err(Refuse::ProcUnavail),
         }

@@ -9,5 +9,6 @@ mod echo;
 mod fake;
 mod find;
 mod handles;
+mod lanes;
 mod raw;
 mod trace;

@@ -3,7 +3,8 @@
 //! One future drives one connection: it reads large, hands every complete PDU that arrived to the
 //! association's core, polls operations in place, and writes all responses at once. Only an
 //! operation that is pending becomes a call in flight of its own. While it idles, a connection
-//! holds no buffers: they belong to the thread.
+//! holds no buffers: they belong to the thread. The future runs on a core's runtime, or on a
+//! [lane](crate::server::lane) as long as nothing in it has to wait.
 //!
 //! What this file does not do: it does not parse or judge PDUs ([`farcall_dce`] does), does not
 //! accept and does not know what an operation is.
@@ -29,10 +30,12 @@ use super::workers::Workers;
 use crate::association::{self, Incoming, Turn};
 use crate::call::Place;
 use crate::desk::Desk;
+use crate::limits::Limits;
 use crate::scratch;
 use crate::server::hub::{Hub, Stage};
+use crate::server::lane::{Lane, Pulse, Switch};
 use crate::server::origin::Origin;
-use crate::server::stream::End;
+use crate::server::visit::{End, Leave, Visiting, patience};
 
 /// Reads and writes in one poll before other connections get their turn.
 const TURNS: usize = 16;
@@ -57,6 +60,10 @@ pub(crate) struct Connection<IO> {
     /// Why the association is over: what was answered is still written.
     ended: Option<Close>,
     clock: Clock,
+    /// How busy it is, if it may have a lane.
+    pulse: Option<Pulse>,
+    /// It is on a lane: a read sleeps, so nothing else may wait meanwhile.
+    laned: bool,
     /// Who was told to be woken, by the timer and by the server's next stage.
     waker: Option<Waker>,
 }
@@ -71,15 +78,13 @@ struct Clock {
     fresh: bool,
     /// Nothing is being read, for reasons of ours: the peer is not late.
     paused: bool,
-    /// When the timer will fire.
-    armed: Instant,
-    timer: Pin<Box<Sleep>>,
+    /// The timer, once it was needed.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     pub(crate) fn new(io: IO, hub: Arc<Hub>, door: Door, origin: Origin) -> Self {
         let now = Instant::now();
-        let armed = now + Duration::from_secs(3600);
         let seed = door.exports.seed(origin.source.connection);
         let core = Core::new(Arc::clone(&door.endpoint), now, &seed);
         Self {
@@ -100,16 +105,26 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 stalled: None,
                 fresh: false,
                 paused: false,
-                armed,
-                timer: Box::pin(tokio::time::sleep_until(armed.into())),
+                timer: None,
             },
+            pulse: None,
+            laned: false,
             waker: None,
         }
+    }
+
+    /// The same connection, which may go to a lane when it is busy.
+    pub(crate) fn may_have_lane(mut self) -> Self {
+        self.pulse = Some(Pulse::default());
+        self
     }
 
     /// Sees to it that the timer and the server's next stage wake this task. `true`: they were
     /// told before.
     fn enlist(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.laned {
+            return true;
+        }
         let known = self.waker.as_ref();
         if known.is_some_and(|known| known.will_wake(cx.waker())) {
             return true;
@@ -121,12 +136,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
 
     /// Reads, runs and writes until there is nothing to do but wait.
     fn drive(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) -> Poll<End> {
-        match self.hub.stage() {
-            Stage::Serving => {}
-            Stage::Draining => self.closing = true,
-            Stage::Aborting => return Poll::Ready(End::Aborted),
-        }
-        for _ in 0..TURNS {
+        let turns = if self.laned { usize::MAX } else { TURNS };
+        for _ in 0..turns {
+            match self.hub.stage() {
+                Stage::Serving => {}
+                Stage::Draining => self.closing = true,
+                Stage::Aborting => return Poll::Ready(End::Aborted),
+            }
             self.run(cx, turn);
             self.count(turn);
             if let Err(error) = self.flush(cx, turn) {
@@ -143,6 +159,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             if self.is_closed() || !self.may_read(turn) {
                 self.clock.paused = true;
                 return self.rest(turn);
+            }
+            if self.laned && !self.is_prompt(turn) {
+                return Poll::Pending;
             }
             if std::mem::take(&mut self.clock.paused) {
                 self.clock.active = Instant::now();
@@ -208,13 +227,42 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         }
     }
 
+    /// Whether everything that came has been answered, and nothing that is missing is late so
+    /// soon that a lane would sleep beyond that.
+    fn is_prompt(&self, turn: &Turn) -> bool {
+        let missing = turn.core.as_ref().and_then(|core| core.poll_timeout());
+        let sleep = self.clock.active + patience(&self.hub.limits);
+        turn.is_idle()
+            && self.workers.is_empty()
+            && self.asking.is_none()
+            && missing.is_none_or(|late| late > sleep)
+    }
+
+    /// Whether the connection is to go to a lane, and to which.
+    fn lane(&mut self, turn: &Turn) -> Option<Lane> {
+        if self.laned {
+            return None;
+        }
+        let prompt = self.is_prompt(turn);
+        let pulse = self.pulse.as_mut().filter(|_| self.clock.fresh)?;
+        pulse.beat(self.clock.active, prompt).then_some(())?;
+        self.hub.lanes.take()
+    }
+
     /// Writes what waits, as far as the peer takes it.
     fn flush(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> io::Result<()> {
         while !turn.out.is_empty() {
-            let mut slices = [IoSlice::new(&[]); 64];
-            let filled = turn.out.io_slices(&mut slices);
-            let slices = slices.get(..filled).unwrap_or_default();
-            match Pin::new(&mut self.io).poll_write_vectored(cx, slices) {
+            let io = Pin::new(&mut self.io);
+            let written = match turn.out.contiguous() {
+                // A plain write is the cheaper system call.
+                Some(bytes) => io.poll_write(cx, bytes),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); 64];
+                    let filled = turn.out.io_slices(&mut slices);
+                    io.poll_write_vectored(cx, slices.get(..filled).unwrap_or_default())
+                }
+            };
+            match written {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(n)) => turn.out.advance(n),
                 Poll::Ready(Err(error)) => return Err(error),
@@ -384,23 +432,28 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     /// enough, and known not to have fired, is left alone: that is the case after nearly every
     /// read.
     fn watch(&mut self, cx: &mut Context<'_>, enlisted: bool) -> Poll<End> {
+        if self.laned {
+            return Poll::Pending;
+        }
         loop {
             let (wanted, why) = self.deadline();
             let clock = &mut self.clock;
-            if wanted < clock.armed {
-                clock.armed = wanted;
-                clock.timer.as_mut().reset(wanted.into());
-            } else if enlisted && clock.fresh && clock.active < clock.armed {
+            let timer = clock
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(wanted.into())));
+            let armed = timer.deadline().into_std();
+            if wanted < armed {
+                timer.as_mut().reset(wanted.into());
+            } else if enlisted && clock.fresh && clock.active < armed {
                 return Poll::Pending;
             }
-            if clock.timer.as_mut().poll(cx).is_pending() {
+            if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
             if wanted <= Instant::now() {
                 return Poll::Ready(End::Timeout(why));
             }
-            clock.armed = wanted;
-            clock.timer.as_mut().reset(wanted.into());
+            timer.as_mut().reset(wanted.into());
             clock.fresh = false;
         }
     }
@@ -437,9 +490,9 @@ fn end(close: &Close) -> End {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
-    type Output = End;
+    type Output = Leave;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Leave> {
         let this = &mut *self;
         let enlisted = this.enlist(cx);
         this.clock.fresh = false;
@@ -451,16 +504,46 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
             turn.source = Some(this.origin.source);
         }
         let polled = this.drive(cx, &mut turn);
+        let lane = match polled {
+            Poll::Pending => this.lane(&turn),
+            Poll::Ready(_) => None,
+        };
         if turn.is_idle() {
             this.core = turn.core.take();
             association::give_turn(turn);
         } else {
             this.turn = Some(turn);
         }
-        match polled {
-            Poll::Ready(end) => Poll::Ready(end),
-            Poll::Pending => this.watch(cx, enlisted),
+        match (polled, lane) {
+            (Poll::Ready(end), _) => Poll::Ready(Leave::Ended(end)),
+            (Poll::Pending, Some(lane)) => Poll::Ready(Leave::Busy(lane)),
+            (Poll::Pending, None) => this.watch(cx, enlisted).map(Leave::Ended),
         }
+    }
+}
+
+impl<S> Visiting<S> for Connection<Switch<S>>
+where
+    S: Send + 'static,
+    Switch<S>: AsyncRead + AsyncWrite + Unpin,
+{
+    fn io(&mut self) -> &mut Switch<S> {
+        &mut self.io
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.hub.limits
+    }
+
+    fn enter_lane(&mut self, waker: Waker) {
+        self.hub.watch(self.origin.source.connection, &waker);
+        (self.laned, self.clock.timer) = (true, None);
+    }
+
+    fn leave_lane(&mut self) {
+        self.hub.unwatch(self.origin.source.connection);
+        (self.laned, self.waker) = (false, None);
+        self.pulse = self.pulse.as_ref().map(|_| Pulse::default());
     }
 }
 
