@@ -2,7 +2,7 @@
 //!
 //! Numbers are what travels; names are for people. Generated code carries its own; a listing of a
 //! binder or a proxy that forwards strangers' calls has only numbers, and this table for them. It
-//! is JSON, so that anything can read it. `interfaces` is kept for interfaces of DCE/RPC.
+//! is JSON, so that anything can read it: `programs` of ONC RPC, `interfaces` of DCE/RPC.
 
 use std::path::{Path, PathBuf};
 
@@ -63,10 +63,10 @@ impl Names {
     }
 }
 
-/// The table of these interfaces: programs, versions and procedures by rising number.
-pub(crate) fn table<'m>(models: impl Iterator<Item = &'m Model>) -> Value {
+/// The table of these files: programs, versions and procedures by rising number, interfaces by name.
+pub(crate) fn table<'m>(models: impl Iterator<Item = &'m Model> + Clone) -> Value {
     let mut programs = Vec::new();
-    for program in models.flat_map(Model::programs) {
+    for program in models.clone().flat_map(Model::programs) {
         let versions = program.versions.iter().map(|version| {
             let mut procedures: Vec<_> = version.procedures.iter().collect();
             procedures.sort_by_key(|procedure| procedure.number);
@@ -86,5 +86,26 @@ pub(crate) fn table<'m>(models: impl Iterator<Item = &'m Model>) -> Value {
         }));
     }
     programs.sort_by_key(|program| program["number"].as_u64());
-    json!({ "programs": programs, "interfaces": [] })
+    json!({ "programs": programs, "interfaces": interfaces(models) })
+}
+
+/// Interfaces that can be called, those of imported files left out, with their operations by number.
+fn interfaces<'m>(models: impl Iterator<Item = &'m Model>) -> Vec<Value> {
+    let all = models.flat_map(|model| model.ndr().interfaces());
+    let mut rows: Vec<Value> = all
+        .filter(|(_, interface)| !interface.imported && !interface.local)
+        .filter_map(|(_, interface)| {
+            let (major, minor) = interface.version;
+            let operations = interface.operations.iter();
+            let named = operations.map(|it| (it.opnum.to_string(), Value::from(it.name.as_str())));
+            Some(json!({
+                "name": interface.name,
+                "uuid": interface.uuid?.to_string(),
+                "version": format!("{major}.{minor}"),
+                "operations": named.collect::<Map<_, _>>(),
+            }))
+        })
+        .collect();
+    rows.sort_by_key(|row| row["name"].as_str().map(str::to_owned));
+    rows
 }

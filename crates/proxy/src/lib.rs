@@ -7,7 +7,9 @@
 //!
 //! - [`target`]: the `server:port` that a client asks for;
 //! - [`identity`]: who a client was proved to be;
+//! - [`names`]: what interfaces and operations are called;
 //! - [`config`]: what `proxy.toml` says;
+//! - [`policy`]: who may reach what, when and how often;
 //! - [`origin`]: whence a connection comes, where something stands in front;
 //! - [`guard`]: the judge of raw requests below the HTTP server;
 //! - [`tls`]: certificates, the server's and its clients';
@@ -15,7 +17,9 @@
 
 pub mod target;
 pub mod identity;
+pub mod names;
 pub mod config;
+pub mod policy;
 pub mod origin;
 pub mod guard;
 pub mod tls;

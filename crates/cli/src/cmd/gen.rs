@@ -28,8 +28,8 @@ pub(crate) struct Args {
     #[arg(long)]
     check: bool,
 
-    /// Write no Rust, but one table of the names of programs, versions and procedures, for
-    /// `farcall ls --names`: names.json in the directory, or on standard output
+    /// Write no Rust, but one table of the names of programs, procedures, interfaces and operations,
+    /// for `farcall ls --names` and the proxy: names.json in the directory, or on standard output
     #[arg(long)]
     names: bool,
 
