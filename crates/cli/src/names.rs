@@ -7,8 +7,10 @@
 use std::path::{Path, PathBuf};
 
 use farcall_idl::Model;
+use farcall_wire::Uuid;
 use serde_json::{Map, Value, json};
 
+use crate::interfaces;
 use crate::output::Failure;
 use crate::programs;
 
@@ -20,9 +22,12 @@ pub(crate) struct Tables {
     files: Vec<PathBuf>,
 }
 
-/// Names of programs: those that were given, then the well-known ones.
+/// Names of programs and interfaces: those that were given, then the well-known ones.
 #[derive(Debug, Default)]
-pub(crate) struct Names(Vec<(u32, String)>);
+pub(crate) struct Names {
+    programs: Vec<(u32, String)>,
+    interfaces: Vec<(Uuid, String)>,
+}
 
 impl Tables {
     /// Reads the tables.
@@ -50,16 +55,30 @@ impl Names {
             let number = u32::try_from(program["number"].as_u64()?).ok()?;
             Some((number, program["name"].as_str()?.to_owned()))
         });
-        self.0.extend(named);
+        self.programs.extend(named);
+        let interfaces = table["interfaces"].as_array();
+        let named = interfaces.into_iter().flatten().filter_map(|interface| {
+            let uuid = interface["uuid"].as_str()?.parse().ok()?;
+            Some((uuid, interface["name"].as_str()?.to_owned()))
+        });
+        self.interfaces.extend(named);
         Ok(())
     }
 
     /// The name of a program, if it has one.
     pub(crate) fn program(&self, number: u32) -> Option<&str> {
-        let given = self.0.iter().find(|(known, _)| *known == number);
+        let given = self.programs.iter().find(|(known, _)| *known == number);
         given
             .map(|(_, name)| name.as_str())
             .or_else(|| programs::name(number))
+    }
+
+    /// The name of an interface, if it has one.
+    pub(crate) fn interface(&self, uuid: Uuid) -> Option<&str> {
+        let given = self.interfaces.iter().find(|(known, _)| *known == uuid);
+        given
+            .map(|(_, name)| name.as_str())
+            .or_else(|| interfaces::name(uuid))
     }
 }
 
@@ -86,11 +105,11 @@ pub(crate) fn table<'m>(models: impl Iterator<Item = &'m Model> + Clone) -> Valu
         }));
     }
     programs.sort_by_key(|program| program["number"].as_u64());
-    json!({ "programs": programs, "interfaces": interfaces(models) })
+    json!({ "programs": programs, "interfaces": called(models) })
 }
 
 /// Interfaces that can be called, those of imported files left out, with their operations by number.
-fn interfaces<'m>(models: impl Iterator<Item = &'m Model>) -> Vec<Value> {
+fn called<'m>(models: impl Iterator<Item = &'m Model>) -> Vec<Value> {
     let all = models.flat_map(|model| model.ndr().interfaces());
     let mut rows: Vec<Value> = all
         .filter(|(_, interface)| !interface.imported && !interface.local)

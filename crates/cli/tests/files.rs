@@ -360,6 +360,15 @@ fn gen_writes_the_names_of_programs() {
     );
     assert_eq!(version["procedures"]["21"], "NFSPROC3_COMMIT");
     assert_eq!(table["programs"].as_array().map(Vec::len), Some(2));
+    let table = farcall(&["gen", "--names", "idl/rpcecho.idl", "idl/calc.x"]).json();
+    let echo = &table["interfaces"][0];
+    assert_eq!(echo["uuid"], "60a15ec5-4de8-11d7-a637-005056a20182");
+    assert_eq!(
+        (&echo["name"], &echo["version"]),
+        (&json!("rpcecho"), &json!("1.0"))
+    );
+    assert_eq!(echo["operations"]["0"], "AddOne");
+    assert_eq!(table["interfaces"].as_array().map(Vec::len), Some(1));
     farcall(&["gen", "--names", "idl/calc.x", "-o", folder]).ok();
     farcall(&["gen", "--names", "idl/calc.x", "-o", folder, "--check"]).ok();
     assert_eq!(

@@ -23,6 +23,12 @@ mod samba {
     include!("../fixtures/samba.rs");
 }
 
+#[rustfmt::skip]
+#[allow(unreachable_pub)]
+mod objects {
+    include!("../fixtures/objects.rs");
+}
+
 use shapes::shapes::codec;
 
 /// The program's own type for the interface's `text_on_wire`.
@@ -282,4 +288,39 @@ fn relative_pointers_count_from_the_start_of_their_structure() {
         &offsets,
         "09000000 10000000 01 000000 09000000 02000000 00000000 02000000 6100 0000",
     );
+}
+
+#[test]
+fn methods_of_objects_have_orpcthis_in_front() {
+    use objects::i_adder;
+    let [ndr, _, ndr64, _] = written(|w| i_adder::codec::put_add(w, 3, 4));
+    // Version 5.7, no flags, no causality, no extensions; then the arguments (MS-DCOM 2.2.13.3).
+    let this = "0500 0700 00000000 00000000 00000000 0000 0000 0000000000000000";
+    assert_eq!(ndr, hex(&format!("{this} 00000000 03000000 04000000")));
+    let wide = format!("{this} 00000000 0000000000000000 03000000 04000000");
+    assert_eq!(ndr64, hex(&wide));
+    let mut r = Reader::new(&ndr, Syntax::Ndr, Order::Little);
+    assert_eq!(i_adder::codec::take_add(&mut r).unwrap(), (3, 4));
+    let it = i_adder::AddOut { sum: 7, result: 0 };
+    let [reply, ..] = written(|w| i_adder::codec::put_add_reply(w, &[], &it));
+    assert_eq!(reply, hex("00000000 00000000 07000000 00000000"));
+    let mut r = Reader::new(&reply, Syntax::Ndr, Order::Little);
+    assert_eq!(i_adder::codec::take_add_reply(&mut r).unwrap(), it);
+    // The derived interface has the methods of its base, under their numbers, and its own behind them.
+    let numbers: Vec<u16> = [3, 4, 5].to_vec();
+    let described = |name: &str| {
+        let (model, _) = farcall_idl::parse_file(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/objects.idl"),
+            &farcall_idl::Options::default(),
+        )
+        .unwrap();
+        let (_, it) = model
+            .ndr()
+            .interfaces()
+            .find(|(_, it)| it.name == name)
+            .unwrap();
+        it.operations.iter().map(|it| it.opnum).collect::<Vec<_>>()
+    };
+    assert_eq!(described("IAdder"), numbers[..2]);
+    assert_eq!(described("IAdder2"), numbers[2..]);
 }

@@ -102,6 +102,11 @@ fn what_only_sambas_dialect_has() {
 }
 
 #[test]
+fn methods_of_objects() {
+    compare_file("objects.idl", "objects", &types());
+}
+
+#[test]
 fn interfaces_and_their_operations() {
     compare_file("operations.idl", "operations", &Config::new());
 }

@@ -27,7 +27,7 @@
 //! ```
 //!
 //! Modules, from the ground up: [`syntax`], [`write`](mod@write) and [`read`], [`value`],
-//! [`shape`], [`pointer`](mod@pointer), [`array`](mod@array), [`string`], [`union`](mod@union), [`handle`], [`pipe`],
+//! [`shape`], [`pointer`](mod@pointer), [`array`](mod@array), [`string`], [`union`](mod@union), [`handle`], [`object`], [`pipe`],
 //! [`flow`],
 //! [`number`], [`blob`],
 //! [`pickle`].
@@ -45,6 +45,7 @@ pub mod array;
 pub mod string;
 pub mod union;
 pub mod handle;
+pub mod object;
 pub mod pipe;
 pub mod flow;
 pub mod number;
@@ -65,6 +66,7 @@ pub use number::{
     Computed, DLong, Int3264, Ipv4, UDLong, UDLongR, UInt1632, UInt3264, cut, div, either, element,
     known, rem, shl, shr, text_len,
 };
+pub use object::{OrpcExtent, OrpcThat, OrpcThis};
 pub use pipe::{Chunks, Pipe};
 pub use pointer::{Full, FullPointer, Ignored, Ref, Unique};
 pub use read::Reader;

@@ -94,7 +94,10 @@ fn tell(
             .map_or_else(|| json!({}), |listing| described(listing, names));
         if let (Some((mapper, rows)), Some(members)) = (&mapped, json.as_object_mut()) {
             members.insert("mapper".into(), json!(mapper));
-            members.insert("interfaces".into(), rows.iter().map(shown_row).collect());
+            members.insert(
+                "interfaces".into(),
+                rows.iter().map(|row| shown_row(row, names)).collect(),
+            );
         }
         out.pretty_json(&json)?;
     } else {
@@ -105,7 +108,7 @@ fn tell(
             }
         }
         if let Some((mapper, rows)) = &mapped {
-            print_mapped(mapper, rows, programs.is_some() && !none, out)?;
+            print_mapped(mapper, rows, programs.is_some() && !none, (names, out))?;
         }
     }
     match none && args.program.is_some() {
@@ -118,7 +121,7 @@ fn print_mapped(
     mapper: &str,
     rows: &BTreeSet<interfaces::Row>,
     below: bool,
-    out: &Output,
+    (names, out): (&Names, &Output),
 ) -> anyhow::Result<()> {
     if rows.is_empty() {
         out.message(format_args!("nothing is registered at {mapper}"));
@@ -141,21 +144,21 @@ fn print_mapped(
             format!("{}.{}", row.version.0, row.version.1),
             row.protseq.clone(),
             row.address.clone(),
-            interfaces::name(row.uuid).unwrap_or("-").to_owned(),
+            names.interface(row.uuid).unwrap_or("-").to_owned(),
             row.annotation.clone(),
         ]);
     }
     print_table(&table, out)
 }
 
-fn shown_row(row: &interfaces::Row) -> Value {
+fn shown_row(row: &interfaces::Row, names: &Names) -> Value {
     json!({
         "interface": row.uuid.to_string(),
         "version": format!("{}.{}", row.version.0, row.version.1),
         "protseq": row.protseq,
         "endpoint": row.address,
         "object": row.object.map(|object| object.to_string()),
-        "name": interfaces::name(row.uuid),
+        "name": names.interface(row.uuid),
         "annotation": row.annotation,
     })
 }

@@ -32,7 +32,7 @@ mod walk;
 mod from_json;
 mod to_json;
 
-use farcall_wire::ndr::{Order, Reader, Shape as _, Syntax, Writer};
+use farcall_wire::ndr::{Order, OrpcThat, OrpcThis, Reader, Shape as _, Syntax, Writer};
 use farcall_wire::{EncodeError, Limits};
 use serde_json::{Map, Value};
 
@@ -150,6 +150,9 @@ impl<'m> Codec<'m> {
     pub fn encode_in(&self, operation: &Operation, value: &Value) -> Result<Vec<u8>, Error> {
         let here = self.arguments(operation, value)?;
         let mut writer = Writer::new(self.syntax, self.order);
+        if operation.object {
+            OrpcThis::default().put(&mut writer).map_err(refused)?;
+        }
         let going = operation
             .params
             .iter()
@@ -174,6 +177,9 @@ impl<'m> Codec<'m> {
     pub fn decode_in(&self, operation: &Operation, bytes: &[u8]) -> Result<Value, Error> {
         let mut here = empty(operation.params.len());
         let mut reader = self.reader(bytes);
+        if operation.object {
+            OrpcThis::take(&mut reader)?;
+        }
         let going = operation
             .params
             .iter()
@@ -205,6 +211,9 @@ impl<'m> Codec<'m> {
     ) -> Result<Vec<u8>, Error> {
         let here = self.results(operation, value, arguments)?;
         let mut writer = Writer::new(self.syntax, self.order);
+        if operation.object {
+            OrpcThat::default().put(&mut writer).map_err(refused)?;
+        }
         let coming = operation
             .params
             .iter()
@@ -244,6 +253,9 @@ impl<'m> Codec<'m> {
             None => empty(operation.params.len()),
         };
         let mut reader = self.reader(bytes);
+        if operation.object {
+            OrpcThat::take(&mut reader)?;
+        }
         let coming = operation
             .params
             .iter()

@@ -24,6 +24,8 @@ pub(super) enum Meaning {
     NoEffect,
     /// It would change the wire in a way that nobody can follow; why.
     Refused(&'static str),
+    /// It orders what pointers point to; we order it otherwise, and readers that follow the offsets do not mind.
+    Forwards,
     /// Nobody knows it.
     Unknown,
 }
@@ -126,19 +128,20 @@ pub(super) fn meaning(name: &str) -> Meaning {
         | "wire_marshal"
         | "user_marshal"
         | "cs_char"
-        | "v1_enum"
-        | "v1_array"
-        | "v1_string"
-        | "v1_struct"
-        | "partial_ignore" => Meaning::Acts,
+        | "v1_enum" => Meaning::Acts,
         // pidl's.
         "enum8bit" | "enum16bit" | "bitmap8bit" | "bitmap16bit" | "bitmap32bit" | "bitmap64bit"
         | "charset" | "relative" | "relative_short" | "relative_base" | "subcontext"
-        | "subcontext_size" | "compression" | "value" | "flag" | "nodiscriminant" | "to_null"
-        | "max_recursion" | "skip" | "skip_noinit" | "noprint" | "public" | "nopush" | "nopull"
-        | "noheader" => Meaning::Acts,
+        | "subcontext_size" | "compression" | "value" | "flag" | "nodiscriminant" | "skip"
+        | "skip_noinit" | "noprint" | "public" | "nopush" | "nopull" | "noheader" => Meaning::Acts,
         _ if is_without_effect(name) => Meaning::NoEffect,
         "null_is_ffffffff" => Meaning::Refused("null pointers that are not 0 are not supported"),
+        "v1_array" | "v1_string" | "v1_struct" => {
+            Meaning::Refused("this form of NCS 1 is in no specification of NDR")
+        }
+        "partial_ignore" => {
+            Meaning::Refused("write `unique` and `size_is`, or two operations, instead")
+        }
         "pickle" => Meaning::Refused("write `encode` and `decode` in an ACF instead"),
         _ => Meaning::Unknown,
     }
@@ -167,10 +170,39 @@ const MEMORY: &str = "align allocate ansistring binding_callout byte_count clien
     supported_transfer_syntaxes supports typedescriptor unimplemented unsafe use_literals uselinker
     user_types wire_alignment";
 
-/// Of character sets, which are bytes here; of pidl's own tools.
+/// Of character sets, which are bytes here; of pidl's own tools, and of what its C code does with a value once it has
+/// been read.
 const OTHER: &str =
-    "authservice cs_drtag cs_rtag cs_stag cs_tag_rtn gensize helper no_srv_register nopython nosize
-    print pyhelper size";
+    "authservice cs_drtag cs_rtag cs_stag cs_tag_rtn gensize helper max_recursion no_srv_register nopython
+    nosize print pyhelper size to_null";
+
+/// What becomes of one of pidl's flags, its prefix taken away.
+pub(super) fn flag(name: &str) -> Meaning {
+    match name {
+        "NOALIGN" | "ALIGN2" | "ALIGN4" | "ALIGN8" | "BIGENDIAN" | "BIG_ENDIAN"
+        | "LITTLE_ENDIAN" | "REMAINING" | "NO_NDR64" | "IS_SECRET" | "SECRET" => Meaning::Acts,
+        "STR_ASCII" | "STR_UTF8" | "STR_RAW8" | "STR_LEN4" | "STR_SIZE4" | "STR_SIZE2"
+        | "STR_CONFORMANT" | "STR_NULLTERM" | "STR_NOTERM" | "STR_FIXLEN15" | "STR_FIXLEN32"
+        | "STR_BYTESIZE" | "STR_LARGE_SIZE" => Meaning::Acts,
+        // What is read of a value in full, how it is printed, what is compressed how.
+        "NO_RELATIVE_REVERSE"
+        | "STR_NO_EMBEDDED_NUL"
+        | "SUBCONTEXT_NO_UNREAD_BYTES"
+        | "SET_VALUES"
+        | "PRINT_ARRAY_HEX"
+        | "PAHEX"
+        | "NO_COMP"
+        | "PRINT_SECRETS"
+        | "PRINT_SET_VALUES"
+        | "NO_COMPRESSION"
+        | "INCOMPLETE_BUFFER"
+        | "PAD_CHECK"
+        | "OBJECT_PRESENT"
+        | "REF_ALLOC" => Meaning::NoEffect,
+        "RELATIVE_REVERSE" => Meaning::Forwards,
+        _ => Meaning::Unknown,
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -193,7 +225,16 @@ mod tests {
         ] {
             assert_eq!(meaning(name), Meaning::NoEffect, "{name}");
         }
-        assert!(matches!(meaning("null_is_ffffffff"), Meaning::Refused(_)));
+        for name in [
+            "null_is_ffffffff",
+            "v1_array",
+            "v1_string",
+            "partial_ignore",
+        ] {
+            assert!(matches!(meaning(name), Meaning::Refused(_)), "{name}");
+        }
+        assert_eq!(flag("NOALIGN"), Meaning::Acts);
+        assert_eq!(flag("STR_FIXLEN"), Meaning::Unknown);
         assert_eq!(meaning("sizeis"), Meaning::Unknown);
     }
 }

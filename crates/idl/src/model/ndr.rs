@@ -130,8 +130,6 @@ pub struct Struct {
     pub relative_base: bool,
     /// pidl's flags on the whole.
     pub flags: Flags,
-    /// C706's `v1_struct`: the form of version 1.
-    pub v1: bool,
 }
 
 /// What says which arm a union has.
@@ -397,6 +395,9 @@ pub struct Operation {
     pub encode: bool,
     /// The ACF's `decode`.
     pub decode: bool,
+    /// It is a method of an object: on the wire `ORPCTHIS` is in front of what goes, `ORPCTHAT` in front of
+    /// what comes back (MS-DCOM 2.2.13).
+    pub object: bool,
     /// pidl's `todo`, or an operation of which only its number is known: nothing is on the wire.
     pub unknown: bool,
     /// The comment in front of it.

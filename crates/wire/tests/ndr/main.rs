@@ -13,6 +13,7 @@
 mod arrays;
 mod flows;
 mod numbers;
+mod objects;
 mod pickles;
 mod pointers;
 mod refusals;

@@ -391,10 +391,12 @@ impl<'m> Plan<'m> {
             let text = &parameter.name;
             quote!(#shape.put_whole(#place, w).at(#text)?;)
         });
+        let this = object(method, &quote!(ndr::OrpcThis::default().put(w)));
         let docs = format!(" Writes the arguments of `{}`.", method.operation.name);
         quote! {
             #[doc = #docs]
             pub fn #name(w: &mut ndr::Writer, #(#args),*) -> ndr::Put {
+                #this
                 #(#steps)*
                 Ok(())
             }
@@ -446,6 +448,7 @@ impl<'m> Plan<'m> {
             ([ty], [name]) => (quote!(#ty), quote!(#name)),
             _ => (quote!((#(#types),*)), quote!((#(#names),*))),
         };
+        let this = object(method, &quote!(ndr::OrpcThis::take(r)));
         let docs = format!(" Reads the arguments of `{}`.", method.operation.name);
         quote! {
             #[doc = #docs]
@@ -453,6 +456,7 @@ impl<'m> Plan<'m> {
             pub fn #name(
                 r: &mut ndr::Reader<'_>,
             ) -> Result<#ty, ::farcall_wire::DecodeError> {
+                #this
                 #(#steps)*
                 #(#checks)*
                 Ok(#value)
@@ -553,6 +557,7 @@ impl<'m> Plan<'m> {
                 .map_or("result", |(_, it)| it.name.as_str());
             quote!(#shape.put_whole(#place, w).at(#text)?;)
         });
+        let that = object(method, &quote!(ndr::OrpcThat::default().put(w)));
         let docs = format!(
             " Writes the answer of `{}`; `known` is what its arguments say about it.",
             method.operation.name
@@ -560,6 +565,7 @@ impl<'m> Plan<'m> {
         quote! {
             #[doc = #docs]
             pub fn #name(w: &mut ndr::Writer, known: &[i64], it: &#ty) -> ndr::Put {
+                #that
                 #(#steps)*
                 Ok(())
             }
@@ -617,12 +623,14 @@ impl<'m> Plan<'m> {
             }
         };
         let known = (!method.known.is_empty()).then(|| quote!(let known = r.known();));
+        let that = object(method, &quote!(ndr::OrpcThat::take(r)));
         let docs = format!(" Reads the answer of `{}`.", method.operation.name);
         quote! {
             #[doc = #docs]
             pub fn #name(
                 r: &mut ndr::Reader<'_>,
             ) -> Result<#ty, ::farcall_wire::DecodeError> {
+                #that
                 #known
                 #(#steps)*
                 #(#checks)*
@@ -635,6 +643,15 @@ impl<'m> Plan<'m> {
 /// Whether something of the operation is on the wire.
 fn is_called(operation: &Operation) -> bool {
     !(operation.unknown || operation.encode || operation.decode)
+}
+
+// req: idl-midl-orpc
+/// What is done with what stands in front of a message of an object's method.
+fn object(method: &Method<'_>, done: &TokenStream) -> TokenStream {
+    match method.operation.object {
+        true => quote!(#done.at("ORPC")?;),
+        false => TokenStream::new(),
+    }
 }
 
 fn argument_names(operation: &Operation) -> Vec<String> {

@@ -11,7 +11,7 @@ use crate::midl::ast::{
     self, Attribute, EnumSpecifier, Expr, ExprKind, Find, Specifier, StructSpecifier, TypeName,
     UnionSpecifier,
 };
-use crate::midl::attributes::{Meaning, meaning};
+use crate::midl::attributes::{self, Meaning, meaning};
 use crate::model::ndr::{
     self, Arm, Base, Bitmap, Case, Constant, ContextHandle, Conversion, Enum, EnumWidth, Extent,
     Field, Flags, Item, ItemId, ItemKind, Named, Struct, Switch, Type, Typedef, Union,
@@ -87,7 +87,7 @@ impl<'a> Lower<'a> {
     pub(super) fn weigh(&mut self, attribute: &Attribute) {
         let name = &attribute.name.text;
         match meaning(name) {
-            Meaning::Acts | Meaning::NoEffect => {}
+            Meaning::Acts | Meaning::NoEffect | Meaning::Forwards => {}
             Meaning::Refused(why) => {
                 let message = format!("attribute `{name}` is not supported");
                 let error = Diagnostic::error("E0412", attribute.span, message);
@@ -96,6 +96,30 @@ impl<'a> Lower<'a> {
             Meaning::Unknown => {
                 let message = format!("attribute `{name}` is unknown, and has no effect");
                 self.warning("W0413", attribute.name.span, message);
+            }
+        }
+        if name == "flag" {
+            self.weigh_flags(attribute);
+        }
+    }
+
+    /// The same about each of pidl's flags.
+    fn weigh_flags(&mut self, attribute: &Attribute) {
+        for name in flag_names(std::iter::once(attribute)) {
+            match attributes::flag(&name) {
+                Meaning::Forwards => {
+                    let message = format!(
+                        "with `{name}`, what relative pointers point to is written forwards all the same"
+                    );
+                    let warning = Diagnostic::warning("W0418", attribute.span, message);
+                    let hint = "readers that follow the offsets read it; those that go by the order do not";
+                    self.diagnostics.push(warning.hint(hint));
+                }
+                Meaning::Unknown => {
+                    let message = format!("flag `{name}` is unknown, and has no effect");
+                    self.warning("W0413", attribute.span, message);
+                }
+                Meaning::Acts | Meaning::NoEffect | Meaning::Refused(_) => {}
             }
         }
     }
@@ -256,7 +280,6 @@ impl<'a> Lower<'a> {
             fields,
             relative_base: has("relative_base"),
             flags: flags(&names, false),
-            v1: has("v1_struct"),
         })
     }
 

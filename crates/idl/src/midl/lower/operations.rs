@@ -201,6 +201,13 @@ impl<'a> Lower<'a> {
                 continue;
             }
             let callback = attributes.has("callback");
+            if callback && !context.imported && !context.prelude {
+                let message = format!(
+                    "`{}` is a callback: no code is made for what a server calls at its client",
+                    operation.name.text
+                );
+                self.warning("W0419", operation.name.span, message);
+            }
             let taken = call_as
                 .filter(|_| object)
                 .and_then(|name| places.get(name).copied());
@@ -290,6 +297,7 @@ impl<'a> Lower<'a> {
             fault_status: has("fault_status"),
             encode: inherits("encode"),
             decode: inherits("decode"),
+            object: interface.attributes.has("object"),
             unknown,
             docs: it.docs.clone(),
             span: it.name.span,

@@ -528,3 +528,13 @@ fn namespaces_are_refused_once() {
     let text = "namespace A { interface B : C { HRESULT f(); } } [uuid(12345778-1234-abcd-ef00-0123456789ab)] interface x { void f(); }";
     assert_eq!(codes(text), ["E0207"]);
 }
+
+#[test]
+fn what_has_no_effect_or_no_code_is_said() {
+    let text = "[uuid(12345778-1234-abcd-ef00-0123456789ab)] interface x {
+        typedef [public, flag(NDR_NOALIGN|NDR_RELATIVE_REVERSE)] struct { [relative] uint32 *a; [flag(NDR_FROBNICATE)] uint32 b; } s;
+        [callback] void notify([in] uint32 a); void f([in] s *a); }";
+    assert_eq!(codes(text), ["W0418", "W0413", "W0419"]);
+    let old = format!("{HEAD} void f([in] long n, [in, size_is(n), v1_array] long a[]); }}");
+    assert_eq!(codes(&old), ["E0412"]);
+}

@@ -490,7 +490,6 @@ impl<'a> Lower<'a> {
         if string || charset.is_some() {
             ty = self.string(it, flat, &mut nodes, ty, string, charset);
         }
-        let v1 = either(it.attributes, flat, "v1_array").is_some();
         let recursion = it.attributes.find("max_recursion");
         let recursion = recursion.and_then(|it| it.arguments.first()?.as_ref());
         let max_recursion = recursion
@@ -502,7 +501,7 @@ impl<'a> Lower<'a> {
             match node {
                 Node::Dimension(dimension) => dimensions.insert(0, dimension),
                 Node::Pointer(class) => {
-                    ty = array(ty, std::mem::take(&mut dimensions), v1);
+                    ty = array(ty, std::mem::take(&mut dimensions));
                     ty = Type::Pointer(Box::new(Pointer {
                         class,
                         pointee: ty,
@@ -512,7 +511,7 @@ impl<'a> Lower<'a> {
                 }
             }
         }
-        array(ty, dimensions, v1)
+        array(ty, dimensions)
     }
 
     /// Takes the innermost dimension, or what the innermost pointer points to, as a string.
@@ -561,7 +560,6 @@ impl<'a> Lower<'a> {
             extent: dimension.extent,
             slice,
             terminated,
-            v1: either(it.attributes, flat, "v1_string").is_some(),
         }))
     }
 
@@ -644,13 +642,12 @@ fn limit(ty: &mut Type, low: i128, high: i128) {
 const MAX_FIXED: u32 = 1 << 24;
 
 /// An array of the element, if there are dimensions.
-fn array(element: Type, dimensions: Vec<Dimension>, v1: bool) -> Type {
+fn array(element: Type, dimensions: Vec<Dimension>) -> Type {
     match dimensions.is_empty() {
         true => element,
         false => Type::Array(Box::new(Array {
             element,
             dimensions,
-            v1,
         })),
     }
 }

@@ -136,8 +136,6 @@ pub struct Array {
     pub element: Type,
     /// At least one.
     pub dimensions: Vec<Dimension>,
-    /// C706's `v1_array`: in the form of version 1, whose counts are 16 bits.
-    pub v1: bool,
 }
 
 /// What a string's characters are on the wire.
@@ -168,8 +166,6 @@ pub struct Str {
     /// `[string]`: the last character on the wire is NUL and not part of the value. Otherwise
     /// (pidl's `charset` alone) the count says how long it is.
     pub terminated: bool,
-    /// C706's `v1_string`: a 16-bit count, no offset.
-    pub v1: bool,
 }
 
 /// How pidl's own `string` types (whose form is in their flags) are on the wire.
