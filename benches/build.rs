@@ -1,8 +1,9 @@
-//! Turns `idl/bench.x` into the stubs that `src/ours.rs` and `src/codec/farcall.rs` include.
+//! Turns `idl/bench.x` and `idl/bench_dce.idl` into the stubs that `src/ours.rs`, `src/ours_dce.rs`
+//! and the codecs include.
 
 fn main() -> Result<(), farcall_idl::Error> {
     farcall_idl::Config::new()
         .bytes(["payload"])
         .borrowed(["listing", "samples", "blob"])
-        .compile(["idl/bench.x"])
+        .compile(["idl/bench.x", "idl/bench_dce.idl"])
 }

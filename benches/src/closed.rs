@@ -45,7 +45,7 @@ impl<P: Peer> Task<P> {
     /// One call, and the check of its reply.
     async fn call(&mut self, thorough: bool) -> Result<()> {
         match self.work {
-            Work::Null => self.peer.null().await,
+            Work::Null | Work::Listening => self.peer.null().await,
             Work::Echo(n) => {
                 self.count = self.count.wrapping_add(1);
                 let stamp = self.count.to_be_bytes();

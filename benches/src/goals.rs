@@ -198,6 +198,42 @@ const GOALS: &[Goal] = &[
         Beside,
     ),
     goal(
+        "D1",
+        "DCE null, 64 in flight, server alone / raw",
+        Divide("dce-null-64 [same]", "farcall+load", "raw"),
+        AtLeast(0.7),
+    ),
+    goal(
+        "D1",
+        ".. bare tokio server / raw",
+        Divide("dce-null-64 [same]", "raw-tokio+load", "raw"),
+        Beside,
+    ),
+    goal(
+        "D1",
+        ".. with a client of ours / raw",
+        Divide("dce-null-64 [same]", "farcall", "raw"),
+        Beside,
+    ),
+    goal(
+        "D1",
+        ".. echo of 32 bytes, server alone / raw",
+        Divide("dce-echo32-64 [same]", "farcall+load", "raw"),
+        Beside,
+    ),
+    goal(
+        "D1",
+        ".. null latency, server alone / raw",
+        Divide("dce-null-1 [same]", "farcall+load", "raw"),
+        Beside,
+    ),
+    goal(
+        "D1",
+        "DCE management call, ours / Samba",
+        Divide("dce-listening-64 [same]", "farcall+load", "samba+load"),
+        AtLeast(30.0),
+    ),
+    goal(
         "M1",
         "user memory of an idle connection, KiB",
         Figure("idle memory", "farcall"),

@@ -26,7 +26,7 @@ pub(crate) struct House {
 
 /// Moves the command into its own namespace, if it may and has not yet.
 pub(crate) fn enter() -> Result<()> {
-    if std::env::var_os(INSIDE).is_some() {
+    if is_inside() {
         up()?;
         return Ok(());
     }
@@ -40,6 +40,11 @@ pub(crate) fn enter() -> Result<()> {
         .env(INSIDE, "1")
         .exec();
     bail!("entering a network namespace: {error}");
+}
+
+/// Whether this is a network of our own.
+pub(crate) fn is_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
 }
 
 fn up() -> Result<()> {
@@ -73,7 +78,7 @@ impl House {
             kernel: text("/proc/sys/kernel/osrelease"),
             processor,
             processors: crate::process::processors(),
-            private_network: std::env::var_os(INSIDE).is_some(),
+            private_network: is_inside(),
             congestion_control: text(CONTROL),
             revision: said(
                 "git",

@@ -1,4 +1,4 @@
-//! The raw client, and at the same time the load generator for any ONC server.
+//! The raw client, and at the same time the load generator for any server of either family.
 //!
 //! It writes all calls it owes in one write, reads as much as there is, checks every reply and
 //! owes a new call for each. Replies may come in any order: a call's xid names its slot.
@@ -11,9 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::options::Options;
 use crate::pace::{Pace, Report};
-use crate::shape::{
-    CALL_HEADER, MARK, REPLY_HEADER, Transport, Work, call_template, pattern, reply_template,
-};
+use crate::shape::{Frame, MARK, REPLY_HEADER, Transport, Work, dce_bind, pattern, read_pdu};
 
 const BUFFER: usize = 256 << 10;
 /// A datagram that has not come by then was lost, and the sample with it.
@@ -28,88 +26,92 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     match (options.required("transport")?, work) {
         (Transport::Udp, _) => datagrams(&address, work, flight, &pace),
         (Transport::Tcp, Work::Read(_)) => bulk(&address, work, flight, &pace),
-        (Transport::Tcp, _) => small(&address, work, flight, &pace),
+        (transport, _) => {
+            let calls = Calls::new(work, transport, flight);
+            let stream = connect(&address)?;
+            small(bound(stream, work, transport)?, calls, flight, &pace)
+        }
     }
 }
 
 /// What a call of one shape looks like and how its reply is checked.
 struct Calls {
     work: Work,
-    call: Vec<u8>,
-    reply: Vec<u8>,
+    frame: Frame,
     /// The xid outstanding in each slot; slot `i` only ever holds xids that are `i` modulo the
     /// number of slots.
     slots: Vec<u32>,
 }
 
 impl Calls {
-    fn new(work: Work, flight: usize) -> Self {
+    fn new(work: Work, transport: Transport, flight: usize) -> Self {
         let slots = (0..flight as u32)
             .map(|slot| slot.wrapping_sub(flight as u32))
             .collect();
         Self {
             work,
-            call: call_template(work),
-            reply: reply_template(work),
+            frame: Frame::of(work, transport),
             slots,
         }
     }
 
-    /// Appends the next call of `slot`, record mark included.
+    /// Appends the next call of `slot`, framing included.
     fn next(&mut self, slot: usize, out: &mut Vec<u8>) {
         let xid = self.slots[slot].wrapping_add(self.slots.len() as u32);
         self.slots[slot] = xid;
-        let at = out.len();
-        out.extend_from_slice(&self.call);
-        out[at + MARK..at + MARK + 4].copy_from_slice(&xid.to_be_bytes());
+        let (at, frame) = (out.len(), &self.frame);
+        let id = frame.id_bytes(xid);
+        out.extend_from_slice(&frame.call);
+        out[at + frame.id..at + frame.id + 4].copy_from_slice(&id);
         if let Work::Echo(_) = self.work {
-            let stamp = at + MARK + CALL_HEADER + 4;
-            out[stamp..stamp + 4].copy_from_slice(&xid.to_be_bytes());
+            let stamp = at + frame.call_data;
+            out[stamp..stamp + 4].copy_from_slice(&id);
         }
     }
 
-    /// Checks a whole reply, from its mark on; returns its slot.
+    /// Checks a whole reply, from its framing on; returns its slot.
     fn check(&self, reply: &[u8]) -> Result<usize> {
-        let slot = self.check_header(reply)?;
+        let (frame, expected) = (&self.frame, &self.frame.reply);
+        let head = match self.work {
+            Work::Echo(_) => frame.reply_data,
+            _ => expected.len(),
+        };
+        let id = frame.id..frame.id + 4;
+        let right = reply[..id.start] == expected[..id.start]
+            && reply[id.end..head] == expected[id.end..head];
+        ensure!(right, "not a successful reply: {:02x?}", &reply[..head]);
         if let Work::Echo(n) = self.work {
-            let body = MARK + REPLY_HEADER + 4;
-            let stamped = reply[body..body + 4] == reply[MARK..MARK + 4];
-            let right = reply[body - 4..body] == self.reply[body - 4..body]
-                && reply[body + 4..body + n] == self.reply[body + 4..body + n];
+            let stamped = reply[head..head + 4] == reply[id];
+            let right = reply[head + 4..head + n] == expected[head + 4..head + n];
             ensure!(stamped && right, "the echo is not what was sent");
         }
-        Ok(slot)
+        self.slot(frame.id_of(reply)?)
     }
 
-    fn check_header(&self, reply: &[u8]) -> Result<usize> {
+    /// The slot of a number, which must be outstanding.
+    fn slot(&self, id: u32) -> Result<usize> {
+        let slot = id as usize % self.slots.len();
         ensure!(
-            reply[..MARK] == self.reply[..MARK],
-            "a record mark of {:02x?}",
-            &reply[..MARK]
+            self.slots[slot] == id,
+            "a reply to number {id}, which is not outstanding"
         );
-        self.check_head(&reply[MARK..MARK + REPLY_HEADER])
+        Ok(slot)
     }
 
     /// The header and the length of a payload that is checked elsewhere.
     fn check_body_head(&self, head: &[u8]) -> Result<usize> {
         let length = MARK + REPLY_HEADER..MARK + REPLY_HEADER + 4;
         ensure!(
-            head[REPLY_HEADER..] == self.reply[length],
+            head[REPLY_HEADER..] == self.frame.reply[length],
             "another length of payload"
         );
         self.check_head(&head[..REPLY_HEADER])
     }
 
     fn check_head(&self, head: &[u8]) -> Result<usize> {
-        let successful = head[4..] == self.reply[MARK + 4..MARK + REPLY_HEADER];
+        let successful = head[4..] == self.frame.reply[MARK + 4..MARK + REPLY_HEADER];
         ensure!(successful, "not a successful reply: {head:02x?}");
-        let xid = u32::from_be_bytes(head[..4].try_into()?);
-        let slot = xid as usize % self.slots.len();
-        ensure!(
-            self.slots[slot] == xid,
-            "a reply to xid {xid}, which is not outstanding"
-        );
-        Ok(slot)
+        self.slot(u32::from_be_bytes(head[..4].try_into()?))
     }
 }
 
@@ -119,10 +121,22 @@ fn connect(address: &str) -> Result<TcpStream> {
     Ok(stream)
 }
 
+/// Binds first, where that is to be done.
+fn bound(mut stream: TcpStream, work: Work, transport: Transport) -> Result<TcpStream> {
+    if transport == Transport::Dce {
+        stream.write_all(&dce_bind(work))?;
+        let ack = read_pdu(&mut stream)?;
+        // The one context's result and reason stand before its transfer syntax.
+        let accepted = ack[2] == 12 && ack[ack.len() - 24..ack.len() - 20] == [0; 4];
+        ensure!(accepted, "the bind was answered by {ack:02x?}");
+    }
+    Ok(stream)
+}
+
 /// One pass over what was read: checks replies, queues the calls that follow them.
 fn turn(calls: &mut Calls, replies: &[u8], out: &mut Vec<u8>) -> Result<u64> {
     let mut count = 0;
-    for reply in replies.chunks_exact(calls.reply.len()) {
+    for reply in replies.chunks_exact(calls.frame.reply.len()) {
         let slot = calls.check(reply)?;
         calls.next(slot, out);
         count += 1;
@@ -130,10 +144,8 @@ fn turn(calls: &mut Calls, replies: &[u8], out: &mut Vec<u8>) -> Result<u64> {
     Ok(count)
 }
 
-fn small(address: &str, work: Work, flight: usize, pace: &Pace) -> Result<Report> {
-    let mut stream = connect(address)?;
-    let mut calls = Calls::new(work, flight);
-    let size = calls.reply.len();
+fn small(mut stream: TcpStream, mut calls: Calls, flight: usize, pace: &Pace) -> Result<Report> {
+    let size = calls.frame.reply.len();
     let mut buffer = vec![0; BUFFER];
     let mut out = Vec::with_capacity(BUFFER);
     let mut latencies = Vec::new();
@@ -224,7 +236,7 @@ fn split<'a>(rest: &mut &'a [u8], length: usize) -> &'a [u8] {
 /// Large reads: the body is checked as it streams through a buffer smaller than itself.
 fn bulk(address: &str, work: Work, flight: usize, pace: &Pace) -> Result<Report> {
     let mut stream = connect(address)?;
-    let mut calls = Calls::new(work, flight);
+    let mut calls = Calls::new(work, Transport::Tcp, flight);
     let expected = pattern(work.payload());
     let mut buffer = vec![0; BUFFER];
     let mut out = Vec::new();
@@ -276,11 +288,11 @@ fn datagrams(address: &str, work: Work, flight: usize, pace: &Pace) -> Result<Re
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(address)?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    let mut calls = Calls::new(work, flight);
+    let mut calls = Calls::new(work, Transport::Udp, flight);
     let mut out = Vec::new();
     // A reply's mark is kept in front of the buffer, so that one check serves both transports.
     let mut buffer = vec![0; 65_536];
-    buffer[..MARK].copy_from_slice(&calls.reply[..MARK]);
+    buffer[..MARK].copy_from_slice(&calls.frame.reply[..MARK]);
     for slot in 0..flight {
         calls.next(slot, &mut out);
         socket.send(&out[MARK..])?;
@@ -292,7 +304,7 @@ fn datagrams(address: &str, work: Work, flight: usize, pace: &Pace) -> Result<Re
         let n = socket
             .recv(&mut buffer[MARK..])
             .context("waiting for a reply")?;
-        ensure!(MARK + n == calls.reply.len(), "a reply of {n} bytes");
+        ensure!(MARK + n == calls.frame.reply.len(), "a reply of {n} bytes");
         let slot = calls.check(&buffer[..MARK + n])?;
         calls.next(slot, &mut out);
         let more = match flight {

@@ -12,12 +12,14 @@ mod raw;
 mod load;
 mod raw_tokio;
 mod tirpc;
+mod samba;
 mod results;
 mod plan;
 mod sample;
 mod idle;
 mod syscalls;
 mod closed;
+mod ours_dce;
 mod ours;
 mod codec;
 mod grpc;
@@ -65,8 +67,17 @@ fn run(options: &Options) -> Result<()> {
     let house = House::look();
     let programs = Programs {
         libtirpc: tirpc::build()?,
+        samba: match wanted(&options.words, "dce-listening") {
+            true => samba::build()?,
+            false => Err("not asked for".to_owned()),
+        },
     };
     let mut left_out = Vec::new();
+    if let Err(reason) = &programs.samba
+        && wanted(&options.words, "dce-listening")
+    {
+        left_out.push(format!("samba: {reason}"));
+    }
     if let Err(reason) = &programs.libtirpc {
         ensure!(std::env::var_os("CI").is_none(), "libtirpc: {reason}");
         left_out.push(format!("libtirpc: {reason}"));

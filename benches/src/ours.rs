@@ -12,6 +12,7 @@ use farcall_wire::Bytes;
 use crate::closed::{self, Peer};
 use crate::load::stamp;
 use crate::options::Options;
+use crate::ours_dce;
 use crate::pace::{Pace, Report};
 use crate::process::announce;
 use crate::raw_tokio::runtime;
@@ -45,6 +46,9 @@ impl v1::Server for Bench {
 /// `server farcall`: the default server, but for how many connections one address may have.
 pub(crate) fn server(options: &Options) -> Result<()> {
     let transport: Transport = options.required("transport")?;
+    if transport == Transport::Dce {
+        return ours_dce::server();
+    }
     let limits = Limits {
         connections_per_source: 10_000,
         ..Limits::default()
@@ -99,6 +103,9 @@ impl Peer for Calls {
 /// `client farcall`.
 pub(crate) fn client(options: &Options) -> Result<Report> {
     let work: Work = options.required("work")?;
+    if options.required::<Transport>("transport")? == Transport::Dce {
+        return ours_dce::client(work, options);
+    }
     let endpoint = endpoint(options)?;
     runtime()?.block_on(async {
         let client = v1::Client::connect(endpoint.as_str()).await?;
@@ -114,13 +121,16 @@ pub(crate) fn blocking(options: &Options) -> Result<Report> {
         "a blocking client keeps one in flight"
     );
     let pace = Pace::new(options.timing()?, work, 1);
+    if options.required::<Transport>("transport")? == Transport::Dce {
+        return ours_dce::blocking(work, &pace, options);
+    }
     let client = v1::BlockingClient::connect(endpoint(options)?.as_str())?;
     let mut payload = pattern(work.payload());
     let mut latencies = Vec::new();
     let mut last = Instant::now();
     for count in 0_u32.. {
         match work {
-            Work::Null => client.null()?,
+            Work::Null | Work::Listening => client.null()?,
             Work::Echo(_) => {
                 payload[..4].copy_from_slice(&count.to_be_bytes());
                 let reply = client.echo(&Bytes::copy_from_slice(&payload))?;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::process::{Placement, Program};
-use crate::shape::Transport::{self, Tcp, Udp};
+use crate::samba;
+use crate::shape::Transport::{self, Dce, Tcp, Udp};
 use crate::shape::{MEBIBYTE, Work};
 
 /// A pair of programs: `server` is this executable's role unless it is libtirpc's.
@@ -34,6 +35,8 @@ pub(crate) const LIBTIRPC: Peer = peer("libtirpc", "libtirpc", "libtirpc");
 pub(crate) const LIBTIRPC_LOAD: Peer = peer("libtirpc+load", "libtirpc", "load");
 pub(crate) const TARPC: Peer = peer("tarpc", "tarpc", "tarpc");
 pub(crate) const TONIC: Peer = peer("tonic", "tonic", "tonic");
+
+const SAMBA_LOAD: Peer = peer("samba+load", "samba", "load");
 
 pub(crate) const OURS: Peer = peer("farcall", "farcall", "farcall");
 pub(crate) const OURS_BLOCKING: Peer = peer("farcall-blocking", "farcall", "farcall-blocking");
@@ -149,6 +152,34 @@ pub(crate) const SHAPES: &[Shape] = &[
         Udp,
         &[RAW, OURS_LOAD, OURS, LIBTIRPC_LOAD],
     ),
+    shape(
+        "dce-null-1",
+        Work::Null,
+        1,
+        Dce,
+        &[RAW, OURS_LOAD, OURS_BLOCKING, OURS, RAW_TOKIO_LOAD],
+    ),
+    shape(
+        "dce-null-64",
+        Work::Null,
+        64,
+        Dce,
+        &[RAW, OURS_LOAD, OURS, RAW_TOKIO_LOAD],
+    ),
+    shape(
+        "dce-echo32-64",
+        Work::Echo(32),
+        64,
+        Dce,
+        &[RAW, OURS_LOAD, OURS, RAW_TOKIO_LOAD],
+    ),
+    shape(
+        "dce-listening-64",
+        Work::Listening,
+        64,
+        Dce,
+        &[RAW, OURS_LOAD, SAMBA_LOAD],
+    ),
 ];
 
 /// How long and how often.
@@ -203,18 +234,25 @@ pub(crate) const SMOKE: Effort = Effort {
     ..QUICK
 };
 
-/// The programs of a run; libtirpc's may be missing, for a reason.
+/// The programs of a run; libtirpc's and Samba's may be missing, for a reason.
 pub(crate) struct Programs {
     pub(crate) libtirpc: Result<PathBuf, String>,
+    /// The folder of a domain.
+    pub(crate) samba: Result<PathBuf, String>,
 }
 
 impl Programs {
     /// Whether both ends of `peer` are there.
     pub(crate) fn has(&self, peer: Peer) -> bool {
-        self.libtirpc.is_ok() || (peer.server != "libtirpc" && peer.client != "libtirpc")
+        let libtirpc = peer.server == "libtirpc" || peer.client == "libtirpc";
+        (!libtirpc || self.libtirpc.is_ok()) && (peer.server != "samba" || self.samba.is_ok())
     }
 
     pub(crate) fn server(&self, name: &str, work: Work, transport: Transport) -> Result<Program> {
+        if name == "samba" {
+            let folder = self.samba.as_ref().map_err(|why| anyhow::anyhow!("{why}"));
+            return Ok(samba::server(folder.context("samba")?));
+        }
         let program = self.program("server", name)?;
         Ok(program.words(&format!("--work {work} --transport {transport}")))
     }

@@ -6,12 +6,12 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
@@ -54,6 +54,8 @@ impl Placement {
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) arguments: Vec<OsString>,
+    /// Where it listens, if it does not say so itself.
+    listens: Option<SocketAddr>,
 }
 
 impl Program {
@@ -66,11 +68,18 @@ impl Program {
         Self {
             path,
             arguments: Vec::new(),
+            listens: None,
         }
     }
 
     pub(crate) fn with(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
+        self
+    }
+
+    /// It will listen here, and does not announce it.
+    pub(crate) fn at(mut self, address: SocketAddr) -> Self {
+        self.listens = Some(address);
         self
     }
 
@@ -89,6 +98,7 @@ impl Program {
 /// A child that is ended when it is dropped.
 pub(crate) struct Running {
     child: Child,
+    listens: Option<SocketAddr>,
     pub(crate) stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
 }
@@ -114,6 +124,7 @@ impl Running {
         let stdout = BufReader::new(child.stdout.take().context("a piped output")?);
         Ok(Self {
             child,
+            listens: program.listens,
             stdin,
             stdout,
         })
@@ -121,6 +132,10 @@ impl Running {
 
     /// Reads the line a server announces itself with: its address and process id.
     pub(crate) fn ready(&mut self) -> Result<(SocketAddr, Pid)> {
+        if let Some(address) = self.listens {
+            self.until_listening(address)?;
+            return Ok((address, Pid::from_raw(self.child.id().try_into()?)));
+        }
         let line = self.line()?;
         let mut words = line.split_whitespace().skip(1);
         let mut word = || {
@@ -130,6 +145,20 @@ impl Running {
         };
         let address = word()?.parse()?;
         Ok((address, Pid::from_raw(word()?.parse()?)))
+    }
+
+    /// Waits until it listens.
+    fn until_listening(&mut self, address: SocketAddr) -> Result<()> {
+        let started = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the program ended with {status} before it listened");
+            }
+            let late = started.elapsed() > Duration::from_secs(60);
+            ensure!(!late, "the program does not listen at {address}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
     }
 
     pub(crate) fn line(&mut self) -> Result<String> {

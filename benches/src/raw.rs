@@ -14,7 +14,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use crate::options::Options;
 use crate::process::announce;
 use crate::shape::{
-    CALL_HEADER, MARK, REPLY_HEADER, Transport, Work, call_template, reply_template,
+    CALL_HEADER, Frame, MARK, REPLY_HEADER, Transport, Work, dce_bind_ack, read_pdu, reply_template,
 };
 
 const BUFFER: usize = 256 << 10;
@@ -22,18 +22,15 @@ const BUFFER: usize = 256 << 10;
 /// Turns calls of one shape into replies by copying a template.
 pub(crate) struct Responder {
     work: Work,
-    call: usize,
-    reply: Vec<u8>,
+    frame: Frame,
     out: Vec<u8>,
 }
 
 impl Responder {
-    pub(crate) fn new(work: Work) -> Self {
-        let call = call_template(work).len();
+    pub(crate) fn new(work: Work, transport: Transport) -> Self {
         Self {
             work,
-            call,
-            reply: reply_template(work),
+            frame: Frame::of(work, transport),
             out: Vec::with_capacity(BUFFER),
         }
     }
@@ -43,18 +40,20 @@ impl Responder {
     /// Large replies go to `sink` one by one from the one buffer; small ones wait for
     /// [`flush`](Self::flush).
     pub(crate) fn answer(&mut self, batch: &[u8], sink: &mut impl Write) -> Result<usize> {
-        let calls = batch.chunks_exact(self.call);
+        let frame = &mut self.frame;
+        let calls = batch.chunks_exact(frame.call.len());
         let taken = batch.len() - calls.remainder().len();
+        let id = frame.id..frame.id + 4;
         for call in calls {
-            self.reply[MARK..MARK + 4].copy_from_slice(&call[MARK..MARK + 4]);
+            frame.reply[id.clone()].copy_from_slice(&call[id.clone()]);
             if let Work::Read(_) = self.work {
-                sink.write_all(&self.reply)?;
+                sink.write_all(&frame.reply)?;
                 continue;
             }
             let at = self.out.len();
-            self.out.extend_from_slice(&self.reply);
+            self.out.extend_from_slice(&frame.reply);
             if let Work::Echo(n) = self.work {
-                let (to, from) = (at + MARK + REPLY_HEADER + 4, MARK + CALL_HEADER + 4);
+                let (to, from) = (at + frame.reply_data, frame.call_data);
                 self.out[to..to + n].copy_from_slice(&call[from..from + n]);
             }
         }
@@ -78,21 +77,26 @@ impl Responder {
 /// `server raw`: blocking sockets, a thread for each connection; or one UDP socket.
 pub(crate) fn blocking(options: &Options) -> Result<()> {
     let work: Work = options.required("work")?;
-    if options.required::<Transport>("transport")? == Transport::Udp {
+    let transport = options.required("transport")?;
+    if transport == Transport::Udp {
         return datagrams(work);
     }
     let listener = TcpListener::bind("127.0.0.1:0")?;
     announce(listener.local_addr()?)?;
     for stream in listener.incoming() {
         let stream = stream?;
-        thread::spawn(move || connection(stream, work));
+        thread::spawn(move || connection(stream, work, transport));
     }
     Ok(())
 }
 
-fn connection(mut stream: TcpStream, work: Work) -> Result<()> {
+fn connection(mut stream: TcpStream, work: Work, transport: Transport) -> Result<()> {
     stream.set_nodelay(true)?;
-    let mut responder = Responder::new(work);
+    if transport == Transport::Dce {
+        read_pdu(&mut stream)?;
+        stream.write_all(&dce_bind_ack())?;
+    }
+    let mut responder = Responder::new(work, transport);
     let mut buffer = vec![0; BUFFER];
     let mut have = 0;
     loop {
@@ -137,7 +141,7 @@ pub(crate) fn epoll(options: &Options) -> Result<()> {
         listener.as_fd(),
         EpollEvent::new(EpollFlags::EPOLLIN, u64::MAX),
     )?;
-    let mut responder = Responder::new(options.required("work")?);
+    let mut responder = Responder::new(options.required("work")?, Transport::Tcp);
     let mut streams: Vec<Option<TcpStream>> = Vec::new();
     let mut buffer = vec![0; BUFFER];
     let mut events = vec![EpollEvent::empty(); 256];

@@ -11,7 +11,7 @@ use crate::options::Options;
 use crate::pace::{Pace, Report};
 use crate::process::announce;
 use crate::raw::Responder;
-use crate::shape::{CALL_HEADER, MARK, Transport, Work, call_template, reply_template};
+use crate::shape::{CALL_HEADER, Frame, MARK, Transport, Work, dce_bind_ack, reply_template};
 
 /// The runtime every peer here gets: one thread.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -28,7 +28,8 @@ pub(crate) fn server(options: &Options) -> Result<()> {
         !matches!(work, Work::Read(_)),
         "raw-tokio has no large replies"
     );
-    if options.required::<Transport>("transport")? == Transport::Udp {
+    let transport = options.required("transport")?;
+    if transport == Transport::Udp {
         return runtime()?.block_on(datagrams(work));
     }
     runtime()?.block_on(async {
@@ -36,7 +37,7 @@ pub(crate) fn server(options: &Options) -> Result<()> {
         announce(listener.local_addr()?)?;
         loop {
             let (stream, _) = listener.accept().await?;
-            tokio::spawn(connection(stream, work));
+            tokio::spawn(connection(stream, work, transport));
         }
     })
 }
@@ -58,10 +59,15 @@ async fn datagrams(work: Work) -> Result<()> {
     }
 }
 
-async fn connection(mut stream: TcpStream, work: Work) -> Result<()> {
+async fn connection(mut stream: TcpStream, work: Work, transport: Transport) -> Result<()> {
     stream.set_nodelay(true)?;
-    let mut responder = Responder::new(work);
+    let mut responder = Responder::new(work, transport);
     let mut buffer = vec![0; 64 << 10];
+    if transport == Transport::Dce {
+        // The bind comes alone: its sender waits for the answer.
+        ensure!(stream.read(&mut buffer).await? >= 16, "half a bind");
+        stream.write_all(&dce_bind_ack()).await?;
+    }
     let mut have = 0;
     loop {
         let n = stream.read(&mut buffer[have..]).await?;
@@ -90,8 +96,11 @@ pub(crate) fn client(options: &Options) -> Result<Report> {
     runtime()?.block_on(async {
         let mut stream = TcpStream::connect(&address).await?;
         stream.set_nodelay(true)?;
-        let mut call = call_template(work);
-        let mut expected = reply_template(work);
+        let Frame {
+            mut call,
+            reply: mut expected,
+            ..
+        } = Frame::of(work, Transport::Tcp);
         let mut reply = vec![0; expected.len()];
         let mut latencies = Vec::new();
         let mut last = Instant::now();
