@@ -1,0 +1,155 @@
+//! Channels: the connections that one virtual connection consists of, as its machine names them to its driver.
+//!
+//! Read first: MS-RPCH section 3.2.1.1.1. A [`ChannelId`] stands for one TCP connection (or HTTP request on one); it is
+//! never used twice within a machine.
+
+use crate::failure::Failure;
+use crate::frame::{Frame, Splitter};
+use crate::number::narrow;
+use crate::rts::{Cookie, Message};
+use bytes::Bytes;
+use core::fmt;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// One connection of a virtual connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelId(pub(crate) u32);
+
+impl ChannelId {
+    /// The channel that a machine of a proxy or a server was made with.
+    pub const FIRST: Self = Self(0);
+
+    /// A number of its own within the machine, for logs.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Debug for ChannelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "channel {}", self.0)
+    }
+}
+
+/// An RPC PDU on its way through a proxy. It counts in the window of the channel on which it came until it is handed
+/// back, whatever becomes of it.
+#[derive(Debug)]
+pub struct Pdu {
+    /// The PDU. A proxy may put another in its place.
+    pub bytes: Bytes,
+    pub(crate) from: ChannelId,
+    pub(crate) len: u32,
+}
+
+/// How a virtual connection ended at a proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Another proxy carries it on: the channel here was recycled.
+    HandedOver,
+    /// It is over.
+    Failed(Failure),
+}
+
+/// Bytes that may wait in one channel for the driver to take, in front of what flow control holds back.
+const BACKLOG: usize = 64 << 10;
+
+/// One connection: what is read from it and written to it.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) id: ChannelId,
+    /// The cookie of the channel, and the one before, where the connection outlives channels.
+    pub(crate) cookie: Cookie,
+    pub(crate) former: Option<Cookie>,
+    splitter: Splitter,
+    out: VecDeque<Bytes>,
+    backlog: usize,
+    /// Bytes put on the channel so far, of its lifetime.
+    pub(crate) carried: u32,
+    /// Nothing is handed out.
+    pub(crate) plugged: bool,
+    pub(crate) last_sent: Instant,
+    waiting: Option<Instant>,
+}
+
+impl Leg {
+    pub(crate) fn new(id: ChannelId, cookie: Cookie, splitter: Splitter, now: Instant) -> Self {
+        Self {
+            id,
+            cookie,
+            former: None,
+            splitter,
+            out: VecDeque::new(),
+            backlog: 0,
+            carried: 0,
+            plugged: false,
+            last_sent: now,
+            waiting: None,
+        }
+    }
+
+    /// The next frame of what was read.
+    pub(crate) fn next(&mut self, input: &mut Bytes) -> Result<Option<Frame>, Failure> {
+        self.splitter.next(input)
+    }
+
+    pub(crate) fn say(&mut self, now: Instant, message: &Message) {
+        self.put(now, message.emit());
+    }
+
+    /// Puts a PDU on the channel.
+    pub(crate) fn put(&mut self, now: Instant, pdu: Bytes) {
+        self.backlog = self.backlog.saturating_add(pdu.len());
+        self.carried = self.carried.saturating_add(narrow(pdu.len()));
+        self.out.push_back(pdu);
+        self.waiting.get_or_insert(now);
+    }
+
+    /// Whether what flow control holds back may be put behind what waits.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.plugged && self.backlog < BACKLOG
+    }
+
+    /// Whether everything was handed out.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// The next bytes to transmit.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Bytes> {
+        if self.plugged {
+            return None;
+        }
+        let bytes = self.out.pop_front()?;
+        self.backlog = self.backlog.saturating_sub(bytes.len());
+        self.last_sent = now;
+        self.waiting = (!self.out.is_empty()).then_some(now);
+        Some(bytes)
+    }
+
+    /// When what waits will have waited too long.
+    pub(crate) fn deadline(&self, limit: Duration) -> Option<Instant> {
+        self.waiting?.checked_add(limit)
+    }
+
+    /// Whether the cookie names this channel.
+    pub(crate) fn is_named(&self, cookie: Cookie) -> bool {
+        self.cookie == cookie || self.former == Some(cookie)
+    }
+
+    /// Bytes left of a lifetime.
+    pub(crate) fn left(&self, lifetime: u32) -> u32 {
+        lifetime.saturating_sub(self.carried)
+    }
+}
+
+/// The first of some instants, those that are there.
+pub(crate) fn earliest(instants: impl IntoIterator<Item = Option<Instant>>) -> Option<Instant> {
+    instants.into_iter().flatten().min()
+}
+
+/// Whether an instant is there and has come.
+pub(crate) fn has_come(at: Option<Instant>, now: Instant) -> bool {
+    at.is_some_and(|at| at <= now)
+}

@@ -1,0 +1,146 @@
+//! The boundaries of PDUs on a channel, and what else may stand at one.
+//!
+//! Read first: C706 section 12.6.3.1 (`frag_length`), MS-RPCH section 2.1.1.2.1 (the legacy server response). A PDU that
+//! lies whole in what was received is handed out without a copy; one that is cut is put together in memory that grows
+//! with what arrives. A server may begin with its banner; a proxy may, instead of a PDU, put an HTTP status line into
+//! the body of an OUT channel. This file looks at no PDU's meaning.
+
+use crate::failure::Failure;
+use bytes::{Buf, Bytes, BytesMut};
+use farcall_dce::pdu::header::{Header, PacketType};
+
+/// What a server says when a connection is accepted.
+pub const BANNER: &[u8; 14] = b"ncacn_http/1.0";
+
+/// Longest status line in a body, in bytes (MS-RPCH section 2.1.2.1.3).
+const LINE: usize = 1024;
+
+/// What stood at a boundary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// An RTS PDU, unparsed.
+    Rts(Bytes),
+    /// Any other PDU: its header is sound, and it is as long as that says.
+    Rpc(Bytes),
+    /// The server's banner.
+    Banner,
+    /// A line that begins like an HTTP response, without its end.
+    Line(Bytes),
+}
+
+/// Finds the PDUs of one received byte stream. Between PDUs it holds no memory.
+#[derive(Debug, Default)]
+pub struct Splitter {
+    part: BytesMut,
+    banner: bool,
+    lines: bool,
+}
+
+impl Splitter {
+    /// A splitter at the beginning of a stream of PDUs.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same, where a banner may come first.
+    #[must_use]
+    pub fn with_banner(mut self) -> Self {
+        self.banner = true;
+        self
+    }
+
+    /// The same, where a status line may come instead of a PDU.
+    #[must_use]
+    pub fn with_lines(mut self) -> Self {
+        self.lines = true;
+        self
+    }
+
+    /// Whether a PDU has begun that is not whole.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        !self.part.is_empty()
+    }
+
+    /// The next frame of `input`, which loses what was used. `None`: `input` is used up.
+    ///
+    /// # Errors
+    /// [`Failure::Header`] and [`Failure::Violation`]: the stream has no more boundaries.
+    pub fn next(&mut self, input: &mut Bytes) -> Result<Option<Frame>, Failure> {
+        if self.part.is_empty() {
+            if input.is_empty() {
+                return Ok(None);
+            }
+            let need = self.need(input)?;
+            if need <= input.len() && need >= Header::LEN {
+                let whole = input.split_to(need);
+                return self.frame(whole).map(Some);
+            }
+        }
+        loop {
+            let need = self.need(&self.part)?;
+            if !self.part.is_empty() && self.part.len() >= need {
+                let whole = std::mem::take(&mut self.part).freeze();
+                return self.frame(whole).map(Some);
+            }
+            if input.is_empty() {
+                return Ok(None);
+            }
+            let step = need.saturating_sub(self.part.len()).min(input.len());
+            self.part
+                .extend_from_slice(input.get(..step).unwrap_or_default());
+            input.advance(step);
+        }
+    }
+
+    /// How many bytes are needed before more can be said about what begins like this.
+    fn need(&self, begun: &[u8]) -> Result<usize, Failure> {
+        match begun.first() {
+            None => Ok(1),
+            Some(b'n') if self.banner => Ok(BANNER.len()),
+            Some(b'H') if self.lines => line_need(begun),
+            Some(_) => match begun.first_chunk::<{ Header::LEN }>() {
+                None => Ok(Header::LEN),
+                Some(header) => Ok(usize::from(Header::parse(header)?.frag_length)),
+            },
+        }
+    }
+
+    fn frame(&mut self, whole: Bytes) -> Result<Frame, Failure> {
+        if self.banner && whole.first() == Some(&b'n') {
+            self.banner = false;
+            return match whole == BANNER[..] {
+                true => Ok(Frame::Banner),
+                false => Err(Failure::Violation("the server's banner is another")),
+            };
+        }
+        if self.lines && whole.first() == Some(&b'H') {
+            let end = whole.len().saturating_sub(1);
+            let line = whole.slice(..end);
+            let end = line
+                .len()
+                .saturating_sub(usize::from(line.last() == Some(&b'\r')));
+            return Ok(Frame::Line(line.slice(..end)));
+        }
+        self.banner = false;
+        let Some(header) = whole.first_chunk::<{ Header::LEN }>() else {
+            return Err(Failure::Violation("a PDU without a header"));
+        };
+        let header = Header::parse(header)?;
+        if header.ptype == PacketType::RTS {
+            return Ok(Frame::Rts(whole));
+        }
+        header.check()?;
+        Ok(Frame::Rpc(whole))
+    }
+}
+
+/// One more byte until there is a line end.
+fn line_need(begun: &[u8]) -> Result<usize, Failure> {
+    match begun.iter().position(|byte| *byte == b'\n') {
+        Some(at) => Ok(at.saturating_add(1)),
+        None if begun.len() >= LINE => Err(Failure::Violation("a status line without an end")),
+        None => Ok(begun.len().saturating_add(1)),
+    }
+}
