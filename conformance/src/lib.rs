@@ -7,6 +7,7 @@
 //! - [`peer`]: real peers as child processes: libtirpc, rpcbind, tshark;
 //! - [`network`]: a network of a test's own, with its own loopback, port 111 and `/run`;
 //! - [`probe`]: raw messages, well-formed or not, without any of our own codecs;
+//! - [`raw`]: the same for PDUs of DCE/RPC;
 //! - [`demo`]: our side of the demo program; [`thermometer`]: the interface of the guide;
 //! - [`echo`]: our side of Samba's test interface; [`interfaces`]: what domain controllers offer;
 //! - [`dce`]: our echo server with accounts, and our clients as a user of Samba's domain;
@@ -17,6 +18,7 @@ pub mod case;
 pub mod peer;
 pub mod network;
 pub mod probe;
+pub mod raw;
 pub mod demo;
 pub mod echo;
 pub mod interfaces;

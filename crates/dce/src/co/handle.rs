@@ -117,6 +117,12 @@ impl Handles {
         Uuid::from_bytes_be(bytes)
     }
 
+    /// What is open under a handle. We give out none with attributes, and so take none.
+    fn entry(&self, handle: &ContextHandle) -> Result<&Entry, Mismatch> {
+        let found = self.open.get(&handle.uuid);
+        found.filter(|_| handle.attributes == 0).ok_or(Mismatch)
+    }
+
     // req: dce-handle-strict
     pub(crate) fn find(
         &self,
@@ -124,7 +130,7 @@ impl Handles {
         kind: Kind,
         strictness: Strictness,
     ) -> Result<State, Mismatch> {
-        let entry = self.open.get(&handle.uuid).ok_or(Mismatch)?;
+        let entry = self.entry(handle)?;
         allowed(entry, kind, strictness)
             .then(|| Arc::clone(&entry.state))
             .ok_or(Mismatch)
@@ -136,7 +142,7 @@ impl Handles {
         kind: Kind,
         strictness: Strictness,
     ) -> Result<State, Mismatch> {
-        let entry = self.open.get(&handle.uuid).ok_or(Mismatch)?;
+        let entry = self.entry(handle)?;
         if !allowed(entry, kind, strictness) {
             return Err(Mismatch);
         }

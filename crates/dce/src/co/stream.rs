@@ -30,6 +30,33 @@ impl Pdu {
     }
 }
 
+/// What is known of a PDU that is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// None has begun.
+    Nothing,
+    /// The first byte, which says the version of the protocol.
+    Version(u8),
+    /// All of its header.
+    Header(Header),
+}
+
+impl Begun {
+    /// Whether this cannot become a PDU of the protocol: what follows need not be waited for.
+    // req: dce-first-bytes
+    #[must_use]
+    pub fn is_hopeless(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Version(version) => *version != VERSION,
+            Self::Header(header) => header.check().is_err(),
+        }
+    }
+}
+
+/// The version of connection-oriented PDUs.
+const VERSION: u8 = 5;
+
 /// Finds the PDUs of one received byte stream. Between PDUs it holds no memory.
 #[derive(Debug, Default)]
 pub struct Splitter {
@@ -71,6 +98,16 @@ impl Splitter {
             }
         }
         self.assemble(rest, at)
+    }
+
+    /// What is known of a PDU that is not whole.
+    #[must_use]
+    pub fn begun(&self) -> Begun {
+        match (self.part.first_chunk(), self.part.first()) {
+            (Some(header), _) => Header::parse(header).map_or(Begun::Nothing, Begun::Header),
+            (None, Some(version)) => Begun::Version(*version),
+            (None, None) => Begun::Nothing,
+        }
     }
 
     /// Whether a PDU has begun that is not whole.
@@ -168,6 +205,31 @@ mod tests {
             let mut splitter = Splitter::new();
             assert_eq!(splitter.next(&bytes[..9], &mut 0), Ok(None));
             assert_eq!(splitter.next(&bytes[9..], &mut 0), error);
+        }
+    }
+
+    #[test]
+    fn what_cannot_become_a_pdu_is_known_early() {
+        let begun = |bytes: &[u8]| {
+            let mut splitter = Splitter::new();
+            assert_eq!(splitter.next(bytes, &mut 0), Ok(None));
+            splitter.begun()
+        };
+        assert_eq!(Splitter::new().begun(), Begun::Nothing);
+        assert_eq!(begun(&[5, 0]), Begun::Version(5));
+        assert!(!begun(&[5, 0]).is_hopeless() && !Begun::Nothing.is_hopeless());
+        for other in [0, 4, 0x16, b'G', 0xff] {
+            assert_eq!(begun(&[other]), Begun::Version(other));
+            assert!(begun(&[other]).is_hopeless());
+        }
+        let header = [5, 0, 0, 3, 0x10, 0, 0, 0, 0xff, 0xff, 0, 0, 7, 0, 0, 0];
+        assert!(matches!(begun(&header), Begun::Header(header) if header.call_id == 7));
+        assert!(!begun(&header).is_hopeless());
+        // The version, EBCDIC, a VAX's floats, a verifier longer than all.
+        for (at, byte) in [(0, 4), (1, 2), (4, 0x11), (5, 1), (11, 0xff)] {
+            let mut wrong = header;
+            (wrong[at], wrong[9]) = (byte, 0x7f);
+            assert!(begun(&wrong).is_hopeless(), "byte {at}");
         }
     }
 

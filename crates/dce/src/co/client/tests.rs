@@ -317,6 +317,27 @@ fn answers_to_a_bind_that_are_none_end_it() {
 }
 
 #[test]
+fn a_server_of_another_protocol_is_not_waited_for() {
+    for said in [
+        &b"H"[..],
+        b"HTTP/1.1 400 Bad Request\r\n",
+        b"SSH-2.0-x\r\n",
+        &[0; 7],
+    ] {
+        let mut end = End::new(ClientConfig::default());
+        end.client.bind(end.now, &[ECHO], None);
+        end.sent();
+        end.hear(said);
+        let told = end.told();
+        assert!(
+            told.iter()
+                .any(|one| one.ends_with(": bytes that are no PDU")),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
 fn a_refused_bind_says_why() {
     let mut end = End::new(ClientConfig::default());
     end.client.bind(end.now, &[ECHO], None);

@@ -10,7 +10,7 @@ use crate::co::server::event::{Close, Event, ReplyError, ReplyTo};
 use crate::co::server::partial::Partial;
 use crate::co::server::security::Security;
 use crate::co::server::table::{Leg, Rule, State, rule};
-use crate::co::stream::{Pdu, Splitter};
+use crate::co::stream::{Begun, Pdu, Splitter};
 use crate::pdu::auth::Trailer;
 use crate::pdu::bind::{BindAck, NakReason};
 use crate::pdu::header::{Flags, Header, PacketType};
@@ -190,7 +190,8 @@ impl Server {
                     self.packets.received = self.packets.received.wrapping_add(1);
                     self.take(&header, pdu, batch, out)
                 }
-                Ok(None) => break,
+                Ok(None) if !self.splitter.begun().is_hopeless() => break,
+                Ok(None) => self.give_up(out),
                 Err(_) => self.close(Close::Violation("a fragment shorter than its header")),
             };
             if event.is_some() {
@@ -507,6 +508,18 @@ impl Server {
             Rule::Rebind => self.nak(header, NakReason::NOT_SPECIFIED, "a second bind", out),
             Rule::Violation => self.violation(header, "a PDU out of order", out),
             Rule::Ignore => None,
+        }
+    }
+
+    /// Ends an association whose next PDU cannot be one, however long it is waited for: what speaks another protocol
+    /// altogether is told nothing.
+    #[cold]
+    fn give_up(&mut self, out: &mut TransmitQueue) -> Option<Event> {
+        match self.splitter.begun() {
+            Begun::Header(header) if (1..=6).contains(&header.version) => {
+                self.malformed(&header, rule(self.state, header.ptype), out)
+            }
+            _ => self.close(Close::Violation("bytes that are no PDU")),
         }
     }
 

@@ -562,6 +562,30 @@ fn other_versions_and_representations_are_refused() {
 }
 
 #[test]
+fn what_is_no_pdu_is_not_waited_for() {
+    for bytes in [
+        &b"G"[..],
+        b"GET / HTTP/1.1\r\nHost: example\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        &[0; 5],
+        &[0; 40],
+    ] {
+        Peer::new().expelled(bytes, Said::Nothing);
+        Peer::bound(MPX).expelled(bytes, Said::Nothing);
+    }
+    // A header that cannot be is judged before the rest comes.
+    let offer = bind(
+        PacketType::BIND,
+        Flags::WHOLE,
+        &[(1, ECHO, &[SyntaxId::NDR])],
+    );
+    let mut ebcdic = offer[..16].to_vec();
+    ebcdic[4] = 0x11;
+    Peer::new().expelled(&ebcdic, Said::Nak(4));
+    Peer::new().heard(&offer[..16], Said::Nothing);
+}
+
+#[test]
 fn a_request_may_be_as_large_as_the_transport_allows() {
     let mut peer = Peer::new();
     let small = Bind {
