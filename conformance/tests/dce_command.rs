@@ -70,6 +70,7 @@ fn host() -> Host {
     let binder = Farcall::start(&binder, 2).expect("farcall binder");
     let echo = [
         "echo",
+        "-v",
         "--register",
         "ncalrpc:[epmapper]",
         "--users",
@@ -302,5 +303,20 @@ network_test! {
         let count: usize = entries.lines().next().and_then(|text| text.parse().ok()).expect("a count");
         assert!(count >= 8, "{said}");
         case::ran("Samba's Python", "rpcecho of farcall echo, found through farcall binder, in every form");
+    }
+
+    fn a_binder_that_is_started_anew_is_told_again() {
+        if !farcall::available() {
+            return;
+        }
+        let Host { _binder: binder, echo, .. } = host();
+        binder.process.stop(nix::sys::signal::Signal::SIGKILL).expect("the binder ends");
+        let arguments = ["binder", "-l", "ncacn_ip_tcp:127.0.0.1[135]", "-l", "ncalrpc:[epmapper]"];
+        let _binder = Farcall::start(&arguments, 2).expect("farcall binder");
+        let listed = || farcall::run(&["ls", "ncacn_ip_tcp:127.0.0.1[135]"]).expect("farcall ls");
+        assert!(!listed().contains("rpcecho"), "{}", listed());
+        echo.process.signal(nix::sys::signal::Signal::SIGHUP).expect("a signal");
+        echo.process.line("registered again").expect("it says so");
+        assert!(listed().contains("rpcecho"), "{}", listed());
     }
 }

@@ -3,6 +3,7 @@
 //! Each test is a failure that some server of DCE/RPC has had, or a limit that a server must have. The daemons run as a user runs
 //! them, the bytes are written by hand, and after each test other clients must be served as before.
 
+mod ends;
 mod first_bytes;
 mod limits;
 mod pdus;

@@ -74,6 +74,7 @@ fn handles_are_their_association_group_s_and_live_as_long() {
     let (mut stranger, other) = Line::bound_with(echo.address(), &Pdu::bind(LSARPC));
     assert_ne!(group, other);
     faults(&close(&mut stranger, &handle), CONTEXT_MISMATCH);
+    // (The first four bytes are attributes, of which there are none.)
     for at in [0, 4, 10, 19] {
         let mut wrong = handle.clone();
         wrong[at] ^= 1;

@@ -5,6 +5,7 @@
 //! `ncalrpc`, where they know who registers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use farcall_dce::syntax::SyntaxId;
@@ -26,6 +27,8 @@ const ANNOTATION: usize = 64;
 pub(crate) struct Mapped {
     client: Client,
     elements: Vec<Element>,
+    /// They are being taken away: nobody says them again.
+    ended: AtomicBool,
 }
 
 /// A way to an interface, and what it is called.
@@ -46,17 +49,37 @@ impl Mapped {
     ) -> Result<Self, Error> {
         let elements = elements(interfaces, endpoints);
         let client = connect(ways).await?;
-        let mapped = Self { client, elements };
-        if !mapped.elements.is_empty() {
-            mapped.insert().await?;
-        }
+        let mapped = Self {
+            client,
+            elements,
+            ended: AtomicBool::new(false),
+        };
+        mapped.insert(true).await?;
         Ok(mapped)
     }
 
-    async fn insert(&self) -> Result<(), Error> {
+    // req: dce-face-register-again
+    /// Says all of them again: an element that is there already stays as it is, and so does what others have
+    /// registered meanwhile.
+    pub(crate) async fn renew(&self) -> Result<(), Error> {
+        match self.ended.load(Ordering::Acquire) {
+            true => Ok(()),
+            false => self.insert(false).await,
+        }
+    }
+
+    /// From now on nobody says them again.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    async fn insert(&self, replace: bool) -> Result<(), Error> {
+        if self.elements.is_empty() {
+            return Ok(());
+        }
         let encode = |w: &mut ndr::Writer| {
             put_elements(w, &self.elements)?;
-            w.u32(u32::from(true));
+            w.u32(u32::from(replace));
             Ok(())
         };
         self.change(mapper::EPT_INSERT, encode).await
@@ -82,7 +105,8 @@ impl Mapped {
     }
 
     /// Takes every element away, for at most `limit`.
-    pub(crate) async fn remove(self, limit: Duration) {
+    pub(crate) async fn remove(&self, limit: Duration) {
+        self.end();
         if self.elements.is_empty() {
             return;
         }

@@ -7,7 +7,7 @@
 //! A program that is registered already is left alone while it answers a null call; what a dead
 //! server left behind is replaced.
 //!
-//! An rpcbind that is started anew has forgotten everything. So registrations are said again from
+//! An rpcbind or endpoint mapper that is started anew has forgotten everything. So registrations are said again from
 //! time to time: for one that is there already, that changes nothing.
 //!
 //! [RFC 1833]: https://www.rfc-editor.org/rfc/rfc1833
@@ -95,7 +95,7 @@ impl Registrar {
         })
     }
 
-    /// How often registrations with rpcbind are said again, so that one that was started anew
+    /// How often registrations are said again, so that one that was started anew
     /// learns of them. Default 30 s. Zero: never.
     #[must_use]
     pub fn every(mut self, pause: Duration) -> Self {
@@ -140,7 +140,7 @@ impl Registrar {
         };
         if has_interfaces {
             match Mapped::register(&self.mappers, interfaces, &dce).await {
-                Ok(mapped) => registration.mapped = Some(mapped),
+                Ok(mapped) => registration.mapped = Some(self.kept(mapped)),
                 Err(error) => {
                     registration.remove(Duration::from_secs(2)).await;
                     return Err(error);
@@ -180,15 +180,20 @@ impl Registrar {
                 }
             }
         }
-        let entered = Arc::new(entered);
-        if !self.every.is_zero() {
-            tokio::spawn(keep(Arc::downgrade(&entered), self.every));
-        }
         Ok(Registration {
             registrar: self.clone(),
-            entered: Some(entered),
+            entered: Some(self.kept(entered)),
             mapped: None,
         })
+    }
+
+    /// What is said again from time to time on the current runtime, as long as somebody has it.
+    fn kept<T: Renew>(&self, what: T) -> Arc<T> {
+        let what = Arc::new(what);
+        if !self.every.is_zero() {
+            tokio::spawn(keep(Arc::downgrade(&what), self.every));
+        }
+        what
     }
 
     async fn connect(&self) -> Result<Client, Error> {
@@ -273,17 +278,20 @@ pub struct Registration {
     /// With rpcbind; nothing once it has been taken away.
     entered: Option<Arc<Entered>>,
     /// With an endpoint mapper.
-    mapped: Option<Mapped>,
+    mapped: Option<Arc<Mapped>>,
 }
 
 impl Registration {
-    /// Says all that rpcbind was told again: what it has forgotten is there afterwards.
+    /// Says all that rpcbind and the endpoint mapper were told again: what they have forgotten is there afterwards.
     ///
     /// # Errors
     /// No binder answers, or something else is registered in the place of one of ours.
     pub async fn renew(&self) -> Result<(), Error> {
-        match &self.entered {
-            Some(entered) => entered.renew().await,
+        if let Some(entered) = &self.entered {
+            entered.renew().await?;
+        }
+        match &self.mapped {
+            Some(mapped) => mapped.renew().await,
             None => Ok(()),
         }
     }
@@ -310,6 +318,9 @@ impl Drop for Registration {
             entered.end();
             entered.entries.clone()
         });
+        if let Some(mapped) = &mapped {
+            mapped.end();
+        }
         // The runtime on which this was made may be gone, or be the one that waits here.
         let (done, waiting) = mpsc::channel();
         let unregistering = std::thread::Builder::new().name("farcall-unregister".to_owned());
@@ -324,7 +335,7 @@ impl Drop for Registration {
 }
 
 /// Unregisters on a runtime of its own; that is tried once.
-fn take_back(registrar: &Registrar, entries: Vec<Entry>, mapped: Option<Mapped>) {
+fn take_back(registrar: &Registrar, entries: Vec<Entry>, mapped: Option<Arc<Mapped>>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -347,14 +358,31 @@ fn take_back(registrar: &Registrar, entries: Vec<Entry>, mapped: Option<Mapped>)
     });
 }
 
+/// What can be said again.
+trait Renew: Send + Sync + 'static {
+    fn again(&self) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+impl Renew for Entered {
+    fn again(&self) -> impl Future<Output = Result<(), Error>> + Send {
+        self.renew()
+    }
+}
+
+impl Renew for Mapped {
+    fn again(&self) -> impl Future<Output = Result<(), Error>> + Send {
+        self.renew()
+    }
+}
+
 /// Says registrations again and again, as long as they are wanted.
-async fn keep(entered: Weak<Entered>, every: Duration) {
+async fn keep<T: Renew>(what: Weak<T>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
-        let Some(entered) = entered.upgrade() else {
+        let Some(what) = what.upgrade() else {
             return;
         };
-        if let Err(error) = entered.renew().await {
+        if let Err(error) = what.again().await {
             tracing::debug!(%error, "registrations could not be renewed");
         }
     }

@@ -32,7 +32,7 @@ impl Pdu {
 
 /// What is known of a PDU that is not whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begun {
+pub enum Start {
     /// None has begun.
     Nothing,
     /// The first byte, which says the version of the protocol.
@@ -41,7 +41,7 @@ pub enum Begun {
     Header(Header),
 }
 
-impl Begun {
+impl Start {
     /// Whether this cannot become a PDU of the protocol: what follows need not be waited for.
     // req: dce-first-bytes
     #[must_use]
@@ -102,11 +102,11 @@ impl Splitter {
 
     /// What is known of a PDU that is not whole.
     #[must_use]
-    pub fn begun(&self) -> Begun {
+    pub fn start(&self) -> Start {
         match (self.part.first_chunk(), self.part.first()) {
-            (Some(header), _) => Header::parse(header).map_or(Begun::Nothing, Begun::Header),
-            (None, Some(version)) => Begun::Version(*version),
-            (None, None) => Begun::Nothing,
+            (Some(header), _) => Header::parse(header).map_or(Start::Nothing, Start::Header),
+            (None, Some(version)) => Start::Version(*version),
+            (None, None) => Start::Nothing,
         }
     }
 
@@ -213,17 +213,17 @@ mod tests {
         let begun = |bytes: &[u8]| {
             let mut splitter = Splitter::new();
             assert_eq!(splitter.next(bytes, &mut 0), Ok(None));
-            splitter.begun()
+            splitter.start()
         };
-        assert_eq!(Splitter::new().begun(), Begun::Nothing);
-        assert_eq!(begun(&[5, 0]), Begun::Version(5));
-        assert!(!begun(&[5, 0]).is_hopeless() && !Begun::Nothing.is_hopeless());
+        assert_eq!(Splitter::new().start(), Start::Nothing);
+        assert_eq!(begun(&[5, 0]), Start::Version(5));
+        assert!(!begun(&[5, 0]).is_hopeless() && !Start::Nothing.is_hopeless());
         for other in [0, 4, 0x16, b'G', 0xff] {
-            assert_eq!(begun(&[other]), Begun::Version(other));
+            assert_eq!(begun(&[other]), Start::Version(other));
             assert!(begun(&[other]).is_hopeless());
         }
         let header = [5, 0, 0, 3, 0x10, 0, 0, 0, 0xff, 0xff, 0, 0, 7, 0, 0, 0];
-        assert!(matches!(begun(&header), Begun::Header(header) if header.call_id == 7));
+        assert!(matches!(begun(&header), Start::Header(header) if header.call_id == 7));
         assert!(!begun(&header).is_hopeless());
         // The version, EBCDIC, a VAX's floats, a verifier longer than all.
         for (at, byte) in [(0, 4), (1, 2), (4, 0x11), (5, 1), (11, 0xff)] {

@@ -68,6 +68,7 @@ impl Operations for Mapper {
                     r.align(Align::A4)?;
                     let mut towers = self.towers.lock().expect("unpoisoned");
                     match opnum {
+                        0 if towers.contains(&tower) => {}
                         0 => towers.push(tower),
                         _ => towers.retain(|known| *known != tower),
                     }
@@ -171,6 +172,29 @@ async fn a_server_registers_its_interfaces_and_takes_them_away() {
     assert_eq!(towers[0].interface().map(|id| id.uuid), Some(ECHO.uuid));
     server.drain(Duration::from_secs(1)).await;
     assert!(known.towers().is_empty());
+}
+
+#[tokio::test]
+async fn a_mapper_that_has_forgotten_is_told_again() {
+    let known = Mapper::default();
+    let mapper = mapper(&known).await;
+    let registrar = Registrar::at(&mapper.endpoints()[0]).expect("an endpoint");
+    let server = Server::builder()
+        .serve(echo::service(&Echo::default()))
+        .listen(TCP)
+        .register_with(registrar.every(Duration::from_millis(20)));
+    let server = server.start().await.expect("registered");
+    known.towers.lock().expect("unpoisoned").clear();
+    let told = async {
+        while known.towers().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(20), told).await;
+    told.expect("it was told again");
+    assert_eq!(known.towers()[0].port(), server.endpoints()[0].port());
+    server.drain(Duration::from_secs(1)).await;
+    assert!(known.towers().is_empty(), "and not after it has ended");
 }
 
 #[tokio::test]

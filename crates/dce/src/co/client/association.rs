@@ -423,7 +423,7 @@ impl<T> Client<T> {
                         return Some(event);
                     }
                 }
-                Ok(None) if !self.splitter.begun().is_hopeless() => return None,
+                Ok(None) if !self.splitter.start().is_hopeless() => return None,
                 Ok(None) => self.close(Close::Violation("bytes that are no PDU")),
                 Err(_) => self.close(Close::Violation("a fragment shorter than its header")),
             }

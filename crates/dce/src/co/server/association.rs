@@ -10,7 +10,7 @@ use crate::co::server::event::{Close, Event, ReplyError, ReplyTo};
 use crate::co::server::partial::Partial;
 use crate::co::server::security::Security;
 use crate::co::server::table::{Leg, Rule, State, rule};
-use crate::co::stream::{Begun, Pdu, Splitter};
+use crate::co::stream::{Pdu, Splitter, Start};
 use crate::pdu::auth::Trailer;
 use crate::pdu::bind::{BindAck, NakReason};
 use crate::pdu::header::{Flags, Header, PacketType};
@@ -190,7 +190,7 @@ impl Server {
                     self.packets.received = self.packets.received.wrapping_add(1);
                     self.take(&header, pdu, batch, out)
                 }
-                Ok(None) if !self.splitter.begun().is_hopeless() => break,
+                Ok(None) if !self.splitter.start().is_hopeless() => break,
                 Ok(None) => self.give_up(out),
                 Err(_) => self.close(Close::Violation("a fragment shorter than its header")),
             };
@@ -515,8 +515,8 @@ impl Server {
     /// altogether is told nothing.
     #[cold]
     fn give_up(&mut self, out: &mut TransmitQueue) -> Option<Event> {
-        match self.splitter.begun() {
-            Begun::Header(header) if (1..=6).contains(&header.version) => {
+        match self.splitter.start() {
+            Start::Header(header) if (1..=6).contains(&header.version) => {
                 self.malformed(&header, rule(self.state, header.ptype), out)
             }
             _ => self.close(Close::Violation("bytes that are no PDU")),

@@ -140,7 +140,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         for _ in 0..turns {
             match self.hub.stage() {
                 Stage::Serving => {}
-                Stage::Draining => self.closing = true,
+                Stage::Draining => self.drain(turn),
                 Stage::Aborting => return Poll::Ready(End::Aborted),
             }
             self.run(cx, turn);
@@ -179,6 +179,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    // req: dce-face-shutdown
+    /// Takes no more calls; the client is told so once.
+    fn drain(&mut self, turn: &mut Turn) {
+        if !self.closing
+            && let Some(core) = &mut turn.core
+        {
+            core.shutdown(&mut turn.out);
+        }
+        self.closing = true;
     }
 
     fn run(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) {
@@ -293,7 +304,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             return Ok(Poll::Pending);
         };
         if batch.is_empty() {
-            self.closing = true;
+            self.hang_up(turn);
             return Ok(Poll::Ready(()));
         }
         let now = Instant::now();
@@ -301,6 +312,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         self.origin.source.received = now;
         self.admit(now, batch, 0, turn);
         Ok(Poll::Ready(()))
+    }
+
+    // req: dce-face-gone
+    /// The client has closed the connection: nobody waits for what is not answered, and it is dropped. (No client of DCE/RPC
+    /// closes one direction alone.)
+    fn hang_up(&mut self, turn: &mut Turn) {
+        self.closing = true;
+        self.workers.abandon();
+        turn.calls.clear();
     }
 
     /// Hands a batch to the core, from offset `at` on.

@@ -46,6 +46,12 @@ impl Workers {
         });
     }
 
+    /// Drops all that is pending: the client is gone.
+    pub(crate) fn abandon(&mut self) {
+        self.ends.clear();
+        self.pending.clear();
+    }
+
     /// Goes on with pending operations that were woken, then begins the calls that wait, unless
     /// `most` are pending.
     pub(crate) fn run(
