@@ -446,7 +446,7 @@ impl Session {
         }
     }
 
-    async fn begin(&self, scheme: &str, store: Option<&Store>) -> Result<Exchange, String> {
+    async fn begin(&mut self, scheme: &str, store: Option<&Store>) -> Result<Exchange, String> {
         match store {
             Some(Store::Helper(helper)) => {
                 let conversation = helper.begin().await;
@@ -486,7 +486,7 @@ impl Session {
     }
 
     async fn by_helper(
-        &self,
+        &mut self,
         conversation: &mut Conversation,
         token: &[u8],
         claimed: Option<&str>,

@@ -13,7 +13,9 @@
 //! - [`origin`]: whence a connection comes, where something stands in front;
 //! - [`guard`]: the judge of raw requests below the HTTP server;
 //! - [`tls`]: certificates, the server's and its clients';
-//! - [`auth`]: who a connection is.
+//! - [`auth`]: who a connection is;
+//! - [`channel`]: a channel as it comes from the HTTP side;
+//! - [`front`]: where clients come in.
 
 pub mod target;
 pub mod identity;
@@ -24,6 +26,8 @@ pub mod origin;
 pub mod guard;
 pub mod tls;
 pub mod auth;
+pub mod channel;
+pub mod front;
 
 pub use identity::{AuthKind, Identity};
 pub use target::{Host, Target};
