@@ -10,6 +10,7 @@
 //! - [`names`]: what interfaces and operations are called;
 //! - [`config`]: what `proxy.toml` says;
 //! - [`policy`]: who may reach what, when and how often;
+//! - [`inspect`]: what a client is about to call, followed through clear headers;
 //! - [`origin`]: whence a connection comes, where something stands in front;
 //! - [`guard`]: the judge of raw requests below the HTTP server;
 //! - [`tls`]: certificates, the server's and its clients';
@@ -22,6 +23,7 @@ pub mod identity;
 pub mod names;
 pub mod config;
 pub mod policy;
+pub mod inspect;
 pub mod origin;
 pub mod guard;
 pub mod tls;
