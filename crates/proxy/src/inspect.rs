@@ -656,4 +656,5 @@ fn answer(header: &Header, context_id: u16, status: u32) -> Act {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 mod tests;

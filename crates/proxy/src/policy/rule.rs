@@ -235,6 +235,16 @@ pub(crate) fn bit(kind: crate::identity::AuthKind) -> u8 {
 }
 
 impl Rule {
+    /// Whether it allows everybody everything on every target.
+    pub(crate) fn is_open(&self) -> bool {
+        let who = self.users.is_empty()
+            && self.groups.is_empty()
+            && self.issuers.is_empty()
+            && self.sources.is_empty();
+        let what = self.targets.is_empty() && self.interfaces.is_empty();
+        self.action == Action::Allow && self.mode == Mode::Enforce && who && what
+    }
+
     /// What it says.
     pub(crate) fn judge(&self, request: &Request<'_>, local: &Local<'_>) -> Judged {
         if let Some(condition) = self.differs(request) {

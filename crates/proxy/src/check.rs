@@ -1,0 +1,534 @@
+//! What is wrong or unwise in a configuration.
+//!
+//! Three kinds: [`faults`], with which nothing starts; [`files`], which must be there when it starts; and [`warnings`],
+//! which a person should have a reason for. All of them are found without a network.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::listen::{Certificates, Ntlm};
+use crate::config::place::{Fault, Source};
+use crate::config::{ChannelBinding, Config, Listener, Redact, Switch};
+use crate::policy::Policy;
+
+/// What a proxy does not start with, as far as the file alone shows it. Rules and targets are checked when they are made.
+#[must_use]
+pub fn faults(config: &Config, source: &Source) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut names = BTreeSet::new();
+    for listener in &config.listeners {
+        let name = listener.name.get_ref();
+        if !names.insert(name) {
+            let what = format!("a second listener {name:?}, expected a name of its own");
+            faults.push(source.fault(listener.name.span(), what));
+        }
+        faults.extend(listener_faults(listener, source));
+    }
+    if let Some(tap) = &config.tap {
+        for target in &tap.targets {
+            if !config
+                .targets
+                .iter()
+                .any(|it| it.name.get_ref() == target.get_ref())
+            {
+                let what = format!("there is no target {:?}", target.get_ref());
+                faults.push(source.fault(target.span(), what));
+            }
+        }
+    }
+    faults.extend(limit_faults(config, source));
+    faults
+}
+
+fn listener_faults(listener: &Listener, source: &Source) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut wrong = |what: &str| faults.push(source.fault(listener.endpoint.span(), what));
+    match (&listener.tls, listener.endpoint.get_ref().tls) {
+        (None, true) => wrong("an https endpoint without certificates, expected [listen.tls]"),
+        (Some(_), false) => wrong("certificates at an http endpoint, expected https"),
+        _ => {}
+    }
+    let shown = listener
+        .tls
+        .as_ref()
+        .map_or(Certificates::Off, |tls| tls.client_certificates);
+    if let Some(tls) = &listener.tls
+        && shown != Certificates::Off
+        && tls.client_ca.is_none()
+    {
+        wrong("client-certificates without a client-ca that may issue them");
+    }
+    let on = &listener.authentication;
+    if on.certificate.is_some() && shown == Certificates::Off {
+        wrong("authentication by certificate, but client-certificates are off");
+    }
+    if let Some(basic) = &on.basic
+        && basic.users.is_none()
+        && basic.helper.is_none()
+    {
+        wrong("authentication.basic without users or a helper");
+    }
+    for ntlm in ntlms(listener) {
+        if ntlm.users.is_none() && ntlm.helper.is_none() {
+            wrong("NTLM without users or a helper");
+        }
+    }
+    if let Some(negotiate) = &on.negotiate
+        && negotiate.ntlm.is_none()
+        && negotiate.keytab.is_none()
+    {
+        wrong("authentication.negotiate without ntlm or a keytab");
+    }
+    if let Some(front) = &listener.front
+        && front.trusted.is_empty()
+    {
+        wrong("front without trusted networks");
+    }
+    faults
+}
+
+fn limit_faults(config: &Config, source: &Source) -> Vec<Fault> {
+    let limits = &config.limits;
+    let mut faults = Vec::new();
+    let mut wrong = |what: String| faults.push(source.fault(0..0, what));
+    let timeout = Duration::from_secs(120)..=Duration::from_secs(14_400);
+    if !timeout.contains(&limits.connection_timeout) {
+        wrong("limits.connection-timeout is not from 120 s to 4 h".to_owned());
+    }
+    for (key, value, least, most) in [
+        ("window", limits.window, 8 << 10, 1 << 30),
+        ("lifetime", limits.lifetime, 128 << 10, 2 << 30),
+        ("queue", limits.queue, 64 << 10, 1 << 30),
+        ("connections", limits.connections, 1, 10_000_000),
+        (
+            "virtual-connections",
+            limits.virtual_connections,
+            1,
+            10_000_000,
+        ),
+        ("per-user", limits.per_user, 1, 10_000_000),
+        ("per-source", limits.per_source, 2, 10_000_000),
+    ] {
+        if !(least..=most).contains(&value) {
+            wrong(format!(
+                "limits.{key} is {value}, expected {least} to {most}"
+            ));
+        }
+    }
+    faults
+}
+
+/// Files that the configuration names and that cannot be read, and folders of those it would write that are not there.
+#[must_use]
+pub fn files(config: &Config, source: &Source) -> Vec<Fault> {
+    let of = |listener| {
+        listener_files(listener)
+            .into_iter()
+            .map(move |(key, path)| (place(listener, key), path))
+    };
+    let mut named: Vec<(String, &Path)> = config.listeners.iter().flat_map(of).collect();
+    named.extend(
+        config
+            .policy
+            .names
+            .iter()
+            .map(|it| ("policy.names".to_owned(), it.as_path())),
+    );
+    let mut faults = Vec::new();
+    for (key, path) in named {
+        if let Err(error) = std::fs::File::open(path) {
+            let what = format!("{key}: {}: {error}", path.display());
+            faults.push(source.fault(0..0, what));
+        }
+    }
+    let audit = config.audit.file.iter().map(|it| ("audit.file", it));
+    for (key, path) in audit.chain(config.tap.iter().map(|it| ("tap.file", &it.file))) {
+        let folder = path
+            .parent()
+            .filter(|it| !it.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            let what = format!("{key}: there is no folder {}", folder.display());
+            faults.push(source.fault(0..0, what));
+        }
+    }
+    faults
+}
+
+fn place(listener: &Listener, key: &str) -> String {
+    format!("listen {:?}.{key}", listener.name.get_ref())
+}
+
+/// The files that a listener needs, by key.
+fn listener_files(listener: &Listener) -> Vec<(&'static str, &Path)> {
+    let mut files: Vec<(&'static str, &Path)> = Vec::new();
+    if let Some(tls) = &listener.tls {
+        files.push(("tls.certificate", &tls.certificate));
+        files.push(("tls.key", &tls.key));
+        for sni in &tls.sni {
+            files.push(("tls.sni.certificate", &sni.certificate));
+            files.push(("tls.sni.key", &sni.key));
+        }
+        files.extend(
+            tls.client_ca
+                .iter()
+                .map(|it| ("tls.client-ca", it.as_path())),
+        );
+        files.extend(
+            tls.client_crl
+                .iter()
+                .map(|it| ("tls.client-crl", it.as_path())),
+        );
+    }
+    let on = &listener.authentication;
+    if let Some(basic) = &on.basic {
+        files.extend(
+            basic
+                .users
+                .iter()
+                .map(|it| ("authentication.basic.users", it.as_path())),
+        );
+        files.extend(
+            basic
+                .helper
+                .iter()
+                .map(|it| ("authentication.basic.helper.program", it.program.as_path())),
+        );
+    }
+    for ntlm in ntlms(listener) {
+        files.extend(
+            ntlm.users
+                .iter()
+                .map(|it| ("authentication.ntlm.users", it.as_path())),
+        );
+        files.extend(
+            ntlm.helper
+                .iter()
+                .map(|it| ("authentication.ntlm.helper.program", it.program.as_path())),
+        );
+    }
+    if let Some(negotiate) = &on.negotiate {
+        files.extend(
+            negotiate
+                .keytab
+                .iter()
+                .map(|it| ("authentication.negotiate.keytab", it.as_path())),
+        );
+    }
+    files.extend(
+        on.bearer
+            .iter()
+            .map(|it| ("authentication.bearer.keys", it.keys.as_path())),
+    );
+    if let Some(front) = &listener.front {
+        files.extend(
+            front
+                .certificates
+                .iter()
+                .map(|it| ("front.certificates", it.as_path())),
+        );
+    }
+    files
+}
+
+/// NTLM, bare and inside Negotiate.
+fn ntlms(listener: &Listener) -> impl Iterator<Item = &Ntlm> {
+    let on = &listener.authentication;
+    let inside = on.negotiate.as_ref().and_then(|it| it.ntlm.as_ref());
+    on.ntlm.iter().chain(inside)
+}
+
+/// What a person should have a reason for.
+#[must_use]
+pub fn warnings(config: &Config, source: &Source, policy: &Policy) -> Vec<Fault> {
+    let mut found: Vec<Fault> = config
+        .listeners
+        .iter()
+        .flat_map(|it| listener_warnings(it, source))
+        .collect();
+    found.extend(rule_warnings(config, source, policy));
+    let mut whole = |what: &str, hint: &str| found.push(source.fault(0..0, what).hint(hint));
+    if config.listeners.is_empty() {
+        whole("there is no listener, so nobody gets in", "add [[listen]]");
+    }
+    if config.targets.is_empty() {
+        whole(
+            "there is no target, so nothing is reached",
+            "add [[target]]",
+        );
+    }
+    if config.policy.deny_pack == Switch::Off {
+        whole(
+            "the pack of rules against coercion and theft of credentials is off",
+            "leave deny-pack out, and put exceptions above include = \"deny-pack\"",
+        );
+    }
+    if policy.only_records() {
+        whole(
+            "the policy only records: it denies nothing to its targets",
+            "mode = \"enforce\" once the audit log has no would-deny that surprises",
+        );
+    }
+    if config.audit.file.is_none() {
+        whole(
+            "the audit log goes to standard output",
+            "audit.file = \"/var/log/farcall/audit.jsonl\"",
+        );
+    }
+    if let Some(tap) = &config.tap {
+        let what = match tap.redact {
+            Redact::Stubs => "traffic is captured, without what calls carry",
+            Redact::Tokens => "traffic is captured, with what calls carry",
+        };
+        whole(what, "remove [tap] when it is no longer needed");
+    }
+    if let Some(metrics) = &config.metrics
+        && !metrics.listen.get_ref().ip().is_loopback()
+    {
+        let what =
+            "metrics and status are served in clear text, to everyone who reaches this address";
+        found.push(
+            source
+                .fault(metrics.listen.span(), what)
+                .hint("an address of this machine alone, such as 127.0.0.1:9464"),
+        );
+    }
+    found
+}
+
+fn listener_warnings(listener: &Listener, source: &Source) -> Vec<Fault> {
+    let mut found = Vec::new();
+    let mut unwise = |what: String, hint: &str| {
+        found.push(source.fault(listener.endpoint.span(), what).hint(hint))
+    };
+    let (on, at) = (&listener.authentication, listener.endpoint.get_ref());
+    let is_here = at.address.ip().is_loopback();
+    let front_does_tls = listener
+        .front
+        .as_ref()
+        .is_some_and(|it| !it.certificates.is_empty());
+    if !at.tls && !is_here && !front_does_tls {
+        unwise(
+            "without TLS everything, passwords too, is read on the way".to_owned(),
+            "https, or front.certificates if a proxy in front does TLS",
+        );
+    }
+    if let Some(anonymous) = &on.anonymous {
+        unwise(
+            format!(
+                "anyone gets in without saying who they are: {}",
+                anonymous.reason
+            ),
+            "rules should name the sources that may",
+        );
+    }
+    let kinds = on.basic.is_some()
+        || on.ntlm.is_some()
+        || on.negotiate.is_some()
+        || on.certificate.is_some()
+        || on.bearer.is_some();
+    if !kinds && on.anonymous.is_none() {
+        unwise(
+            "no kind of authentication is on, so nobody gets in".to_owned(),
+            "[listen.authentication] negotiate, certificate, bearer, …",
+        );
+    }
+    let weak = |binding: ChannelBinding| binding != ChannelBinding::Require;
+    let inside = on.negotiate.as_ref();
+    if on.ntlm.iter().any(|it| weak(it.channel_binding))
+        || inside.is_some_and(|it| it.ntlm.is_some() && weak(it.channel_binding))
+    {
+        unwise(
+            "NTLM without channel binding can be relayed from another server".to_owned(),
+            "channel-binding = \"require\", as far as clients can",
+        );
+    }
+    if on.basic.is_some() && !at.tls && !is_here {
+        unwise(
+            "Basic without TLS sends passwords in clear text".to_owned(),
+            "https",
+        );
+    }
+    found
+}
+
+fn rule_warnings(config: &Config, source: &Source, policy: &Policy) -> Vec<Fault> {
+    let mut found = Vec::new();
+    let span_of = |name: &str| {
+        let named = config.rules.iter().filter_map(|it| it.name.as_ref());
+        named
+            .filter(|it| it.get_ref() == name)
+            .map(toml::Spanned::span)
+            .next()
+            .unwrap_or(0..0)
+    };
+    for (id, above) in policy.unreachable() {
+        if let (Some(rule), Some(above)) = (policy.rule(id), policy.rule(above)) {
+            let what = format!(
+                "it never decides: everything it matches is decided by rule {:?} above it",
+                above.name
+            );
+            found.push(
+                source
+                    .fault(span_of(&rule.name), what)
+                    .hint("move it up, or remove it"),
+            );
+        }
+    }
+    for rule in policy.rules().iter().filter(|it| it.is_open()) {
+        let what = "it allows everybody everything on every target";
+        found.push(
+            source
+                .fault(span_of(&rule.name), what)
+                .hint("name users or groups, targets and interfaces"),
+        );
+    }
+    let groups: BTreeSet<String> = config.groups.keys().map(|it| it.to_lowercase()).collect();
+    for group in config.rules.iter().flat_map(|it| &it.groups) {
+        if !groups.is_empty() && !groups.contains(&group.get_ref().to_lowercase()) {
+            let what = format!(
+                "group {:?} is not in [groups]: only an account, a token or a certificate can bring it",
+                group.get_ref()
+            );
+            found.push(source.fault(group.span(), what));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Names;
+    use crate::policy::compile;
+
+    fn made(text: &str) -> (Config, Source) {
+        Config::parse(Path::new("p"), text).expect("TOML")
+    }
+
+    fn shown(faults: &[Fault]) -> String {
+        faults.iter().map(|it| format!("{it}\n")).collect()
+    }
+
+    fn warned(text: &str) -> String {
+        let (config, source) = made(text);
+        let policy = compile(&config, &source, &Names::standard()).expect("a policy");
+        shown(&warnings(&config, &source, &policy))
+    }
+
+    const LISTEN: &str = "[[listen]]\nname = \"a\"\nendpoint = \"https://0.0.0.0:443\"\n";
+    const PLAIN: &str = "[[listen]]\nname = \"a\"\nendpoint = \"http://0.0.0.0:80\"\n";
+    const TLS: &str = "tls = { certificate = \"/no/c\", key = \"/no/k\" }\n";
+
+    #[test]
+    fn what_a_proxy_does_not_start_with_is_said() {
+        for (text, expected) in [
+            (
+                LISTEN.to_owned(),
+                "p:3:12: listen \"a\".endpoint: an https endpoint without certificates",
+            ),
+            (format!("{PLAIN}{TLS}"), "certificates at an http endpoint"),
+            (
+                format!("{LISTEN}{TLS}{LISTEN}{TLS}"),
+                "p:6:8: listen \"a\".name: a second listener \"a\"",
+            ),
+            (
+                format!(
+                    "{LISTEN}tls = {{ certificate = \"c\", key = \"k\", client-certificates = \"required\" }}"
+                ),
+                "without a client-ca",
+            ),
+            (
+                format!("{LISTEN}{TLS}authentication.certificate = {{}}"),
+                "client-certificates are off",
+            ),
+            (
+                format!("{LISTEN}{TLS}authentication.basic = {{}}"),
+                "basic without users",
+            ),
+            (
+                format!("{LISTEN}{TLS}authentication.ntlm = {{}}"),
+                "NTLM without users",
+            ),
+            (
+                format!("{LISTEN}{TLS}authentication.negotiate = {{}}"),
+                "negotiate without ntlm",
+            ),
+            (
+                format!("{LISTEN}{TLS}front = {{ trusted = [] }}"),
+                "front without trusted",
+            ),
+            (
+                "limits.connection-timeout = \"60s\"".to_owned(),
+                "limits.connection-timeout",
+            ),
+            (
+                "limits.window = \"4 KiB\"".to_owned(),
+                "limits.window is 4096, expected 8192",
+            ),
+            ("limits.per-user = 0".to_owned(), "limits.per-user is 0"),
+            (
+                "[tap]\nfile = \"t\"\nreason = \"r\"\ntargets = [\"x\"]".to_owned(),
+                "there is no target \"x\"",
+            ),
+        ] {
+            let (config, source) = made(&text);
+            let found = shown(&faults(&config, &source));
+            assert!(found.contains(expected), "{text}\n gave {found}");
+        }
+        let (config, source) = made(&format!("{LISTEN}{TLS}"));
+        assert_eq!(shown(&faults(&config, &source)), "");
+    }
+
+    #[test]
+    fn files_that_are_missing_are_said() {
+        let (config, source) = made(&format!(
+            "audit.file = \"/no/such/audit\"\n{LISTEN}{TLS}authentication.bearer = {{ keys = \"/no/j\", issuer = \"i\", audience = \"a\" }}"
+        ));
+        let found = shown(&files(&config, &source));
+        for expected in [
+            "tls.certificate: /no/c: No such file",
+            "tls.key: /no/k",
+            "bearer.keys: /no/j",
+            "audit.file: there is no folder /no/such",
+        ] {
+            assert!(found.contains(expected), "{found}");
+        }
+    }
+
+    #[test]
+    fn what_is_unwise_is_said() {
+        for (text, expected) in [
+            (String::new(), "there is no listener"),
+            (format!("{PLAIN}authentication.anonymous = {{ reason = \"a test\" }}"), "without saying who they are: a test"),
+            (PLAIN.to_owned(), "without TLS everything"),
+            (PLAIN.to_owned(), "no kind of authentication is on"),
+            (format!("{PLAIN}authentication.basic = {{ users = \"u\" }}"), "passwords in clear text"),
+            (format!("{LISTEN}{TLS}authentication.ntlm = {{ users = \"u\", channel-binding = \"allow\" }}"), "can be relayed"),
+            ("policy.deny-pack = \"off\"".to_owned(), "theft of credentials is off"),
+            ("policy.mode = \"audit\"".to_owned(), "only records"),
+            ("metrics.listen = \"0.0.0.0:9464\"".to_owned(), "served in clear text"),
+            ("[tap]\nfile = \"t\"\nreason = \"r\"\nredact = \"tokens\"".to_owned(), "with what calls carry"),
+            ("[[rule]]\nname = \"r\"\naction = \"allow\"".to_owned(), "p:2:8: rule \"r\".name: it allows everybody everything"),
+            (
+                "[[rule]]\nname = \"r\"\naction = \"allow\"\n[[rule]]\nname = \"s\"\naction = \"deny\"".to_owned(),
+                "p:5:8: rule \"s\".name: it never decides: everything it matches is decided by rule \"r\"",
+            ),
+            ("groups.a = []\n[[rule]]\nname = \"r\"\naction = \"allow\"\ngroups = [\"b\"]".to_owned(), "group \"b\" is not in [groups]"),
+        ] {
+            let found = warned(&text);
+            assert!(found.contains(expected), "{text}\n gave {found}");
+        }
+    }
+
+    #[test]
+    fn a_careful_file_has_no_warnings() {
+        let text = "[[target]]\nname = \"t\"\nhosts = [\"10.0.0.1\"]\nports = [593]\n\
+             [audit]\nfile = \"/var/log/a\"\n[[rule]]\nname = \"r\"\naction = \"allow\"\nusers = [\"D\\\\u\"]\n";
+        let found = warned(&format!(
+            "{text}{LISTEN}{TLS}authentication.negotiate = {{ keytab = \"k\" }}"
+        ));
+        assert_eq!(found, "");
+    }
+}
