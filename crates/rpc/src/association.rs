@@ -251,6 +251,7 @@ impl Held {
                 credential: Credential::None,
                 deadline: None,
                 sample: None,
+                line: None,
             },
             bytes: Bytes::new(),
             generation: 0,

@@ -20,6 +20,7 @@ use crate::desk::Desk;
 use crate::endpoint::Transport;
 use crate::held::{self, Held, Shared};
 use crate::interface::Interface;
+use crate::line::Line;
 use crate::program::Program;
 use crate::steps::step::Step;
 use crate::steps::tap::Sample;
@@ -93,6 +94,27 @@ impl Credential {
     }
 }
 
+/// Who makes a call, by the best proof there is of it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Identity<'a> {
+    /// Nobody in particular.
+    Nobody,
+    /// A Unix user of some machine, as the caller claims (`AUTH_SYS`): no proof at all.
+    Claimed(&'a AuthSys),
+    /// A user of this machine, as its kernel vouches for it.
+    User {
+        /// Effective user id.
+        uid: u32,
+        /// Effective group id.
+        gid: u32,
+    },
+    /// This very process.
+    Process,
+    /// Whoever a mechanism of authentication has proved it to be.
+    Principal(&'a Principal),
+}
+
 /// Where a call came from: what all calls of one read have in common.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
@@ -149,6 +171,8 @@ pub struct Call {
     pub(crate) deadline: Option<Instant>,
     /// Its ten steps, if it is sampled.
     pub(crate) sample: Option<Arc<Sample>>,
+    /// The connection it came over, for calls in the other direction.
+    pub(crate) line: Option<Arc<Line>>,
 }
 
 impl Call {
@@ -275,6 +299,19 @@ impl Call {
         self.caller().map(|caller| &caller.principal)
     }
 
+    /// Who makes the call, by the best proof there is: a principal, then the kernel's word, then a claim.
+    pub fn identity(&self) -> Identity<'_> {
+        if let Some(principal) = self.principal().filter(|principal| !principal.anonymous) {
+            return Identity::Principal(principal);
+        }
+        match (self.source.peer, self.credential.sys()) {
+            (Peer::InProcess, _) => Identity::Process,
+            (Peer::Unix { uid, gid, .. }, _) => Identity::User { uid, gid },
+            (Peer::Inet(_), Some(sys)) => Identity::Claimed(sys),
+            (Peer::Inet(_), None) => Identity::Nobody,
+        }
+    }
+
     /// Whether nobody in particular was proved to call.
     pub fn is_anonymous(&self) -> bool {
         self.principal().is_none_or(|principal| principal.anonymous)
@@ -399,6 +436,17 @@ impl Call {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Refuse {
+    /// `PROG_UNAVAIL`: the program is not here. A server says that by itself; a procedure that
+    /// passes calls on says it of another program.
+    ProgUnavail,
+    /// `PROG_MISMATCH`: the program is here in versions from `low` to `high` only; as
+    /// [`ProgUnavail`](Self::ProgUnavail).
+    ProgMismatch {
+        /// The lowest version.
+        low: u32,
+        /// The highest version.
+        high: u32,
+    },
     /// `PROC_UNAVAIL`: there is no such procedure, or not here.
     ProcUnavail,
     /// `GARBAGE_ARGS`: the arguments are not what the interface says.
@@ -420,6 +468,7 @@ impl Refuse {
     /// What a caller over DCE/RPC is told: the status of a fault.
     pub(crate) fn status(&self) -> u32 {
         match self {
+            Self::ProgUnavail | Self::ProgMismatch { .. } => status::UNK_IF,
             Self::ProcUnavail => status::OP_RNG_ERROR,
             Self::GarbageArgs => status::BAD_STUB_DATA,
             Self::SystemErr(_) | Self::NoReply => status::UNSPEC,
@@ -432,6 +481,11 @@ impl Refuse {
     /// reply it would be `SYSTEM_ERR`.
     pub(crate) fn body(&self) -> ReplyBody {
         match self {
+            Self::ProgUnavail => ReplyBody::ProgUnavail,
+            Self::ProgMismatch { low, high } => ReplyBody::ProgMismatch {
+                low: *low,
+                high: *high,
+            },
             Self::ProcUnavail => ReplyBody::ProcUnavail,
             Self::GarbageArgs => ReplyBody::GarbageArgs,
             Self::SystemErr(_) | Self::NoReply | Self::Fault(_) => ReplyBody::SystemErr,
@@ -443,6 +497,8 @@ impl Refuse {
 impl fmt::Display for Refuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ProgUnavail => f.write_str("program unavailable"),
+            Self::ProgMismatch { low, high } => write!(f, "program has versions {low} to {high}"),
             Self::ProcUnavail => f.write_str("procedure unavailable"),
             Self::GarbageArgs => f.write_str("arguments cannot be decoded"),
             Self::SystemErr(why) => write!(f, "server failed: {why}"),

@@ -66,6 +66,7 @@ pub mod interface;
 mod steps;
 pub mod held;
 mod desk;
+mod line;
 pub mod call;
 mod turn;
 mod association;
@@ -85,7 +86,7 @@ pub mod generated;
 pub mod server;
 pub mod testkit;
 
-pub use call::{Call, Credential, Peer, Refuse};
+pub use call::{Call, Credential, Identity, Peer, Refuse};
 pub use client::{Calling, Client, Credentials, Options, Ping, Reconnect, Retry};
 pub use endpoint::{Endpoint, Family, IntoEndpoint, Transport};
 pub use error::{Cause, Error, Phase};

@@ -9,6 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use farcall_onc::msg::{self, Framing, ReplyBody};
 use farcall_wire::{Encode, Limits as WireLimits, Reader, Size, TransmitQueue};
@@ -23,7 +24,7 @@ pub use farcall_onc::server::Accepts;
 use crate::call::{Call, Refuse};
 use crate::endpoint::Transport;
 pub use crate::interface::{Interface, Operation};
-use crate::operations::{Anonymous, Exported};
+use crate::operations::{Anonymous, Exported, Hook};
 pub use crate::operations::{NdrReply, Operations};
 pub use crate::program::{Procedure, Program};
 use crate::steps::step::Step;
@@ -207,7 +208,7 @@ trait Erased: Send + Sync {
 struct Kept<S>(S);
 
 /// How a service's calls are run in one server.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Plan {
     /// The service's place in the server's list.
     pub(crate) index: u32,
@@ -215,9 +216,27 @@ pub(crate) struct Plan {
     pub(crate) limits: WireLimits,
     /// Procedures that run on the pool, by number; most services have none.
     pub(crate) blocking: Option<Arc<[u32]>>,
+    /// Asked before each call.
+    pub(crate) authorize: Option<Hook>,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan")
+            .field("index", &self.index)
+            .field("authorizes", &self.authorize.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Plan {
+    /// Whether the caller may.
+    // req: onc-face-authorize
+    #[inline]
+    pub(crate) fn authorize(&self, call: &Call) -> Result<(), Refuse> {
+        self.authorize.as_ref().map_or(Ok(()), |ask| ask(call))
+    }
+
     #[inline]
     pub(crate) fn is_blocking(&self, procedure: u32) -> bool {
         self.blocking
@@ -247,6 +266,10 @@ async fn work<S: Service>(kept: Arc<Kept<S>>, plan: Plan) {
         return;
     };
     while let Some(range) = turn::next(plan.index, &mut held) {
+        if let Err(refuse) = plan.authorize(&held.call) {
+            finish(&held.call, false, Err(refuse));
+            continue;
+        }
         if plan.is_blocking(held.call.procedure) {
             elsewhere(&kept, &held.call, held.bytes.slice(range), plan.limits).await;
             continue;
@@ -367,6 +390,8 @@ pub(crate) struct Hosted {
     idempotent: Vec<u32>,
     blocking: Vec<u32>,
     accepts: Accepts,
+    /// Counts calls of procedure 0, which the server answers itself.
+    nulls: Option<Arc<AtomicU64>>,
 }
 
 impl Hosted {
@@ -386,6 +411,7 @@ impl Hosted {
             idempotent: numbers(|p| p.idempotent),
             blocking: numbers(|p| p.blocking),
             accepts: Accepts::ANY,
+            nulls: None,
         }
     }
 
@@ -399,6 +425,14 @@ impl Hosted {
         self.program
     }
 
+    /// Counts a call of procedure 0, if somebody wants to know.
+    #[inline]
+    pub(crate) fn count_null(&self) {
+        if let Some(nulls) = &self.nulls {
+            nulls.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn accepts(&self) -> Accepts {
         self.accepts
     }
@@ -409,12 +443,13 @@ impl Hosted {
     }
 
     /// How this service, at `index` in a server's list, runs its calls.
-    pub(crate) fn plan(&self, index: u32, limits: WireLimits) -> Plan {
+    pub(crate) fn plan(&self, index: u32, limits: WireLimits, authorize: Option<Hook>) -> Plan {
         let blocking = (!self.blocking.is_empty()).then(|| Arc::from(&self.blocking[..]));
         Plan {
             index,
             limits,
             blocking,
+            authorize,
         }
     }
 
@@ -540,6 +575,13 @@ impl Registered {
     #[must_use]
     pub fn idempotent(self, procedures: &[u32]) -> Self {
         self.program_too(|hosted| hosted.idempotent.extend_from_slice(procedures))
+    }
+
+    /// Counts calls of procedure 0, which the server answers by itself, in `counter`. For services
+    /// that tell what they have done.
+    #[must_use]
+    pub fn count_null_calls(self, counter: Arc<AtomicU64>) -> Self {
+        self.program_too(|hosted| hosted.nulls = Some(counter))
     }
 
     /// DCE/RPC: clients may call all operations without proving who they are. Default: what the

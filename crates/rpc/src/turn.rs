@@ -21,6 +21,7 @@ use farcall_onc::server::{Habit, Plain};
 
 use crate::call::{Call, Callee, Credential, Peer, Source};
 use crate::endpoint::Transport;
+use crate::line::Line;
 use crate::program::Program;
 use crate::steps::tap::Sample;
 
@@ -110,6 +111,8 @@ pub(crate) struct Turn {
     pub(crate) apart: bool,
     /// What became charged to the connection in this turn; it may be less than nothing.
     pub(crate) charged: Charge,
+    /// The connection, while it is being polled.
+    pub(crate) line: Option<Arc<Line>>,
 }
 
 /// Which calls of a batch need not be judged one by one.
@@ -296,6 +299,7 @@ pub(crate) fn hold(program: &'static Program) -> Option<Held> {
             credential: Credential::None,
             deadline: None,
             sample: None,
+            line: turn.line.clone(),
         };
         Some(Held {
             call,

@@ -219,6 +219,41 @@ impl<T> Calling<T> {
         self
     }
 
+    /// Sends the call and waits for no reply, which a one-way procedure ([`Refuse::NoReply`](crate::Refuse::NoReply))
+    /// does not give; one that comes is ignored. It returns when the connection has taken the call, before it is sent.
+    ///
+    /// Many such calls and then an ordinary one are a batch (RFC 5531 section 8.4): over a stream the reply to the last
+    /// says that all before it have arrived. Over UDP a call that is lost is lost.
+    ///
+    /// # Errors
+    /// The arguments cannot be packed, the connection has ended for good, or more waits for the peer already than
+    /// [`Limits::write_queue`](crate::Limits::write_queue) (at least 16 MiB): make an ordinary call then. Over DCE/RPC
+    /// the interface says which operations have no reply (`maybe`), so there it is refused.
+    // req: onc-5531-8.4
+    pub fn one_way(self) -> Result<(), Error> {
+        let Some(request) = &self.request else {
+            return self.known_error();
+        };
+        let sent = match &request.work {
+            Work::Procedure {
+                target, arguments, ..
+            } => request.client.send(*target, arguments),
+            Work::Operation(..) => Err(Error::local(
+                Phase::Call,
+                "an operation is one-way if its interface says so",
+            )),
+        };
+        sent.map_err(|error| request.describe(error))
+    }
+
+    /// Why there is nothing to send, if that is why.
+    fn known_error(mut self) -> Result<(), Error> {
+        match self.known.take() {
+            Some(Err(error)) => Err(error),
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+
     /// Makes the call on behalf of `call`, which is being served: it must be over when that one
     /// must. (It is cancelled with that one anyway, when its future is dropped.)
     pub fn within(mut self, call: &Call) -> Self {

@@ -108,7 +108,7 @@ impl DatagramDriver {
     }
 
     fn rest(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        if self.link.is_deserted() {
+        if self.link.is_deserted() && self.unsent.is_none() {
             return Poll::Ready(End::Deserted);
         }
         let Some(next) = self.link.lock().core.poll_timeout() else {
@@ -132,6 +132,10 @@ impl Future for DatagramDriver {
         if sent.is_ready() || received.is_ready() {
             cx.waker().wake_by_ref();
         }
-        self.rest(cx)
+        match sent {
+            // There is more to send.
+            Poll::Ready(()) => Poll::Pending,
+            Poll::Pending => self.rest(cx),
+        }
     }
 }

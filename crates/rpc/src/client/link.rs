@@ -118,7 +118,7 @@ impl Link {
     /// A handle is gone; the driver looks whether it is needed any more.
     pub(crate) fn desert(&self) {
         let mut state = self.lock();
-        state.handles = 0;
+        state.handles = state.handles.saturating_sub(1);
         if let Some(driver) = state.sleeping.take() {
             driver.wake();
         }
@@ -182,6 +182,21 @@ impl State {
                 Err(refused(error))
             }
         }
+    }
+
+    /// Puts a call into the core to which no reply is expected. `true`: the caller must start a driver.
+    pub(crate) fn one_way<A: Encode + ?Sized>(
+        &mut self,
+        target: Target,
+        auth: &farcall_onc::auth::AuthBlock,
+        arguments: &A,
+    ) -> Result<bool, Error> {
+        if let Standing::Closed(error) = &self.standing {
+            return Err(error.clone().executed(false));
+        }
+        let put = self.core.one_way(target, auth, arguments);
+        put.map_err(refused)?;
+        Ok(self.rouse())
     }
 
     /// Wakes the driver; `true` if there is none.

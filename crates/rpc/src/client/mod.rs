@@ -21,6 +21,7 @@ pub mod resolve;
 pub(crate) mod connect;
 pub(crate) mod dce;
 pub(crate) mod calling;
+pub(crate) mod back;
 
 use std::fmt;
 use std::sync::Arc;
@@ -58,17 +59,23 @@ pub struct Client {
 
 /// What all clones share, by family.
 #[derive(Clone)]
-enum Handle {
+pub(crate) enum Handle {
     Onc(Arc<ClientHandle>),
     Dce(Arc<dce::Handle>),
 }
 
 /// What all clones share; with the last one the connection ends.
-struct ClientHandle {
+pub(crate) struct ClientHandle {
     link: Arc<Link>,
     connector: Arc<Connector>,
     /// The peer, for errors.
     peer: String,
+}
+
+impl fmt::Debug for ClientHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientHandle({})", self.peer)
+    }
 }
 
 impl Client {
@@ -446,6 +453,31 @@ impl Client {
         Ok(ticket)
     }
 
+    /// Hands a call of a program to the connection, to which no reply is expected.
+    pub(crate) fn send<A: Encode + ?Sized>(
+        &self,
+        target: Target,
+        arguments: &A,
+    ) -> Result<(), Error> {
+        let Handle::Onc(handle) = &self.handle else {
+            return Err(Error::local(
+                Phase::Call,
+                "this is a client of interfaces, not of programs",
+            ));
+        };
+        let link = &handle.link;
+        let auth = &self.options.auth;
+        let needs_driver = link.lock().one_way(target, auth, arguments)?;
+        if needs_driver && let Err(error) = handle.drive() {
+            link.settle(|state| {
+                state.standing = link::Standing::Down;
+                state.fail_all(&error);
+            });
+            return Err(error);
+        }
+        Ok(())
+    }
+
     /// Hands a call of an operation to the connection.
     pub(crate) fn begin_operation(
         &self,
@@ -567,7 +599,7 @@ pub trait InProcess {
 }
 
 /// Runs `future`, which reaches for `endpoint`, for at most `limit`.
-async fn within<T>(
+pub(crate) async fn within<T>(
     limit: Duration,
     endpoint: &Endpoint,
     future: impl Future<Output = Result<T, Error>>,

@@ -26,6 +26,7 @@ use super::visit::{self, End, Leave};
 use crate::call::Peer;
 use crate::endpoint::Transport;
 use crate::limits::Limits;
+use crate::line::Line;
 use crate::socket;
 use crate::steps::stamp;
 use crate::steps::stamped::Stamped;
@@ -267,6 +268,19 @@ where
         Leave::Ended(end) => log_end(peer, end),
         // Only those leave for a lane that were told that they may.
         Leave::Busy(_) => {}
+    }
+}
+
+/// Drives a connection that we made to its end; calls go out over `line`.
+pub(crate) async fn dialed<IO>(io: IO, hub: Arc<Hub>, mut origin: Origin, line: Arc<Line>)
+where
+    IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    origin.source.connection = hub.number_connection();
+    let peer = origin.source.peer;
+    let connection = StreamConnection::new(io, hub, origin).with_line(line);
+    if let Leave::Ended(end) = connection.await {
+        log_end(peer, end);
     }
 }
 

@@ -16,8 +16,10 @@ use super::lane::Lanes;
 use super::mailbox::Inbox;
 use super::once::{Cache, DuplicateRequests, Run};
 use super::origin::Origin;
-use crate::call::{Call, Callee, Credential};
+use crate::call::{Call, Callee, Credential, Refuse};
+use crate::client::back::Back;
 use crate::limits::Limits;
+use crate::operations::Hook;
 use crate::steps::recorder::Recorder;
 use crate::steps::step::Step;
 use crate::stub::{Hosted, Plan, Slot};
@@ -68,6 +70,7 @@ impl Hub {
         services: Vec<Hosted>,
         duplicates: DuplicateRequests,
         recorder: Option<Recorder>,
+        authorize: Option<Hook>,
         lanes: usize,
     ) -> Self {
         let wire = limits.wire();
@@ -75,7 +78,7 @@ impl Hub {
             .into_iter()
             .zip(0..)
             .map(|(service, index)| {
-                let plan = service.plan(index, wire);
+                let plan = service.plan(index, wire, authorize.clone());
                 (service, plan)
             })
             .collect();
@@ -216,6 +219,12 @@ impl Hub {
         message: &[u8],
         turn: &mut Turn,
     ) -> Verdict {
+        if is_reply(message)
+            && let Some(back) = turn.line.as_deref().and_then(Back::of)
+        {
+            back.receive(record, batch);
+            return Verdict::Taken;
+        }
         let framing = origin.source.transport.framing();
         let admission = self.registry.admit(message, framing, |_| None);
         // Calls that the duplicate request cache has to see are not taken like this.
@@ -242,7 +251,10 @@ impl Hub {
 
     /// Answers procedure 0, which every program has.
     fn null(&self, origin: &Origin, xid: u32, service: usize, turn: &mut Turn) {
-        let program = self.services.get(service).map(|(s, _)| s.program());
+        let program = self.services.get(service).map(|(s, _)| {
+            s.count_null();
+            s.program()
+        });
         let sample = program.and_then(|program| origin.sample(program, 0, xid));
         if let Some(sample) = &sample {
             sample.mark(Step::ProcedureBegins);
@@ -290,7 +302,11 @@ impl Hub {
                 credential,
                 deadline: None,
                 sample,
+                line: turn.line.clone(),
             };
+            if let Err(refuse) = plan.authorize(&call) {
+                return self.refuse(origin, xid, &refuse, turn);
+            }
             let arguments = turn::apart(record.bytes(batch).slice(admitted.args..));
             let run = Run {
                 service: service.clone(),
@@ -312,6 +328,15 @@ impl Hub {
         });
     }
 
+    /// Answers a call that its caller may not make.
+    fn refuse(&self, origin: &Origin, xid: u32, refuse: &Refuse, turn: &mut Turn) {
+        tracing::debug!(peer = %origin.source.peer, xid, %refuse, "call refused");
+        if !matches!(refuse, Refuse::NoReply) {
+            turn.refuse(origin.source.transport, xid, refuse.body());
+            self.answered(origin, turn);
+        }
+    }
+
     /// The duplicate request cache, if calls of this procedure over this transport are for it.
     fn remembering(
         &self,
@@ -329,6 +354,11 @@ impl Hub {
             turn.address(origin.source.peer, origin.source.local);
         }
     }
+}
+
+/// Whether a message is a reply (RFC 5531 section 9: the second word).
+fn is_reply(message: &[u8]) -> bool {
+    message.get(4..8) == Some(&[0, 0, 0, 1])
 }
 
 /// Where the arguments lie that begin at `at` in a record.

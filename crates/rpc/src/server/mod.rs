@@ -33,17 +33,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use farcall_dce::security::AuthLevel;
+use farcall_onc::msg::Framing;
 use farcall_onc::server::Registry;
 use farcall_wire::Padding;
-use tokio::net::{TcpListener, UdpSocket, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::call::{Call, Peer, Refuse};
-use crate::client::{ByteStream, InProcess};
+use crate::client::connect::{self, Made};
+use crate::client::{ByteStream, Client, InProcess, Options, back, within};
 use crate::endpoint::{Endpoint, Family, IntoEndpoint, Transport};
 use crate::error::{Error, Phase};
 use crate::limits::Limits;
+use crate::line::Line;
 use crate::local;
 use crate::operations::{Anonymous, Exported};
 use crate::registrar::{Registrar, Registration};
@@ -65,6 +68,7 @@ use origin::Origin;
 pub struct Builder {
     services: Vec<Registered>,
     endpoints: Vec<Result<Endpoint, Error>>,
+    listening: Vec<(Family, Listening)>,
     limits: Limits,
     runtime: Runtime,
     padding: Padding,
@@ -73,6 +77,18 @@ pub struct Builder {
     recorder: Option<Recorder>,
     lanes: Option<usize>,
     terms: Terms,
+}
+
+/// A socket that listens already.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Listening {
+    /// A TCP socket, listening.
+    Tcp(std::net::TcpListener),
+    /// A UDP socket, bound.
+    Udp(std::net::UdpSocket),
+    /// A Unix stream socket, listening.
+    Unix(std::os::unix::net::UnixListener),
 }
 
 impl Builder {
@@ -89,6 +105,15 @@ impl Builder {
     #[must_use]
     pub fn listen(mut self, endpoint: impl IntoEndpoint) -> Self {
         self.endpoints.push(endpoint.into_endpoint());
+        self
+    }
+
+    /// Serves a socket that listens already, as the system's service manager hands them over. May
+    /// repeat; such endpoints come after those of [`listen`](Self::listen). A Unix socket stays in
+    /// the file system when the server ends.
+    #[must_use]
+    pub fn listen_on(mut self, family: Family, socket: Listening) -> Self {
+        self.listening.push((family, socket));
         self
     }
 
@@ -155,9 +180,10 @@ impl Builder {
         self
     }
 
-    /// DCE/RPC: asked before each call of whoever has passed the floor of its interface, with the
-    /// call's principal, interface and operation; an error is what the caller is told. Default:
-    /// whoever has passed the floor may call.
+    /// Asked before each call, with who calls ([`Call::identity`]) and what (program or interface, procedure or
+    /// operation); an error is what the caller is told. Over ONC RPC it is asked of every call except of procedure 0,
+    /// which answers everybody, also of a repeated one that would be answered from the cache; over DCE/RPC of whoever
+    /// has passed the floor of the interface. It runs on the connection's core: it must not block. Default: they may.
     #[must_use]
     pub fn authorize(
         mut self,
@@ -240,6 +266,7 @@ impl Builder {
             hosted,
             self.duplicates,
             self.recorder,
+            self.terms.authorize.clone(),
             self.lanes.unwrap_or(self.runtime.lanes()),
         ));
         let exports = dce::exports(exported, self.terms, &limits, &hub)?;
@@ -257,6 +284,10 @@ impl Builder {
         };
         for endpoint in self.endpoints {
             let served = server.running.listen(endpoint?).await?;
+            server.endpoints.push(served);
+        }
+        for (family, socket) in self.listening {
+            let served = server.running.listen_on(family, socket)?;
             server.endpoints.push(served);
         }
         if let Some(registrar) = self.registrar {
@@ -345,6 +376,84 @@ impl Server {
             accept::connection(stream, hub, speaks, origin).await;
         });
         Ok(())
+    }
+
+    /// Connects to another server, and serves it over the same connection: it can call this server's programs as it
+    /// is called. (Over there, [`Call::back_channel`] does that.) The client does not connect again; the
+    /// connection ends when it and its clones are gone.
+    ///
+    /// # Errors
+    /// As [`Client::connect`], and for an endpoint of datagrams or of DCE/RPC.
+    pub async fn connect(
+        &self,
+        endpoint: impl IntoEndpoint,
+        program: u32,
+        version: u32,
+        options: Options,
+    ) -> Result<Client, Error> {
+        let endpoint = endpoint.into_endpoint()?;
+        if endpoint.transport().framing() == Framing::Datagram
+            || endpoint.transport().family() != Family::Onc
+        {
+            let text = format!("{endpoint} has no connection that carries calls both ways");
+            return Err(Error::local(Phase::Connect, text).hint("use tcp:// or unix://"));
+        }
+        let connecting = connect::connect(&endpoint, program, version, &options);
+        let made = within(options.connect_timeout, &endpoint, connecting).await?;
+        let failed = |e: io::Error| Error::io(Phase::Connect, &e).with_peer(&endpoint);
+        // Before it is driven: a connection of ours that nobody needs ends.
+        let line = Line::new();
+        let client = back::forward(&line, endpoint.to_string(), options);
+        match made {
+            Made::Tcp(stream) => {
+                let (peer, local) = (
+                    stream.peer_addr().map_err(failed)?,
+                    stream.local_addr().ok(),
+                );
+                let origin = Origin::new(Transport::Tcp, Peer::Inet(peer), local);
+                let stream = stream.into_std().map_err(failed)?;
+                self.converse(origin, &line, move || TcpStream::from_std(stream));
+            }
+            Made::Unix(stream) => {
+                let who = stream.peer_cred().map_err(failed)?;
+                let peer = Peer::Unix {
+                    uid: who.uid(),
+                    gid: who.gid(),
+                    pid: who.pid(),
+                };
+                let origin = Origin::new(Transport::Unix, peer, None);
+                let stream = stream.into_std().map_err(failed)?;
+                self.converse(origin, &line, move || UnixStream::from_std(stream));
+            }
+            Made::Given(_) | Made::Datagrams(..) => {
+                return Err(Error::local(Phase::Connect, "no connection was made"));
+            }
+        }
+        Ok(client)
+    }
+
+    /// Drives a connection that we made, on one of the cores.
+    fn converse<IO>(
+        &self,
+        origin: Origin,
+        line: &Arc<Line>,
+        stream: impl FnOnce() -> io::Result<IO> + Send + 'static,
+    ) where
+        IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let (hub, line) = (Arc::clone(&self.running.hub), Arc::clone(line));
+        let index = usize::try_from(hub.number_connection()).unwrap_or(0);
+        let token = self.running.tasks.token();
+        self.running.cores.spawn(index, async move {
+            let _token = token;
+            match stream() {
+                Ok(stream) => accept::dialed(stream, hub, origin, line).await,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection is lost");
+                    back::lost(&line);
+                }
+            }
+        });
     }
 
     /// Ends the server in order: unregisters, takes no more connections and calls, lets what is
@@ -448,8 +557,63 @@ impl Running {
         }
     }
 
+    /// Serves a socket that listens already, and says where it does.
+    fn listen_on(&self, family: Family, socket: Listening) -> Result<Endpoint, Error> {
+        let failed = |e: io::Error| Error::io(Phase::Serve, &e);
+        match (socket, family) {
+            (Listening::Tcp(socket), family) => {
+                let transport = match family {
+                    Family::Onc => Transport::Tcp,
+                    Family::Dce => Transport::NcacnIpTcp,
+                };
+                let bound = self.adopt_tcp(socket, family).map_err(failed)?;
+                Ok(Endpoint::of(transport, bound))
+            }
+            (Listening::Udp(socket), Family::Onc) => {
+                let bound = self.adopt_udp(socket).map_err(failed)?;
+                Ok(Endpoint::of(Transport::Udp, bound))
+            }
+            (Listening::Udp(_), Family::Dce) => Err(Error::local(
+                Phase::Serve,
+                "interfaces are not served over datagrams",
+            )),
+            (Listening::Unix(socket), family) => self.adopt_unix(socket, family).map_err(failed),
+        }
+    }
+
+    fn adopt_unix(
+        &self,
+        socket: std::os::unix::net::UnixListener,
+        family: Family,
+    ) -> io::Result<Endpoint> {
+        let path = socket.local_addr()?.as_pathname().map(Path::to_owned);
+        let path = path.ok_or_else(|| io::Error::other("a Unix socket without a path"))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let speaks = self.speaks(family, Scope::Local, &name);
+        let endpoint = match family {
+            Family::Onc => Endpoint::Unix(path.clone()),
+            Family::Dce => Endpoint::Local(name.into_owned()),
+        };
+        socket.set_nonblocking(true)?;
+        let _in_core = self.in_core(0);
+        self.accept(Listener::Unix(UnixListener::from_std(socket)?), speaks);
+        Ok(endpoint)
+    }
+
+    /// Sockets that are made meanwhile belong to this core.
+    fn in_core(&self, core: usize) -> Option<tokio::runtime::EnterGuard<'_>> {
+        self.cores
+            .handles()
+            .get(core)
+            .map(tokio::runtime::Handle::enter)
+    }
+
     fn listen_tcp(&self, address: SocketAddr, family: Family) -> io::Result<SocketAddr> {
-        let socket = socket::listen_tcp(address)?;
+        self.adopt_tcp(socket::listen_tcp(address)?, family)
+    }
+
+    fn adopt_tcp(&self, socket: std::net::TcpListener, family: Family) -> io::Result<SocketAddr> {
+        socket.set_nonblocking(true)?;
         let bound = socket.local_addr()?;
         let _in_core = self
             .cores
@@ -491,7 +655,11 @@ impl Running {
     }
 
     fn listen_udp(&self, address: SocketAddr) -> io::Result<SocketAddr> {
-        let socket = socket::bind_udp(address)?;
+        self.adopt_udp(socket::bind_udp(address)?)
+    }
+
+    fn adopt_udp(&self, socket: std::net::UdpSocket) -> io::Result<SocketAddr> {
+        socket.set_nonblocking(true)?;
         let bound = socket.local_addr()?;
         let core = self.cores.len().saturating_sub(1);
         let _in_core = self

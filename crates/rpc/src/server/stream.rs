@@ -29,7 +29,9 @@ use super::lane::{Lane, Pulse, Switch};
 use super::origin::Origin;
 use super::visit::{End, Leave, Visiting};
 use super::workers::Workers;
+use crate::client::back::{self, Back};
 use crate::limits::Limits;
+use crate::line::Line;
 use crate::scratch;
 use crate::turn::{Ahead, Incoming, Turn};
 
@@ -58,6 +60,8 @@ pub(crate) struct StreamConnection<IO> {
     laned: bool,
     /// Who was told to be woken, by the timer and by the server's next stage.
     waker: Option<Waker>,
+    /// For calls in the other direction; in the turn while that is being driven.
+    line: Option<Arc<Line>>,
 }
 
 /// When what last happened, and the one timer.
@@ -100,7 +104,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
             pulse: None,
             laned: false,
             waker: None,
+            line: Some(Line::new()),
         }
+    }
+
+    /// The same connection, with this line for calls in the other direction.
+    pub(crate) fn with_line(mut self, line: Arc<Line>) -> Self {
+        self.line = Some(line);
+        self
     }
 
     /// The same connection, which may go to a lane when it is busy.
@@ -123,6 +134,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
             return true;
         }
         self.hub.watch(self.origin.source.connection, cx.waker());
+        if let Some(line) = &self.line {
+            line.watch(cx.waker());
+        }
         self.waker = Some(cx.waker().clone());
         false
     }
@@ -139,13 +153,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
             if let Err(end) = self.run(cx, turn) {
                 return self.last_words(cx, turn, end);
             }
+            let back = self.speak(cx, turn);
             if let Err(error) = self.flush(cx, turn) {
                 return Poll::Ready(End::Io(error));
             }
             if self.workers.can_run(&self.hub, turn) {
                 continue;
             }
-            if self.closing
+            let answered = back.as_ref().is_none_or(|back| !back.is_waiting());
+            if (self.closing && answered)
                 || !turn.calls.is_empty()
                 || turn.out.len() > self.hub.limits.write_queue
                 || self.workers.is_full(&self.hub)
@@ -161,13 +177,28 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
             }
             match self.read(cx, turn) {
                 Ok(Poll::Ready(true)) => {}
-                Ok(Poll::Ready(false)) => self.closing = true,
+                Ok(Poll::Ready(false)) => {
+                    // Nor will there be any replies.
+                    self.closing = true;
+                    back.iter().for_each(|back| back.close());
+                }
                 Ok(Poll::Pending) => return self.rest(turn),
                 Err(end) => return self.last_words(cx, turn, end),
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Sends calls in the other direction, if there are any, and says who makes them.
+    #[inline]
+    fn speak(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) -> Option<Arc<Back>> {
+        let back = Back::of(turn.line.as_deref()?)?;
+        if turn.out.len() <= self.hub.limits.write_queue {
+            back.transmit(cx, &mut turn.out);
+        }
+        self.closing |= back.is_over();
+        Some(back)
     }
 
     /// Runs what waits, and admits what is left of the batch.
@@ -184,7 +215,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
 
     /// Whether everything is done, or there is something to wait for.
     fn rest(&self, turn: &Turn) -> Poll<End> {
-        let idle = turn.is_idle() && self.workers.is_empty();
+        let back = turn.line.as_deref().and_then(Back::of);
+        let answered = back.is_none_or(|back| !back.is_waiting());
+        let idle = turn.is_idle() && self.workers.is_empty() && answered;
         if self.closing && idle {
             Poll::Ready(End::Done)
         } else {
@@ -195,7 +228,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
     /// Whether everything that came has been answered, and no large record is under way.
     fn is_prompt(&self, turn: &Turn) -> bool {
         let small = self.assembler.pending().is_none_or(|left| left <= LARGE);
-        small && turn.is_idle() && self.workers.is_empty()
+        let one_way = turn.line.as_ref().is_none_or(|line| line.back().is_none());
+        small && one_way && turn.is_idle() && self.workers.is_empty()
     }
 
     /// Whether the connection is to go to a lane, and to which.
@@ -361,31 +395,39 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
         if self.laned {
             return Poll::Pending;
         }
+        let back = self.line.as_deref().and_then(Back::of);
         loop {
-            let (wanted, why) = self.deadline();
+            let (wanted, why) = self.deadline(back.as_deref());
+            let calls = back.as_ref().and_then(|back| back.poll_timeout());
+            let next = calls.map_or(wanted, |calls| calls.min(wanted));
             let clock = &mut self.clock;
             let timer = clock
                 .timer
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(wanted.into())));
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next.into())));
             let armed = timer.deadline().into_std();
-            if wanted < armed {
-                timer.as_mut().reset(wanted.into());
+            if next < armed {
+                timer.as_mut().reset(next.into());
             } else if enlisted && clock.fresh && clock.active < armed {
                 return Poll::Pending;
             }
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            if wanted <= Instant::now() {
+            let now = Instant::now();
+            if wanted <= now {
                 return Poll::Ready(End::Timeout(why));
             }
-            timer.as_mut().reset(wanted.into());
+            if let Some(back) = back.as_ref().filter(|_| next <= now) {
+                back.handle_timeout(now);
+                continue;
+            }
+            timer.as_mut().reset(next.into());
             clock.fresh = false;
         }
     }
 
     /// The next moment at which something will have taken too long, and what.
-    fn deadline(&self) -> (Instant, &'static str) {
+    fn deadline(&self, back: Option<&Back>) -> (Instant, &'static str) {
         let limits = &self.hub.limits;
         let far = self.clock.active + Duration::from_secs(24 * 3600);
         if let Some(since) = self.clock.stalled {
@@ -394,7 +436,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
         if self.assembler.pending().is_some() && !self.clock.paused {
             return (self.clock.active + limits.partial, "partial");
         }
-        if !self.workers.is_empty() || self.turn.is_some() || limits.idle.is_zero() {
+        let wanted = back.is_some_and(Back::is_wanted);
+        if !self.workers.is_empty() || self.turn.is_some() || limits.idle.is_zero() || wanted {
             return (far, "idle");
         }
         (self.clock.active + limits.idle, "idle")
@@ -422,11 +465,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for StreamConnection<IO> {
         this.clock.fresh = false;
         let mut turn = this.turn.take().unwrap_or_else(scratch::take_turn);
         turn.write_queue = this.hub.limits.write_queue;
+        turn.line = this.line.take();
         let polled = this.drive(cx, &mut turn);
         let lane = match polled {
             Poll::Pending => this.lane(&turn),
             Poll::Ready(_) => None,
         };
+        this.line = turn.line.take();
         if turn.is_idle() {
             turn.forget_batch();
             scratch::give_turn(turn);
@@ -456,6 +501,9 @@ where
 
     fn enter_lane(&mut self, waker: Waker) {
         self.hub.watch(self.origin.source.connection, &waker);
+        if let Some(line) = &self.line {
+            line.watch(&waker);
+        }
         (self.laned, self.clock.timer) = (true, None);
     }
 
@@ -469,5 +517,8 @@ where
 impl<IO> Drop for StreamConnection<IO> {
     fn drop(&mut self) {
         self.hub.unwatch(self.origin.source.connection);
+        if let Some(line) = &self.line {
+            back::lost(line);
+        }
     }
 }

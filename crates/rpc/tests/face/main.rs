@@ -3,8 +3,10 @@
 mod common;
 
 mod awake;
+mod back;
 mod batches;
 mod calls;
+mod forms;
 mod lanes;
 mod limits;
 mod once;

@@ -1,0 +1,67 @@
+//! A connection of a server as calls in the other direction see it.
+//!
+//! A server's connection can carry calls both ways: its peer's to us, and ours to its peer. What makes ours is set up
+//! when somebody first asks for it, and belongs to [`client::back`](crate::client::back); the connection only needs to
+//! know that it is there, and whom to wake.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::Waker;
+
+/// What calls in the other direction share with the connection that carries them.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    /// What makes the calls, once there are any.
+    back: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// The connection's task.
+    waker: Mutex<Option<Waker>>,
+    /// The connection is over.
+    ended: AtomicBool,
+}
+
+impl Line {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// What makes calls in the other direction, if there is such a thing.
+    #[inline]
+    pub(crate) fn back(&self) -> Option<&Arc<dyn Any + Send + Sync>> {
+        self.back.get()
+    }
+
+    /// As [`back`](Self::back); made now if there is none yet, of which the connection's task is told.
+    pub(crate) fn back_or(
+        &self,
+        make: impl FnOnce() -> Arc<dyn Any + Send + Sync>,
+    ) -> &Arc<dyn Any + Send + Sync> {
+        let mut new = false;
+        let back = self.back.get_or_init(|| {
+            new = true;
+            make()
+        });
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waker) = waker.as_ref().filter(|_| new) {
+            waker.wake_by_ref();
+        }
+        back
+    }
+
+    /// The connection's task is this now.
+    pub(crate) fn watch(&self, waker: &Waker) {
+        let mut known = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(waker.clone());
+    }
+
+    /// The connection is over: nothing will be carried any more.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        *waker = None;
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+}
