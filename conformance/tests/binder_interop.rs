@@ -8,11 +8,14 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use farcall::Server;
 use farcall::generated::rpcbind::{Rpcb, v3, v4};
-use farcall_binder::{Binder, Owner};
+use farcall::server::Builder;
+use farcall_binder::{Binder, Owner, Policy};
+use farcall_conformance::demo;
 use farcall_conformance::peer::rpcbind::rpcinfo;
 use farcall_conformance::peer::tirpc::{self, Mode, Pair};
-use farcall_conformance::peer::{self, available, rpcbind};
+use farcall_conformance::peer::{self, available, ganesha, rpcbind};
 use farcall_conformance::probe::{self, ANSWER, Answer, Call, Heard, SILENCE, Stream};
 use farcall_conformance::{case, network_test};
 use nix::sys::signal::Signal;
@@ -29,7 +32,9 @@ const GETADDR: u32 = 3;
 const UADDR2TADDR: u32 = 7;
 const TADDR2UADDR: u32 = 8;
 const GETVERSADDR: u32 = 9;
+const INDIRECT: u32 = 10;
 const GETADDRLIST: u32 = 11;
+const GETSTAT: u32 = 12;
 
 /// Runs a future on a runtime of its own.
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -39,9 +44,17 @@ fn run<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(work)
 }
 
-/// Our binder where rpcbind would be.
+/// Our binder where rpcbind would be, taking registrations where rpcbind does.
 fn start_ours() -> Binder {
+    start_with(Policy {
+        loopback: true,
+        ..Policy::default()
+    })
+}
+
+fn start_with(policy: Policy) -> Binder {
     let builder = Binder::builder()
+        .policy(policy)
         .listen("tcp://[::]:111")
         .listen("udp://[::]:111");
     run(builder.listen(format!("unix://{SOCKET}")).start()).expect("start our binder")
@@ -57,16 +70,19 @@ enum Way {
     Local,
 }
 
-/// One question and what is heard; a question that must not be answered is not waited for long.
+/// One question and what is heard.
 fn ask(way: Way, call: &Call) -> Heard {
+    ask_within(way, call, ANSWER)
+}
+
+/// As [`ask`], with so much time for an answer.
+fn ask_within(way: Way, call: &Call, limit: Duration) -> Heard {
     let address: SocketAddr = match way {
         Way::Udp | Way::Tcp | Way::Local => ([127, 0, 0, 1], 111).into(),
         Way::Udp6 | Way::Tcp6 => "[::1]:111".parse().expect("an address"),
     };
-    let silent = call.program == RPCBIND && call.procedure == 5;
-    let limit = if silent { SILENCE } else { ANSWER };
     match way {
-        Way::Udp | Way::Udp6 => probe::datagram(address, &call.bytes(), limit).expect("ask"),
+        Way::Udp | Way::Udp6 => datagram(address, &call.bytes(), limit),
         Way::Tcp | Way::Tcp6 => {
             let mut stream = Stream::connect(address).expect("connect");
             stream.send(&call.record()).expect("send");
@@ -84,6 +100,21 @@ fn ask(way: Way, call: &Call) -> Heard {
             let (xid, said) = probe::answer(&message);
             Heard::Reply(xid, said)
         }
+    }
+}
+
+/// One datagram and its answer, from whatever port: rpcbind answers what it has passed on from another one.
+fn datagram(address: SocketAddr, message: &[u8], limit: Duration) -> Heard {
+    let socket = UdpSocket::bind((address.ip(), 0)).expect("bind");
+    socket.set_read_timeout(Some(limit)).expect("set a limit");
+    socket.send_to(message, address).expect("send");
+    let mut reply = [0; 9000];
+    match socket.recv_from(&mut reply) {
+        Ok((length, _)) => {
+            let (xid, said) = probe::answer(&reply[..length]);
+            Heard::Reply(xid, said)
+        }
+        Err(_) => Heard::Silence,
     }
 }
 
@@ -303,19 +334,49 @@ fn questions() -> Vec<(&'static str, Way, Call)> {
             call(4, GETVERSADDR, &of(PROGRAM, 1)),
         ),
         (
-            "old broadcast",
+            "silent: old broadcast",
             Udp,
             call(2, 5, &probe::words(&[PROGRAM, 1, 0, 0])),
         ),
         (
-            "old broadcast over tcp",
+            "silent: old broadcast over tcp",
             Tcp,
             call(2, 5, &probe::words(&[PROGRAM, 1, 0, 0])),
         ),
         (
-            "broadcast",
+            "silent: broadcast",
             Udp,
             call(4, 5, &probe::words(&[PROGRAM, 1, 0, 0])),
+        ),
+        (
+            "indirect null",
+            Udp,
+            call(4, INDIRECT, &probe::words(&[RPCBIND, 4, 0, 0])),
+        ),
+        (
+            "indirect, denied",
+            Udp,
+            call(4, INDIRECT, &probe::words(&[RPCBIND, 4, 4, 0])),
+        ),
+        (
+            "indirect mount",
+            Udp,
+            call(4, INDIRECT, &probe::words(&[100_005, 3, 1, 0])),
+        ),
+        (
+            "broadcast, denied",
+            Udp,
+            call(2, 5, &probe::words(&[100_003, 3, 1, 0])),
+        ),
+        (
+            "indirect to nobody",
+            Udp,
+            call(4, INDIRECT, &probe::words(&[PROGRAM + 7, 1, 1, 0])),
+        ),
+        (
+            "indirect to another version",
+            Udp,
+            call(4, INDIRECT, &probe::words(&[RPCBIND, 9, 0, 0])),
         ),
         ("no such procedure in 2", Udp, call(2, 6, &[])),
         ("no such procedure in 3", Tcp, call(3, 9, &[])),
@@ -325,6 +386,56 @@ fn questions() -> Vec<(&'static str, Way, Call)> {
         ("null of 2", Udp, call(2, 0, &[])),
         ("null of 3", Tcp6, call(3, 0, &[])),
         ("null of 4", Local, call(4, 0, &[])),
+        ("statistics", Tcp, call(4, GETSTAT, &[])),
+        ("statistics over udp", Udp, call(4, GETSTAT, &[])),
+    ]
+}
+
+/// Calls to be passed on, when that is allowed: to rpcbind itself, and to the demo server at UDP port 7777.
+fn passed_on() -> Vec<(&'static str, Way, Call)> {
+    use Way::{Tcp, Udp};
+    let add = |a: u32, b: u32| probe::opaque(&probe::words(&[a, b]));
+    let to = |target: [u32; 3], arguments: Vec<u8>| [probe::words(&target), arguments].concat();
+    let demo = |procedure| to([DEMO, 1, procedure], add(40, 2));
+    let nothing = || probe::words(&[0]);
+    vec![
+        (
+            "registered",
+            Way::Local,
+            call(4, SET, &rpcb(DEMO, 1, "udp", "127.0.0.1.30.97")),
+        ),
+        ("port mapper", Udp, call(2, 5, &demo(2))),
+        ("rpcbind 3", Udp, call(3, 5, &demo(2))),
+        ("broadcast", Udp, call(4, 5, &demo(2))),
+        ("indirect", Udp, call(4, INDIRECT, &demo(2))),
+        (
+            "null of itself",
+            Udp,
+            call(4, 5, &to([RPCBIND, 3, 0], nothing())),
+        ),
+        (
+            "silent: no procedure, broadcast",
+            Udp,
+            call(2, 5, &demo(77)),
+        ),
+        ("no procedure, indirect", Udp, call(4, INDIRECT, &demo(77))),
+        (
+            "no arguments, indirect",
+            Udp,
+            call(4, INDIRECT, &to([DEMO, 1, 2], nothing())),
+        ),
+        (
+            "silent: no version, broadcast",
+            Udp,
+            call(4, 5, &to([DEMO, 9, 2], add(1, 2))),
+        ),
+        (
+            "no version, indirect",
+            Udp,
+            call(4, INDIRECT, &to([DEMO, 9, 2], add(1, 2))),
+        ),
+        ("denied", Udp, call(4, 5, &to([RPCBIND, 4, 4], nothing()))),
+        ("statistics", Tcp, call(4, GETSTAT, &[])),
     ]
 }
 
@@ -350,7 +461,10 @@ fn lines(arguments: &[&str]) -> Vec<String> {
 }
 
 /// The rpcinfo commands whose whole output must be the same.
-const LISTS: [&[&str]; 5] = [
+const LISTS: [&[&str]; 8] = [
+    &["-m", "127.0.0.1"],
+    &["-s", "127.0.0.1"],
+    &["-s", "::1"],
     &["-p", "127.0.0.1"],
     &["-p", "::1"],
     &["127.0.0.1"],
@@ -358,13 +472,21 @@ const LISTS: [&[&str]; 5] = [
     &["-l", "127.0.0.1", "100000", "4"],
 ];
 
+/// What one of the two says to all of these.
+fn answers(questions: Vec<(&'static str, Way, Call)>) -> Vec<(&'static str, Heard)> {
+    let limit = |name: &str| match name.starts_with("silent") {
+        true => SILENCE,
+        false => ANSWER,
+    };
+    let asked = questions.into_iter();
+    asked
+        .map(|(name, way, call)| (name, ask_within(way, &call, limit(name))))
+        .collect()
+}
+
 /// What one of the two says to everything.
 fn survey() -> (Vec<(&'static str, Heard)>, Vec<Vec<String>>) {
-    let heard = questions()
-        .into_iter()
-        .map(|(name, way, call)| (name, ask(way, &call)));
-    let heard = heard.collect();
-    (heard, LISTS.map(lines).to_vec())
+    (answers(questions()), LISTS.map(lines).to_vec())
 }
 
 fn truth(heard: &Heard) -> Option<bool> {
@@ -406,6 +528,93 @@ network_test! {
         }
         case::ran("rpcbind", "our answers are its answers");
         case::ran("rpcbind", "rpcinfo prints the same lists");
+    }
+
+    fn calls_are_passed_on_as_rpcbind_passes_them_on() {
+        if !available(&["rpcbind"]) {
+            return;
+        }
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let server = demo::services().into_iter().fold(Server::builder(), Builder::serve);
+        let server = runtime.block_on(server.listen("udp://127.0.0.1:7777").start()).expect("start");
+        // -r: pass calls on.
+        let theirs = rpcbind::start_with(&["-r"]).expect("start rpcbind");
+        let their_answers = answers(passed_on());
+        theirs.stop(Signal::SIGTERM).expect("stop rpcbind");
+        let _ = std::fs::remove_file(SOCKET);
+        let ours = start_with(Policy { indirect: true, ..Policy::default() });
+        let our_answers = answers(passed_on());
+        for (ours, theirs) in our_answers.iter().zip(&their_answers) {
+            match ours {
+                // Why the program refused, rpcbind does not tell.
+                (_, Heard::Reply(_, Answer::ProcUnavail | Answer::GarbageArgs)) => {
+                    assert!(matches!(theirs, (_, Heard::Reply(_, Answer::SystemErr))), "{theirs:?}");
+                }
+                _ => assert_eq!(ours, theirs, "ours first"),
+            }
+        }
+        let sum = |heard: &Heard| match heard {
+            Heard::Reply(_, Answer::Success(bytes)) => bytes.ends_with(&[0, 0, 0, 4, 0, 0, 0, 42]),
+            _ => false,
+        };
+        assert!(our_answers[1..5].iter().all(|(_, heard)| sum(heard)), "{our_answers:?}");
+        run(ours.drain(Duration::from_secs(1)));
+        runtime.block_on(server.drain(Duration::from_secs(1)));
+        case::ran("rpcbind", "calls that are passed on");
+    }
+
+    fn registrations_go_from_rpcbind_to_us_and_back() {
+        if !available(&["rpcbind", "rpcinfo"]) {
+            return;
+        }
+        let set = |version, netid, address| ask(Way::Local, &call(4, SET, &rpcb(PROGRAM, version, netid, address)));
+        let theirs = rpcbind::start().expect("start rpcbind");
+        assert_eq!(truth(&set(1, "tcp", "0.0.0.0.8.1")), Some(true));
+        assert_eq!(truth(&set(1, "udp6", "::.8.1")), Some(true));
+        let before = lines(&["127.0.0.1"]);
+        theirs.stop(Signal::SIGTERM).expect("stop rpcbind");
+        let _ = std::fs::remove_file(SOCKET);
+        let builder = Binder::builder().warm_start("/run/rpcbind").sweep(Duration::ZERO);
+        let builder = builder.listen("tcp://[::]:111").listen("udp://[::]:111").listen(format!("unix://{SOCKET}"));
+        let ours = run(builder.start()).expect("start our binder");
+        assert_eq!(lines(&["127.0.0.1"]), before);
+        assert_eq!(truth(&set(2, "tcp6", "::.8.2")), Some(true));
+        let during = lines(&["127.0.0.1"]);
+        run(ours.drain(Duration::from_secs(1)));
+        // It reads them as the user it becomes.
+        for file in ["rpcbind.xdr", "portmap.xdr"] {
+            let owner = Command::new("chown").args(["_rpc", &format!("/run/rpcbind/{file}")]).status();
+            assert!(owner.is_ok());
+        }
+        let theirs = rpcbind::start().expect("start rpcbind");
+        assert_eq!(lines(&["127.0.0.1"]), during);
+        theirs.stop(Signal::SIGTERM).expect("stop rpcbind");
+        case::ran("rpcbind", "registrations go over to us and back");
+    }
+
+    fn nfs_clients_and_servers_meet_through_our_binder() {
+        if !available(&["showmount", "nfs-ls", "ganesha.nfsd"]) {
+            return;
+        }
+        // As it comes: registrations over the Unix socket only.
+        let binder = start_with(Policy::default());
+        let mut ganesha = ganesha::start().expect("start ganesha");
+        for port in [2049, 20048] {
+            ganesha.port(([127, 0, 0, 1], port).into()).expect("ganesha listens");
+        }
+        let registered = || binder.registry().all().iter().any(|m| m.slot.program == 100_005);
+        let end = std::time::Instant::now() + Duration::from_secs(30);
+        while !registered() && std::time::Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(registered(), "{:?}", binder.registry().all());
+        let shown = Command::new(peer::find("showmount").expect("showmount")).args(["-e", "127.0.0.1"]).output();
+        let shown = String::from_utf8_lossy(&shown.expect("run showmount").stdout).into_owned();
+        assert!(shown.contains("/mem"), "{shown}");
+        let listed = Command::new("nfs-ls").arg("nfs://127.0.0.1/mem").output().expect("run nfs-ls");
+        assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+        ganesha.stop(Signal::SIGTERM).expect("stop ganesha");
+        case::ran("nfs-ganesha", "found through our binder by showmount and libnfs");
     }
 
     fn rpcinfo_finds_everything() {

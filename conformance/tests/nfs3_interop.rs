@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use farcall::generated::mount::v3::Client as Mount;
 use farcall::generated::nfs3::{self as wire, v3::Client as Nfs};
 use farcall::{Registrar, Server, Transport};
-use farcall_conformance::peer::{Process, Scratch, available, find, rpcbind, tshark::Capture};
+use farcall_conformance::peer::{Scratch, available, find, ganesha, rpcbind, tshark::Capture};
 use farcall_conformance::{case, network_test};
 use farcall_nfs3::Nfs3;
 use farcall_nfs3::caller::Squash;
@@ -218,7 +218,7 @@ network_test! {
             return;
         }
         let _rpcbind = rpcbind::start().expect("rpcbind");
-        let mut ganesha = ganesha();
+        let mut ganesha = ganesha::start().expect("start ganesha");
         for port in [2049, 20048] {
             ganesha.port(([127, 0, 0, 1], port).into()).expect("ganesha listens");
         }
@@ -227,34 +227,6 @@ network_test! {
         ganesha.stop(Signal::SIGTERM).expect("stop ganesha");
         case::ran("nfs-ganesha", "create, write, commit, read, list, rename, remove");
     }
-}
-
-const GANESHA: &str = "
-NFS_CORE_PARAM { Protocols = 3; NFS_Port = 2049; MNT_Port = 20048; Enable_NLM = false;
-    Enable_RQUOTA = false; mount_path_pseudo = false; }
-NFS_KRB5 { Active_krb5 = false; }
-NFSv4 { Grace_Period = 5; Lease_Lifetime = 5; RecoveryRoot = \"/run/ganesha/rec\"; }
-EXPORT { Export_ID = 77; Path = \"/mem\"; Pseudo = \"/mem\"; Access_Type = RW; Squash = No_Root_Squash;
-    SecType = sys,none; Protocols = 3; Transports = TCP,UDP; Filesystem_id = 7.7; FSAL { Name = MEM; } }
-MEM { Inode_Size = 1114112; }
-";
-
-/// nfs-ganesha with its file system in memory; its files lie below the `/run` of this test's own.
-fn ganesha() -> Process {
-    std::fs::create_dir_all("/run/ganesha/rec").expect("ganesha's folder");
-    std::fs::write("/run/ganesha/conf", GANESHA).expect("ganesha's configuration");
-    let program = find("ganesha.nfsd").expect("the program");
-    let mut command = Command::new(program);
-    command.args([
-        "-F",
-        "-f",
-        "/run/ganesha/conf",
-        "-L",
-        "/run/ganesha/log",
-        "-p",
-        "/run/ganesha/pid",
-    ]);
-    Process::start("ganesha", &mut command).expect("start ganesha")
 }
 
 async fn with_ganesha() {

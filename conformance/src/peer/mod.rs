@@ -9,6 +9,7 @@ pub mod ours;
 pub mod farcall;
 pub mod python;
 pub mod rpcbind;
+pub mod ganesha;
 pub mod samba;
 pub mod tirpc;
 pub mod torture;

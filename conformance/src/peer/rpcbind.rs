@@ -18,10 +18,18 @@ pub const PORT: u16 = 111;
 /// # Errors
 /// When it is not installed or does not come up.
 pub fn start() -> io::Result<Process> {
+    start_with(&[])
+}
+
+/// As [`start`], with options besides.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(options: &[&str]) -> io::Result<Process> {
     let program = find("rpcbind").ok_or_else(|| io::Error::other("no rpcbind"))?;
     // -f: stay in the foreground, -w: keep registrations over a restart.
     let mut command = Command::new(program);
-    command.args(["-f", "-w"]);
+    command.args(["-f", "-w"]).args(options);
     // Needed until it is loaded, which it is when a port accepts.
     let _library = keep_user(&mut command)?;
     let mut rpcbind = Process::start("rpcbind", &mut command)?;

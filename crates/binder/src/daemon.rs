@@ -7,13 +7,16 @@ use crate::epm::EndpointMapper;
 use crate::mapping::{Mapping, Owner, Slot};
 use crate::registry::{Policy, RPCBIND, Registry};
 use crate::rpcbind::Rpcbind;
+use crate::statistics::{Counts, Statistics};
 use crate::store::{Memory, Store};
+use crate::sweep::Sweeper;
+use crate::warm;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use farcall::generated::epmapper::ept;
 use farcall::generated::mgmt::mgmt;
-use farcall::generated::rpcbind::{v2, v3, v4};
+use farcall::server::Listening;
 use farcall::stub::Interface;
-use farcall::{Endpoint, Error, IntoEndpoint, Limits, Server, Transport};
+use farcall::{Endpoint, Error, Family, IntoEndpoint, Limits, Server, Transport};
 use farcall_dce::syntax::SyntaxId;
 use farcall_dce::tower::{Protseq, Tower};
 use farcall_onc::uaddr::{Netid, Uaddr};
@@ -21,7 +24,7 @@ use farcall_wire::Uuid;
 use std::fs::Permissions;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +35,10 @@ pub struct Builder<S = Memory> {
     limits: Limits,
     policy: Policy,
     store: S,
+    /// How many endpoints it makes itself.
+    endpoints: usize,
+    sweep: Duration,
+    warm: Option<PathBuf>,
 }
 
 impl<S: Store> Builder<S> {
@@ -40,6 +47,30 @@ impl<S: Store> Builder<S> {
     #[must_use]
     pub fn listen(mut self, endpoint: impl IntoEndpoint) -> Self {
         self.server = self.server.listen(endpoint);
+        self.endpoints += 1;
+        self
+    }
+
+    /// Serves a socket that listens already, as the system's service manager hands them over. May repeat.
+    #[must_use]
+    pub fn listen_on(mut self, family: Family, socket: Listening) -> Self {
+        self.server = self.server.listen_on(family, socket);
+        self
+    }
+
+    /// How often registrations are looked after: those of dead processes at whose addresses nobody listens are taken
+    /// away. Default 30 s. Zero: never.
+    #[must_use]
+    pub fn sweep(mut self, every: Duration) -> Self {
+        self.sweep = every;
+        self
+    }
+
+    /// Takes over what rpcbind has left in its files in this directory, and leaves them there again in the end, so that
+    /// rpcbind may take over. Default: neither. See [`warm`].
+    #[must_use]
+    pub fn warm_start(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.warm = Some(directory.into());
         self
     }
 
@@ -85,6 +116,9 @@ impl<S: Store> Builder<S> {
             limits: self.limits,
             policy: self.policy,
             store,
+            endpoints: self.endpoints,
+            sweep: self.sweep,
+            warm: self.warm,
         }
     }
 
@@ -96,29 +130,53 @@ impl<S: Store> Builder<S> {
         let store = Arc::new(self.store);
         let registry = Arc::new(Registry::new(Arc::clone(&store), self.policy));
         let directory = Arc::new(Directory::new(store));
-        let rpcbind = Rpcbind::new(Arc::clone(&registry));
+        let statistics = Arc::new(Statistics::default());
+        let rpcbind = Rpcbind::new(Arc::clone(&registry), Arc::clone(&statistics));
         let mapper = EndpointMapper::new(Arc::clone(&directory), MAPPER);
-        let server = self
-            .server
-            .limits(self.limits)
-            .serve(v2::service(rpcbind.clone()));
-        let server = server
-            .serve(v3::service(rpcbind.clone()))
-            .serve(v4::service(rpcbind))
-            .serve(ept::service(mapper).allow_anonymous());
+        if let Some(directory) = &self.warm {
+            restore(&registry, directory).await;
+        }
+        let mut server = self.server.limits(self.limits);
+        for service in rpcbind.services() {
+            server = server.serve(service);
+        }
+        let server = server.serve(ept::service(mapper).allow_anonymous());
         let server = server.start().await?;
         server
             .endpoints()
             .iter()
+            .take(self.endpoints)
             .filter_map(Endpoint::path)
             .for_each(open_to_all);
-        registry.announce(server.endpoints().iter().flat_map(own_mappings).collect());
+        registry.announce(all_own_mappings(server.endpoints()));
         directory.announce(server.endpoints().iter().flat_map(own_elements).collect());
+        let sweeper = match self.sweep.is_zero() {
+            true => None,
+            false => Sweeper::start(self.sweep, Arc::clone(&registry), Arc::clone(&directory))
+                .inspect_err(|error| tracing::warn!(%error, "nothing is swept"))
+                .ok(),
+        };
         Ok(Binder {
             server,
+            sweeper,
             registry,
             directory,
+            statistics,
+            warm: self.warm,
         })
+    }
+}
+
+/// Takes over what rpcbind has left. What cannot be understood is no reason not to serve.
+async fn restore<S: Store>(registry: &Registry<S>, directory: &Path) {
+    let shown = directory.display();
+    let left = match warm::load(directory) {
+        Ok(left) => left,
+        Err(error) => return tracing::warn!(%error, directory = %shown, "not taken over"),
+    };
+    match registry.restore(left).await {
+        Ok(count) => tracing::info!(count, directory = %shown, "registrations taken over"),
+        Err(error) => tracing::warn!(%error, directory = %shown, "not taken over"),
     }
 }
 
@@ -134,8 +192,11 @@ const MAPPER: Uuid = Uuid::new(
 #[derive(Debug)]
 pub struct Binder<S = Memory> {
     server: Server,
+    sweeper: Option<Sweeper>,
     registry: Arc<Registry<S>>,
     directory: Arc<Directory<S>>,
+    statistics: Arc<Statistics>,
+    warm: Option<PathBuf>,
 }
 
 impl Binder {
@@ -154,6 +215,9 @@ impl Binder {
             limits,
             policy: Policy::default(),
             store: Memory::new(),
+            endpoints: 0,
+            sweep: Duration::from_secs(30),
+            warm: None,
         }
     }
 }
@@ -183,9 +247,22 @@ impl<S: Store> Binder<S> {
         &self.server
     }
 
-    /// Ends it in order, within `grace`.
-    pub async fn drain(self, grace: Duration) {
+    /// What it has done since it was started.
+    #[must_use]
+    pub fn statistics(&self) -> [Counts; 3] {
+        self.statistics.all()
+    }
+
+    /// Ends it in order, within `grace`. What rpcbind is to take over is in its files then.
+    pub async fn drain(mut self, grace: Duration) {
+        self.sweeper.take();
+        let all = self.registry.all();
         self.server.drain(grace).await;
+        if let Some(directory) = self.warm
+            && let Err(error) = warm::save(&directory, &all)
+        {
+            tracing::warn!(%error, directory = %directory.display(), "nothing left for rpcbind");
+        }
     }
 }
 
@@ -194,6 +271,19 @@ fn open_to_all(socket: &Path) {
     if let Err(error) = std::fs::set_permissions(socket, Permissions::from_mode(0o666)) {
         tracing::warn!(socket = %socket.display(), %error, "only its owner can connect");
     }
+}
+
+/// Where the binder itself is to be found, in the order in which rpcbind lists itself.
+fn all_own_mappings(endpoints: &[Endpoint]) -> Vec<Mapping> {
+    let mut mappings: Vec<Mapping> = endpoints.iter().flat_map(own_mappings).collect();
+    mappings.sort_by_key(|mapping| match mapping.slot.netid {
+        Netid::Tcp6 => 0,
+        Netid::Udp6 => 1,
+        Netid::Tcp => 2,
+        Netid::Udp => 3,
+        Netid::Local => 4,
+    });
+    mappings
 }
 
 /// Where the binder itself is to be found at one of its endpoints. Version 2 knows IPv4 only.
@@ -213,6 +303,7 @@ fn own_mappings(endpoint: &Endpoint) -> Vec<Mapping> {
             },
             address: address.clone(),
             owner: Owner::Superuser,
+            process: None,
         }));
     }
     mappings

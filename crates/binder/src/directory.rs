@@ -138,6 +138,22 @@ impl<S: Store> Directory<S> {
         self.store.edit_elements(edit).await?
     }
 
+    /// Takes exactly these elements away, whoever they belong to; one that has changed meanwhile stays. How many are
+    /// gone.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn forget(&self, elements: &[Element]) -> Result<usize, StoreError> {
+        let before = self.store.elements().len();
+        let edit = |all: &mut Vec<Element>| -> Result<(), Refused> {
+            all.retain(|there| !elements.contains(there));
+            Ok(())
+        };
+        // The edit refuses nothing.
+        let _ = self.store.edit_elements(edit).await?;
+        Ok(before.saturating_sub(self.store.elements().len()))
+    }
+
     /// The elements that an inquiry is about, the mapper's own first.
     #[must_use]
     pub fn lookup(&self, inquiry: &Inquiry) -> Vec<Element> {

@@ -4,6 +4,7 @@
 //! an element in the registry is always one that a client can use.
 
 use crate::mapping::Owner;
+use crate::process::Process;
 use farcall_dce::syntax::SyntaxId;
 use farcall_dce::tower::{Protseq, Tower};
 use farcall_wire::Uuid;
@@ -26,6 +27,8 @@ pub struct Element {
     pub annotation: Vec<u8>,
     /// Who registered it.
     pub owner: Owner,
+    /// The process that did, if it is known.
+    pub process: Option<Process>,
 }
 
 impl Element {
@@ -48,7 +51,15 @@ impl Element {
             annotation: annotation.copied().collect(),
             tower,
             owner,
+            process: None,
         })
+    }
+
+    /// The same, registered by this process.
+    #[must_use]
+    pub fn by(mut self, process: Option<Process>) -> Self {
+        self.process = process;
+        self
     }
 
     /// Whether it says the same as another, annotation and owner aside.

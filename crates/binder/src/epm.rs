@@ -8,7 +8,8 @@
 use crate::directory::{Directory, Inquiry, Refused, Versions, reachable};
 use crate::element::Element;
 use crate::mapping::Owner;
-use crate::store::{Store, StoreError};
+use crate::process::Process;
+use crate::store::Store;
 use core::net::{IpAddr, Ipv4Addr};
 use farcall::generated::epmapper::ept::{
     InqObjectOut, LookupHandleFreeOut, LookupOut, MapAuthOut, MapOut, Server,
@@ -162,10 +163,15 @@ impl<S: Store> EndpointMapper<S> {
     }
 
     /// Elements as a caller sends them, made its own.
-    fn elements(entries: Vec<EptEntryT>, owner: &Owner) -> Option<Vec<Element>> {
+    fn elements(
+        entries: Vec<EptEntryT>,
+        owner: &Owner,
+        process: Option<Process>,
+    ) -> Option<Vec<Element>> {
         let elements = entries.into_iter().map(|entry| {
             let tower = Tower::parse(&entry.tower.value()?.tower_octet_string).ok()?;
-            Element::new(entry.object, tower, &entry.annotation, owner.clone())
+            let element = Element::new(entry.object, tower, &entry.annotation, owner.clone());
+            element.map(|element| element.by(process))
         });
         elements.collect()
     }
@@ -182,7 +188,7 @@ impl<S: Store> Server for EndpointMapper<S> {
         let Some(owner) = registrant(call) else {
             return Ok(CANT_PERFORM);
         };
-        let Some(elements) = Self::elements(entries, &owner) else {
+        let Some(elements) = Self::elements(entries, &owner, process(call)) else {
             return Ok(INVALID_ENTRY);
         };
         let inserted = self.directory.insert(elements, replace != 0).await;
@@ -193,7 +199,7 @@ impl<S: Store> Server for EndpointMapper<S> {
         let Some(owner) = registrant(call) else {
             return Ok(CANT_PERFORM);
         };
-        let Some(elements) = Self::elements(entries, &owner) else {
+        let Some(elements) = Self::elements(entries, &owner, process(call)) else {
             return Ok(INVALID_ENTRY);
         };
         let deleted = self.directory.delete(&elements, &owner).await;
@@ -309,11 +315,19 @@ fn registrant(call: &Call) -> Option<Owner> {
     }
 }
 
+/// The process of a caller, if the kernel told.
+fn process(call: &Call) -> Option<Process> {
+    match call.peer() {
+        Peer::Unix { pid, .. } => Process::of(pid?),
+        _ => None,
+    }
+}
+
 fn status(call: &Call, why: &Refused) -> u32 {
     tracing::info!(peer = %call.peer(), %why, "registration refused");
     match why {
         Refused::NotRegistered => NOT_REGISTERED,
-        Refused::Store(StoreError::Full { .. } | StoreError::Unreachable(_)) => UPDATE_FAILED,
+        Refused::Store(_) => UPDATE_FAILED,
         Refused::Foreign(_) => CANT_PERFORM,
     }
 }

@@ -3,6 +3,7 @@
 //! Read first: RFC 1833 section 2.1 (`struct rpcb`). Addresses and netids are checked when they come in, so a
 //! mapping in the registry is always one that a client can use.
 
+use crate::process::Process;
 use farcall_onc::uaddr::{Netid, Uaddr};
 use std::fmt;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct Mapping {
     pub address: Uaddr,
     /// Who registered it.
     pub owner: Owner,
+    /// The process that did, if it is known.
+    pub process: Option<Process>,
 }
 
 /// Who registered a mapping: the only one who may take it back, besides the superuser.

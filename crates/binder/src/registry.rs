@@ -5,10 +5,13 @@
 //! none, an unknown transport, and program 100000 itself cannot be registered here.
 
 use crate::mapping::{Mapping, Owner, Slot};
+use crate::process::Process;
+use crate::rate::{Buckets, Rate};
 use crate::store::{Insert, Store, StoreError, Which};
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use farcall_onc::uaddr::{Netid, Uaddr};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 /// The number of rpcbind's own program.
 pub const RPCBIND: u32 = 100_000;
@@ -17,24 +20,20 @@ pub const RPCBIND: u32 = 100_000;
 const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
 
 /// What callers may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Whether callers over loopback may register. Default yes, as libtirpc and deployed servers do over UDP;
-    /// they own what they register as `unknown`, and so does everybody else on the machine. Without it, only
-    /// callers over a Unix socket may.
+    /// Whether callers over loopback may register. Default no: only callers over a Unix socket may, as the
+    /// kernel tells who they are. (libtirpc and ntirpc register there.) Those over loopback own what they register
+    /// as `unknown`, and so does everybody else on the machine.
     pub loopback: bool,
-    /// Whether anybody may ask for the whole list by UDP. Default no, only this machine: the list is many
-    /// times as long as the question, so strangers could aim it at somebody else.
+    /// Whether anybody may ask for the whole list, and for the statistics, by UDP. Default no, only this machine:
+    /// both are many times as long as the question, so strangers could aim them at somebody else.
     pub open_dump: bool,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            loopback: true,
-            open_dump: false,
-        }
-    }
+    /// Whether calls are passed on to other programs of this machine, save those that must never be. Default no:
+    /// see [`indirect`](crate::indirect).
+    pub indirect: bool,
+    /// How often one address of another machine is answered over UDP. Default [`Rate::default`].
+    pub rate: Rate,
 }
 
 /// Who asks, and how.
@@ -46,6 +45,10 @@ pub struct Caller {
     pub reached_at: Option<SocketAddr>,
     /// Who it is, on this machine; `None` for callers of other machines.
     pub owner: Option<Owner>,
+    /// Its process, if the kernel told.
+    pub process: Option<Process>,
+    /// Its address, if it is known.
+    pub source: Option<IpAddr>,
 }
 
 impl Caller {
@@ -61,6 +64,8 @@ impl Caller {
             netid: Netid::of(peer, datagram),
             reached_at,
             owner: local.then_some(owner),
+            process: None,
+            source: Some(peer.ip()),
         }
     }
 
@@ -71,7 +76,28 @@ impl Caller {
             netid: Netid::Local,
             reached_at: None,
             owner: Some(Owner::of_user(uid)),
+            process: None,
+            source: None,
         }
+    }
+
+    /// The same caller, which is this process.
+    #[must_use]
+    pub fn of(mut self, process: Option<Process>) -> Self {
+        self.process = process;
+        self
+    }
+
+    /// Whether the call came in a datagram, and the answer goes in one.
+    #[must_use]
+    pub fn is_datagram(&self) -> bool {
+        matches!(self.netid, Netid::Udp | Netid::Udp6)
+    }
+
+    /// Whether the call came in a datagram from another machine, so that its sender may be somebody else than it says.
+    #[must_use]
+    pub fn is_stranger_by_datagram(&self) -> bool {
+        self.is_datagram() && self.owner.is_none()
     }
 }
 
@@ -80,6 +106,7 @@ impl Caller {
 pub struct Registry<S> {
     store: Arc<S>,
     policy: Policy,
+    buckets: Buckets,
     /// rpcbind's own mappings, known once it listens.
     own: OnceLock<Vec<Mapping>>,
 }
@@ -91,8 +118,61 @@ impl<S: Store> Registry<S> {
         Self {
             store: store.into(),
             policy,
+            buckets: Buckets::new(policy.rate),
             own: OnceLock::new(),
         }
+    }
+
+    /// What callers may do.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Where the mappings are kept.
+    #[must_use]
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Whether this caller is to be answered: another machine that asks too often in datagrams is not.
+    #[must_use]
+    pub fn is_heard(&self, caller: &Caller, now: Instant) -> bool {
+        match caller.source {
+            Some(source) if caller.is_stranger_by_datagram() => self.buckets.take(now, source),
+            _ => true,
+        }
+    }
+
+    /// Registers again what was registered before this binder began: whoever may have done it, and without asking
+    /// who owns the place. How many of them are registered now.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn restore(&self, mappings: Vec<Mapping>) -> Result<usize, StoreError> {
+        let mut restored = 0;
+        for mapping in mappings {
+            let slot = mapping.slot;
+            if slot.program == RPCBIND || !is_usable(slot.netid, &mapping.address) {
+                continue;
+            }
+            restored += usize::from(self.store.insert(mapping).await? != Insert::Taken);
+        }
+        Ok(restored)
+    }
+
+    /// The lowest and the highest version of a program on a transport, if it is there.
+    #[must_use]
+    pub fn versions(&self, program: u32, netid: Netid) -> Option<(u32, u32)> {
+        let mappings = self.store.mappings();
+        let all = self.own().iter().chain(mappings.iter());
+        let of_it = all.filter(|there| (there.slot.program, there.slot.netid) == (program, netid));
+        let versions: Vec<u32> = of_it.map(|there| there.slot.version).collect();
+        versions
+            .iter()
+            .min()
+            .copied()
+            .zip(versions.iter().max().copied())
     }
 
     /// Says where this rpcbind itself is to be found; the first word counts.
@@ -124,6 +204,7 @@ impl<S: Store> Registry<S> {
                 slot,
                 address,
                 owner,
+                process: caller.process,
             })
             .await
         {
@@ -155,8 +236,14 @@ impl<S: Store> Registry<S> {
     // req: onc-binder-dump
     #[must_use]
     pub fn dump(&self, caller: &Caller) -> Option<Vec<Mapping>> {
-        let stranger = caller.owner.is_none() && matches!(caller.netid, Netid::Udp | Netid::Udp6);
-        (self.policy.open_dump || !stranger).then(|| self.all())
+        self.may_have_all(caller).then(|| self.all())
+    }
+
+    /// Whether this caller may have answers that are much longer than their questions.
+    // req: onc-binder-stat
+    #[must_use]
+    pub fn may_have_all(&self, caller: &Caller) -> bool {
+        self.policy.open_dump || !caller.is_stranger_by_datagram()
     }
 
     /// The address of a program on a transport, as the caller can use it. `exact`: of this version only;

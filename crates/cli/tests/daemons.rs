@@ -63,7 +63,7 @@ fn a_binder_is_ready_lists_itself_and_drains() {
 fn nfs3_registers_serves_and_unregisters() {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("hello.txt"), "hello, world\n").unwrap();
-    let mut binder = Daemon::start(&["binder", "-l", "tcp://127.0.0.1:0"]);
+    let mut binder = Daemon::start(&["binder", "--loopback", "-l", "tcp://127.0.0.1:0"]);
     let registry = binder.ready();
     let before = listed(&registry);
     let folder = place.path().to_str().unwrap();

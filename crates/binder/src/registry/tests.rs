@@ -6,7 +6,11 @@ use crate::store::Memory;
 const PROGRAM: u32 = 0x2000_0055;
 
 fn registry() -> Registry<Memory> {
-    Registry::new(Memory::new(), Policy::default())
+    let policy = Policy {
+        loopback: true,
+        ..Policy::default()
+    };
+    Registry::new(Memory::new(), policy)
 }
 
 fn slot(program: u32, version: u32, netid: Netid) -> Slot {
@@ -75,13 +79,7 @@ async fn only_this_machine_registers() {
     assert!(set(&registry, &loopback(), tcp, "0.0.0.0.8.1").await);
     assert!(!unset(&registry, &stranger(), 1, &Netid::ALL).await);
     assert_eq!(registry.all().len(), 1);
-    let strict = Registry::new(
-        Memory::new(),
-        Policy {
-            loopback: false,
-            ..Policy::default()
-        },
-    );
+    let strict = Registry::new(Memory::new(), Policy::default());
     assert!(!set(&strict, &loopback(), tcp, "0.0.0.0.8.1").await);
     assert!(set(&strict, &Caller::unix(1000), tcp, "0.0.0.0.8.1").await);
 }
@@ -274,4 +272,57 @@ fn the_whole_list_goes_by_udp_to_this_machine_only() {
         },
     );
     assert!(open.dump(&stranger()).is_some());
+}
+
+#[tokio::test]
+async fn what_was_registered_before_is_restored_and_nothing_is_displaced() {
+    let registry = registry();
+    let mapping = |program, version, address: &str| Mapping {
+        slot: slot(program, version, Netid::Tcp),
+        address: uaddr(Netid::Tcp, address),
+        owner: Owner::User(1000),
+        process: None,
+    };
+    let tcp = slot(PROGRAM, 1, Netid::Tcp);
+    assert!(set(&registry, &Caller::unix(0), tcp, "0.0.0.0.8.1").await);
+    let left = vec![
+        mapping(PROGRAM, 1, "0.0.0.0.8.9"),
+        mapping(PROGRAM, 2, "0.0.0.0.8.2"),
+        mapping(PROGRAM, 3, "0.0.0.0.0.0"),
+        mapping(RPCBIND, 4, "0.0.0.0.8.4"),
+    ];
+    assert_eq!(registry.restore(left).await, Ok(1));
+    let all: Vec<_> = registry
+        .all()
+        .iter()
+        .map(|it| (it.slot.version, it.address.port()))
+        .collect();
+    assert_eq!(all, [(1, 0x801), (2, 0x802)]);
+    assert_eq!(registry.versions(PROGRAM, Netid::Tcp), Some((1, 2)));
+    assert_eq!(registry.versions(PROGRAM, Netid::Udp), None);
+}
+
+#[test]
+fn a_stranger_that_asks_too_often_is_not_heard_over_udp() {
+    let policy = Policy {
+        rate: Rate {
+            per_second: 1,
+            burst: 2,
+        },
+        ..Policy::default()
+    };
+    let (registry, now) = (Registry::new(Memory::new(), policy), Instant::now());
+    let heard = |caller: &Caller| {
+        (0..3)
+            .map(|_| registry.is_heard(caller, now))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(heard(&stranger()), [true, true, false]);
+    let connected = Caller {
+        netid: Netid::Tcp,
+        ..stranger()
+    };
+    for caller in [connected, loopback(), Caller::unix(7)] {
+        assert_eq!(heard(&caller), [true; 3], "{caller:?}");
+    }
 }

@@ -61,7 +61,7 @@ impl Memory {
         Ok(Ok(()))
     }
 
-    fn insert_now(&self, mapping: Mapping) -> Result<Insert, StoreError> {
+    pub(super) fn insert_now(&self, mapping: Mapping) -> Result<Insert, StoreError> {
         let mut mappings = self.lock();
         if let Some(there) = mappings.iter().find(|there| there.slot == mapping.slot) {
             return Ok(if there.address == mapping.address {
@@ -79,7 +79,39 @@ impl Memory {
         Ok(Insert::Inserted)
     }
 
-    fn remove_now(&self, which: Which<'_>, by: &Owner) -> Removed {
+    /// Memory that holds these already.
+    pub(super) fn holding(mappings: Vec<Mapping>, elements: Vec<Element>) -> Self {
+        let memory = Self::new();
+        *memory.lock() = Arc::new(mappings);
+        *memory.lock_elements() = Arc::new(elements);
+        memory
+    }
+
+    /// Replaces the mappings.
+    pub(super) fn replace_mappings(&self, mappings: Vec<Mapping>) {
+        *self.lock() = Arc::new(mappings);
+    }
+
+    /// Replaces the elements.
+    pub(super) fn replace_elements(&self, elements: Vec<Element>) {
+        *self.lock_elements() = Arc::new(elements);
+    }
+
+    /// Most mappings, and most elements.
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(super) fn forget_now(&self, mappings: &[Mapping]) -> usize {
+        let mut there = self.lock();
+        let before = there.len();
+        if there.iter().any(|mapping| mappings.contains(mapping)) {
+            Arc::make_mut(&mut there).retain(|mapping| !mappings.contains(mapping));
+        }
+        before.saturating_sub(there.len())
+    }
+
+    pub(super) fn remove_now(&self, which: Which<'_>, by: &Owner) -> Removed {
         let mut found = Removed::default();
         let mut mappings = self.lock();
         if mappings.iter().any(|there| which.holds(there.slot)) {
@@ -114,6 +146,10 @@ impl Store for Memory {
         Ok(self.remove_now(which, &by))
     }
 
+    async fn forget(&self, mappings: &[Mapping]) -> Result<usize, StoreError> {
+        Ok(self.forget_now(mappings))
+    }
+
     fn elements(&self) -> Arc<Vec<Element>> {
         Arc::clone(&self.lock_elements())
     }
@@ -142,6 +178,7 @@ mod tests {
             slot,
             address: Uaddr::Inet(([0, 0, 0, 0], port).into()),
             owner,
+            process: None,
         }
     }
 
@@ -156,6 +193,20 @@ mod tests {
         assert_eq!(insert(2, 10), Ok(Insert::Inserted));
         assert_eq!(insert(3, 10), Err(StoreError::Full { limit: 2 }));
         assert_eq!(memory.mappings().len(), 2);
+    }
+
+    #[test]
+    fn what_has_changed_is_not_forgotten() {
+        let memory = Memory::new();
+        let old = mapping(1, Netid::Tcp, 10, Owner::User(1));
+        let stays = mapping(2, Netid::Tcp, 10, Owner::User(1));
+        for mapping in [&old, &stays] {
+            memory.insert_now(mapping.clone()).expect("there is room");
+        }
+        let newer = mapping(1, Netid::Tcp, 11, Owner::User(1));
+        assert_eq!(memory.forget_now(&[newer]), 0);
+        assert_eq!(memory.forget_now(&[old]), 1);
+        assert_eq!(*memory.mappings(), [stays]);
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! Where registrations are kept. Reading is a look at a snapshot; writing may take a while.
 
 mod memory;
+mod record;
+#[cfg(feature = "embedded")]
+mod embedded;
 
+#[cfg(feature = "embedded")]
+pub use embedded::Embedded;
 pub use memory::Memory;
+pub use record::{decode_element, decode_mapping};
 
 use crate::element::Element;
 use crate::mapping::{Mapping, Owner, Slot};
@@ -63,6 +69,9 @@ pub enum StoreError {
     /// It cannot be reached.
     #[error("registry not reachable: {0}")]
     Unreachable(String),
+    /// What it holds cannot be read.
+    #[error("registry is damaged: {0}")]
+    Damaged(String),
 }
 
 /// Where registrations are kept.
@@ -85,6 +94,16 @@ pub trait Store: Send + Sync + 'static {
         which: Which<'_>,
         by: Owner,
     ) -> impl Future<Output = Result<Removed, StoreError>> + Send;
+
+    /// Takes away exactly these mappings, whoever they belong to; one that has changed meanwhile stays. How many
+    /// are gone.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing changed then, as far as it can be known.
+    fn forget(
+        &self,
+        mappings: &[Mapping],
+    ) -> impl Future<Output = Result<usize, StoreError>> + Send;
 
     /// All elements of the endpoint mapper, in the order in which they were registered.
     fn elements(&self) -> Arc<Vec<Element>>;

@@ -94,11 +94,17 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let started = command()
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn();
+        Self::run(
+            command()
+                .args(args)
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped()),
+        )
+    }
+
+    /// Starts it as a command says, whose output is a pipe.
+    pub(crate) fn run(command: &mut Command) -> Self {
+        let started = command.spawn();
         let mut child = started.expect("the daemon runs");
         let lines = BufReader::new(child.stdout.take().expect("it has one"));
         Self { child, lines }
@@ -112,6 +118,11 @@ impl Daemon {
         endpoint
             .unwrap_or_else(|| panic!("{line:?} is no ready line"))
             .to_owned()
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends it a signal, by name.

@@ -8,7 +8,7 @@ use anyhow::Context;
 use farcall::generated::calc;
 use farcall::trace::Recorder;
 use farcall::{Endpoint, Registrar, Runtime, Server, Transport};
-use farcall_binder::Binder;
+use farcall_binder::{Binder, Policy};
 use farcall_nfs3::Nfs3;
 use farcall_nfs3::caller::Identity;
 use serde_json::{Value, json};
@@ -99,7 +99,12 @@ async fn binder() -> anyhow::Result<Binder> {
     let mut last = None;
     for _ in 0..ATTEMPTS {
         let free = std::net::UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?;
+        let policy = Policy {
+            loopback: true,
+            ..Policy::default()
+        };
         let binder = Binder::builder()
+            .policy(policy)
             .listen(format!("tcp://{free}"))
             .listen(format!("udp://{free}"))
             .runtime(Runtime::Threads(1));
