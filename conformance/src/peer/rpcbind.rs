@@ -2,7 +2,7 @@
 //! [network](crate::network) of the test's own.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
 
 use super::{Process, Scratch, find};
@@ -35,6 +35,26 @@ pub fn start_with(options: &[&str]) -> io::Result<Process> {
     let mut rpcbind = Process::start("rpcbind", &mut command)?;
     rpcbind.port((Ipv4Addr::LOCALHOST, PORT).into())?;
     rpcbind.port((Ipv6Addr::LOCALHOST, PORT).into())?;
+    Ok(rpcbind)
+}
+
+/// Starts rpcbind in another network namespace, with a `/run` of its own there, so that it passes calls on; waits until
+/// it accepts at `address`.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_in(namespace: &str, address: SocketAddr) -> io::Result<Process> {
+    const INSIDE: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/rpcbind && chown _rpc /run/rpcbind; exec \"$0\" -f -r";
+    let program = find("rpcbind").ok_or_else(|| io::Error::other("no rpcbind"))?;
+    let mut command = Command::new("ip");
+    let entered = ["netns", "exec", namespace, "unshare", "-m"];
+    command
+        .args(entered)
+        .args(["sh", "-c", INSIDE])
+        .arg(program);
+    let _library = keep_user(&mut command)?;
+    let mut rpcbind = Process::start("rpcbind", &mut command)?;
+    rpcbind.port(address)?;
     Ok(rpcbind)
 }
 

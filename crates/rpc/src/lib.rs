@@ -87,6 +87,7 @@ pub mod server;
 pub mod testkit;
 
 pub use call::{Call, Credential, Identity, Peer, Refuse};
+pub use client::broadcast::Broadcast;
 pub use client::{Calling, Client, Credentials, Options, Ping, Reconnect, Retry};
 pub use endpoint::{Endpoint, Family, IntoEndpoint, Transport};
 pub use error::{Cause, Error, Phase};

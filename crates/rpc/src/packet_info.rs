@@ -28,7 +28,9 @@ use crate::steps::stamp;
 pub(crate) fn enable(socket: &UdpSocket) -> io::Result<()> {
     if socket.local_addr()?.is_ipv6() {
         setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-        // A dual-stack socket delivers IPv4 datagrams too; their destination comes mapped.
+        // A dual-stack socket delivers IPv4 datagrams too. Their destination comes mapped, and if the system can
+        // also as IPv4's own, which for a broadcast is the address of ours that it reached.
+        let _ = setsockopt(socket, sockopt::Ipv4PacketInfo, &true);
         return Ok(());
     }
     Ok(setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?)
@@ -184,7 +186,10 @@ fn receive_with(socket: &impl AsRawFd, input: &mut BytesMut) -> io::Result<Recei
         let (mut to, mut arrived) = (None, 0);
         for message in message.cmsgs()? {
             arrived = stamp::software(&message).unwrap_or(arrived);
-            to = destination(message).or(to);
+            to = match (destination(message), to) {
+                (Some(IpAddr::V4(own)), _) => Some(own.into()),
+                (found, known) => known.or(found),
+            };
         }
         let len = message.bytes;
         input.extend_from_slice(buffer.get(..len).unwrap_or_default());
@@ -195,7 +200,8 @@ fn receive_with(socket: &impl AsRawFd, input: &mut BytesMut) -> io::Result<Recei
 fn destination(message: ControlMessageOwned) -> Option<IpAddr> {
     match message {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
-            Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes()).into())
+            // The local address, also of a datagram that was sent to everybody: a reply cannot leave from there.
+            Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into())
         }
         ControlMessageOwned::Ipv6PacketInfo(info) => {
             Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into())

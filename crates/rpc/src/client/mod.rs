@@ -22,6 +22,7 @@ pub(crate) mod connect;
 pub(crate) mod dce;
 pub(crate) mod calling;
 pub(crate) mod back;
+pub mod broadcast;
 
 use std::fmt;
 use std::sync::Arc;

@@ -5,6 +5,7 @@ mod common;
 mod awake;
 mod back;
 mod batches;
+mod broadcast;
 mod calls;
 mod forms;
 mod lanes;
