@@ -17,9 +17,10 @@
 
 use crate::auth::AuthBlock;
 use crate::msg::{Framing, MessageType, Target, encode_call, parse_kind, parse_reply};
+use crate::record::mark;
 use crate::seed::Seed;
 use core::net::SocketAddr;
-use farcall_wire::{Bytes, Encode, TransmitQueue};
+use farcall_wire::{Bytes, Encode, EncodeError, TransmitQueue};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -50,12 +51,32 @@ enum Sending {
     Stream { at: u64, len: usize },
     /// As a datagram, kept for repetition.
     Datagram {
-        message: Bytes,
+        message: Message,
         sent: u32,
         queued: bool,
         next: Instant,
         wait: Duration,
     },
+}
+
+/// The message of a call as a datagram.
+enum Message {
+    /// It is sent again as it is.
+    Same(Bytes),
+    /// It is made anew each time.
+    Anew(Maker),
+}
+
+/// Makes the message of a call with this xid, without any framing; `None` if that cannot be done any more.
+pub type Maker = Box<dyn FnMut(u32) -> Option<Bytes> + Send>;
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Same(bytes) => write!(f, "Same({} bytes)", bytes.len()),
+            Self::Anew(_) => f.write_str("Anew(..)"),
+        }
+    }
 }
 
 /// Something to send as a datagram.
@@ -131,6 +152,18 @@ impl<T> Client<T> {
         deadline: Option<Instant>,
         token: T,
     ) -> Result<CallId, CallError> {
+        let xid = self.next_free()?;
+        let sending = match self.server {
+            None => self.put_stream(xid, target, auth, args)?,
+            Some(_) => self.put_datagram(now, xid, target, auth, args)?,
+        };
+        self.note(xid, deadline, sending, token);
+        Ok(CallId(xid))
+    }
+
+    /// The xid of the next call, which has a slot.
+    #[inline]
+    fn next_free(&mut self) -> Result<u32, CallError> {
         if self.busy >= self.config.in_flight {
             return Err(CallError::InFlight {
                 limit: self.config.in_flight,
@@ -139,11 +172,12 @@ impl<T> Client<T> {
         if self.busy.saturating_mul(2) >= self.slots.len() {
             self.grow();
         }
-        let xid = self.free_xid();
-        let sending = match self.server {
-            None => self.put_stream(xid, target, auth, args)?,
-            Some(_) => self.put_datagram(now, xid, target, auth, args)?,
-        };
+        Ok(self.free_xid())
+    }
+
+    /// A call is in flight.
+    #[inline]
+    fn note(&mut self, xid: u32, deadline: Option<Instant>, sending: Sending, token: T) {
         self.next_xid = xid.wrapping_add(1);
         self.wake_by(deadline);
         let at = self.slot(xid);
@@ -156,6 +190,33 @@ impl<T> Client<T> {
             });
             self.busy = self.busy.saturating_add(1);
         }
+    }
+
+    /// Begins a call whose whole message `make` knows to make: one whose authentication covers its header, xid
+    /// included. On a stream it is asked once; as a datagram, also for each repetition, which differs then.
+    ///
+    /// # Errors
+    /// [`CallError`]; nothing is queued then, and `token` is dropped.
+    pub fn call_message(
+        &mut self,
+        now: Instant,
+        mut make: Maker,
+        deadline: Option<Instant>,
+        token: T,
+    ) -> Result<CallId, CallError> {
+        let xid = self.next_free()?;
+        let sending = match self.server {
+            None => {
+                let message = make(xid).ok_or(CallError::Unmade)?;
+                self.put_stream_with(|queue| {
+                    queue.put_slice(&mark(message.len()));
+                    queue.put_bytes(&message);
+                    Ok(message.len())
+                })?
+            }
+            Some(_) => self.repeat_from(now, xid, Message::Anew(make)),
+        };
+        self.note(xid, deadline, sending, token);
         Ok(CallId(xid))
     }
 
@@ -344,12 +405,18 @@ impl<T> Client<T> {
                 ..
             }) = self.pending(xid)
             {
-                let (message, again) = (message.clone(), *sent > 0);
-                *sent = sent.saturating_add(1);
+                let made = match message {
+                    Message::Same(bytes) => Some(bytes.clone()),
+                    Message::Anew(make) => make(xid),
+                };
+                let again = *sent > 0;
                 *queued = false;
+                // What cannot be made is not sent; the call ends at its deadline.
+                let Some(made) = made else { continue };
+                *sent = sent.saturating_add(1);
                 self.counters.retransmits =
                     self.counters.retransmits.saturating_add(u64::from(again));
-                return Some(message);
+                return Some(made);
             }
         }
     }
@@ -401,20 +468,22 @@ impl<T> Client<T> {
         auth: &AuthBlock,
         args: &A,
     ) -> Result<Sending, CallError> {
+        self.put_stream_with(|queue| encode_call(queue, Framing::Stream, xid, target, auth, args))
+    }
+
+    /// Puts what `encode` appends, whose length without the mark it returns, into the stream.
+    #[inline]
+    fn put_stream_with(
+        &mut self,
+        encode: impl FnOnce(&mut TransmitQueue) -> Result<usize, EncodeError>,
+    ) -> Result<Sending, CallError> {
         if self.outbox.len() >= self.config.queued {
             return Err(CallError::Queued {
                 limit: self.config.queued,
             });
         }
         let at = self.outbox.position();
-        let len = encode_call(
-            &mut self.outbox.queue,
-            Framing::Stream,
-            xid,
-            target,
-            auth,
-            args,
-        )?;
+        let len = encode(&mut self.outbox.queue)?;
         Ok(Sending::Stream {
             at,
             len: len.saturating_add(4),
@@ -430,17 +499,22 @@ impl<T> Client<T> {
         args: &A,
     ) -> Result<Sending, CallError> {
         let message = self.encode_datagram(xid, target, auth, args)?;
+        Ok(self.repeat_from(now, xid, Message::Same(message)))
+    }
+
+    /// Queues a datagram, and sees to its repetition.
+    fn repeat_from(&mut self, now: Instant, xid: u32, message: Message) -> Sending {
         let wait = self.config.retransmit.first;
         let next = now.checked_add(wait).unwrap_or(now);
         self.wake_by(Some(next));
         self.outgoing.push_back(Outgoing::Call(xid));
-        Ok(Sending::Datagram {
+        Sending::Datagram {
             message,
             sent: 0,
             queued: true,
             next,
             wait,
-        })
+        }
     }
 
     fn encode_datagram<A: Encode + ?Sized>(

@@ -107,6 +107,7 @@ impl From<&Caller<'_>> for Principal {
                 uid: sys.uid,
                 gid: sys.gid,
             },
+            Caller::Proved(principal) => Self::Named(principal.name.as_bytes().into()),
         }
     }
 }

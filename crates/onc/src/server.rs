@@ -7,6 +7,7 @@
 //! reflections. This file runs no procedure and keeps no replies.
 
 use crate::auth::{AuthStat, AuthSys, Flavor, OpaqueAuth, SysRef};
+use crate::gss;
 use crate::msg::{CallFault, CallHeader, Framing, ReplyBody, parse_call};
 use farcall_wire::Padding;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub struct Accepts {
     pub none: bool,
     /// Callers with a Unix user and groups (`AUTH_SYS`, and `AUTH_SHORT` that stands for one).
     pub sys: bool,
+    /// How well calls under `RPCSEC_GSS` must be protected at least.
+    pub protection: gss::Service,
 }
 
 impl Accepts {
@@ -25,12 +28,24 @@ impl Accepts {
     pub const ANY: Self = Self {
         none: true,
         sys: true,
+        protection: gss::Service::NONE,
     };
     /// Callers that name a Unix user.
     pub const SYS: Self = Self {
         none: false,
         sys: true,
+        protection: gss::Service::NONE,
     };
+
+    /// Callers that a mechanism has proved (`RPCSEC_GSS`), their calls protected at least so.
+    #[must_use]
+    pub const fn proved(protection: gss::Service) -> Self {
+        Self {
+            none: false,
+            sys: false,
+            protection,
+        }
+    }
 }
 
 impl Default for Accepts {
@@ -89,6 +104,8 @@ pub enum Caller<'a> {
     Sys(SysRef<'a>),
     /// The Unix user for whom the server issued the handle.
     Short(Arc<AuthSys>),
+    /// Whom a mechanism has proved, under `RPCSEC_GSS`.
+    Proved(gss::Principal),
 }
 
 /// A call that a program may see.
@@ -248,6 +265,23 @@ impl Registry {
             .map(|row| (row.program, row.version, row.service))
     }
 
+    /// The service of a program's version for a caller under `RPCSEC_GSS` whose calls are protected so.
+    ///
+    /// # Errors
+    /// The answer: what is here instead, or that the protection is too weak.
+    pub fn locate(
+        &self,
+        program: u32,
+        version: u32,
+        protection: gss::Service,
+    ) -> Result<usize, ReplyBody> {
+        let row = self.find(program, version)?;
+        match protection >= row.accepts.protection {
+            true => Ok(row.service),
+            false => Err(ReplyBody::AuthError(AuthStat::TOOWEAK)),
+        }
+    }
+
     /// Decides about one complete message.
     ///
     /// `shorts` looks an `AUTH_SHORT` handle up ([`ShortTable::accept`](crate::auth::ShortTable::accept)); a
@@ -363,6 +397,8 @@ impl Accepts {
         match caller {
             Caller::None => self.none,
             Caller::Sys(_) | Caller::Short(_) => self.sys,
+            // How well its calls are protected was asked before.
+            Caller::Proved(_) => true,
         }
     }
 }

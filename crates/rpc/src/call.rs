@@ -71,7 +71,7 @@ impl fmt::Display for Peer {
 }
 
 /// What the caller says of itself, [RFC 5531] section 8.2. Except for the kernel's word about a
-/// Unix socket ([`Peer::Unix`]) none of it is proved.
+/// Unix socket ([`Peer::Unix`]) none but [`Gss`](Self::Gss) is proved.
 ///
 /// [RFC 5531]: https://www.rfc-editor.org/rfc/rfc5531#section-8.2
 #[derive(Clone, Debug, Default)]
@@ -82,6 +82,19 @@ pub enum Credential {
     None,
     /// `AUTH_SYS`: a Unix identity, as claimed.
     Sys(Arc<AuthSys>),
+    /// `RPCSEC_GSS`: whom a mechanism has proved, [RFC 2203].
+    ///
+    /// [RFC 2203]: https://www.rfc-editor.org/rfc/rfc2203
+    Gss(Arc<Proved>),
+}
+
+/// Whom a mechanism has proved to call, and how the call is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proved {
+    /// Who.
+    pub principal: farcall_onc::gss::Principal,
+    /// How.
+    pub service: farcall_onc::gss::Service,
 }
 
 impl Credential {
@@ -89,7 +102,15 @@ impl Credential {
     pub fn sys(&self) -> Option<&AuthSys> {
         match self {
             Self::Sys(sys) => Some(sys),
-            Self::None => None,
+            Self::None | Self::Gss(_) => None,
+        }
+    }
+
+    /// Whom a mechanism has proved, if any did.
+    pub fn proved(&self) -> Option<&Proved> {
+        match self {
+            Self::Gss(proved) => Some(proved),
+            Self::None | Self::Sys(_) => None,
         }
     }
 }

@@ -86,9 +86,9 @@ pub mod generated;
 pub mod server;
 pub mod testkit;
 
-pub use call::{Call, Credential, Identity, Peer, Refuse};
+pub use call::{Call, Credential, Identity, Peer, Proved, Refuse};
 pub use client::broadcast::Broadcast;
-pub use client::{Calling, Client, Credentials, Options, Ping, Reconnect, Retry};
+pub use client::{Calling, Client, Credentials, Gss, Options, Ping, Reconnect, Retry};
 pub use endpoint::{Endpoint, Family, IntoEndpoint, Transport};
 pub use error::{Cause, Error, Phase};
 pub use held::{Held, Shared};

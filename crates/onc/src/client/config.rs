@@ -63,6 +63,8 @@ pub enum CallError {
     },
     /// The arguments break a bound of their interface.
     Encode(EncodeError),
+    /// The message could not be made: see who was to make it.
+    Unmade,
 }
 
 impl std::fmt::Display for CallError {
@@ -83,6 +85,7 @@ impl std::fmt::Display for CallError {
                 )
             }
             Self::Encode(error) => write!(f, "arguments: {error}"),
+            Self::Unmade => f.write_str("the message could not be made"),
         }
     }
 }

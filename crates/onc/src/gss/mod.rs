@@ -25,7 +25,7 @@ pub use mechanism::{
     Acceptor, Answer, Broken, Context, Denied, Handshake, Initiator, Principal, Progress, Query,
 };
 pub use message::{Credential, Handle, InitResult, MAX_SEQ, Procedure, Service};
-pub use server::{Arrived, Contexts, GssConfig, Held, Verdict};
+pub use server::{Arrived, Contexts, Created, Establishing, GssConfig, Held, Verdict};
 pub use window::Window;
 
 #[cfg(test)]

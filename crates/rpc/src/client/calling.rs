@@ -8,15 +8,18 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use farcall_onc::msg::Target;
 use farcall_wire::{DecodeError, Encode, EncodeError, Reader, Size, TransmitQueue, Writer, ndr};
 use smallvec::SmallVec;
 use tokio::time::Sleep;
 
 use super::dce::link as dce;
+use super::gss;
 use super::link::{Outcome, Ticket};
 use super::options::Retry;
 use super::{Client, NdrDecoder};
@@ -49,6 +52,15 @@ impl Arguments {
         let mut bytes = SmallVec::from_elem(0, size.total());
         arguments.encode(&mut Writer::new(&mut bytes));
         Ok(Self::Small(bytes))
+    }
+}
+
+impl Arguments {
+    fn to_bytes(&self) -> Bytes {
+        match self {
+            Self::Small(bytes) => Bytes::copy_from_slice(bytes),
+            Self::Large(queue) => queue.to_vec().into(),
+        }
     }
 }
 
@@ -109,12 +121,17 @@ struct Request {
     attempts: u32,
 }
 
+/// A call under a security context, which may have to be made first.
+type Guarded = Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>;
+
 /// How far a call has come.
 enum Stage {
     /// Not begun, or to be begun again.
     New,
     /// Begun.
     Waiting(Ticket),
+    /// Begun under a security context.
+    Guarded(Guarded),
     /// Between two attempts.
     Pausing(Pin<Box<Sleep>>),
     /// Over.
@@ -311,8 +328,8 @@ impl Work {
 }
 
 impl Request {
-    fn begin(&mut self, cx: &mut Context<'_>) -> Result<Ticket, Error> {
-        let now = Instant::now();
+    /// How long this attempt may take from now on.
+    fn given(&mut self, now: Instant) -> Duration {
         let mut given = self.timeout;
         if let Some(deadline) = self.deadline {
             given = given.min(deadline.saturating_duration_since(now));
@@ -322,6 +339,27 @@ impl Request {
             self.deadline = now.checked_add(given);
         }
         self.attempts += 1;
+        given
+    }
+
+    /// The call under the client's security context, if it has one.
+    fn guarded(&mut self) -> Option<Guarded> {
+        let guard = Arc::clone(self.client.guard.as_ref()?);
+        let given = self.given(Instant::now());
+        let Work::Procedure {
+            target, arguments, ..
+        } = &self.work
+        else {
+            return None;
+        };
+        let client = self.client.clone();
+        let call = gss::call(guard, client, *target, arguments.to_bytes(), given);
+        Some(Box::pin(call))
+    }
+
+    fn begin(&mut self, cx: &mut Context<'_>) -> Result<Ticket, Error> {
+        let now = Instant::now();
+        let given = self.given(now);
         match &self.work {
             Work::Procedure {
                 target, arguments, ..
@@ -419,6 +457,25 @@ impl<T> Future for Calling<T> {
         };
         loop {
             let error = match &mut this.stage {
+                Stage::New if request.client.guard.is_some() => match request.guarded() {
+                    Some(guarded) => {
+                        this.stage = Stage::Guarded(guarded);
+                        continue;
+                    }
+                    None => Error::local(Phase::Call, "operations have no guard"),
+                },
+                Stage::Guarded(guarded) => {
+                    let came = ready!(guarded.as_mut().poll(cx));
+                    this.stage = Stage::Done;
+                    let came = came.map(Came::Xdr);
+                    match came.and_then(|came| request.decode(&this.decode, came)) {
+                        Ok(value) => {
+                            this.request = None;
+                            return Poll::Ready(Ok(value));
+                        }
+                        Err(error) => error,
+                    }
+                }
                 Stage::New => match request.begin(cx) {
                     Ok(ticket) => {
                         this.stage = Stage::Waiting(ticket);
@@ -467,7 +524,7 @@ impl<T> fmt::Debug for Calling<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.stage {
             Stage::New => "new",
-            Stage::Waiting(_) => "waiting",
+            Stage::Waiting(_) | Stage::Guarded(_) => "waiting",
             Stage::Pausing(_) => "pausing",
             Stage::Done => "done",
         };

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use farcall_onc::client::{
-    CallError, CallId, Cause as Lost, Client as Core, ClientConfig, Incoming,
+    CallError, CallId, Cause as Lost, Client as Core, ClientConfig, Incoming, Maker,
 };
 use farcall_onc::msg::{ReplyBody, Target};
 use farcall_onc::record::Record;
@@ -41,6 +41,8 @@ struct Waiter {
     id: Option<CallId>,
     /// How long the call was given.
     given: Duration,
+    /// It wants the whole reply, whatever it says.
+    whole: bool,
 }
 
 /// How things stand with the connection.
@@ -199,6 +201,32 @@ impl State {
         Ok(self.rouse())
     }
 
+    /// As [`call`](Self::call), with a message that `make` makes, for the whole reply.
+    pub(crate) fn call_message(
+        &mut self,
+        now: Instant,
+        make: Maker,
+        given: Duration,
+        waker: &Waker,
+    ) -> Result<(Ticket, bool), Error> {
+        if let Standing::Closed(error) = &self.standing {
+            return Err(error.clone().executed(false));
+        }
+        let ticket = self.seat(waker, given);
+        let deadline = now.checked_add(given);
+        match self.core.call_message(now, make, deadline, ticket) {
+            Ok(id) => {
+                let waiter = self.waiter(ticket);
+                (waiter.id, waiter.whole) = (Some(id), true);
+                Ok((ticket, self.rouse()))
+            }
+            Err(error) => {
+                self.leave(ticket);
+                Err(refused(error))
+            }
+        }
+    }
+
     /// Wakes the driver; `true` if there is none.
     fn rouse(&mut self) -> bool {
         if matches!(self.standing, Standing::Down) {
@@ -225,6 +253,7 @@ impl State {
             outcome: None,
             id: None,
             given,
+            whole: false,
         };
         match self.free.pop() {
             Some(ticket) => {
@@ -290,16 +319,32 @@ impl State {
         };
         let message = bytes.get(range.clone()).unwrap_or_default();
         let incoming = self.core.handle_record(message);
-        if let Some((ticket, outcome)) = outcome(incoming, bytes, range) {
-            self.finish(ticket, outcome);
+        if let Some((ticket, came)) = self.outcome(incoming, bytes, range) {
+            self.finish(ticket, came);
         }
     }
 
     /// Matches a received datagram with its call.
     pub(crate) fn receive_datagram(&mut self, from: std::net::SocketAddr, bytes: &Bytes) {
         let incoming = self.core.handle_datagram(from, bytes);
-        if let Some((ticket, outcome)) = outcome(incoming, bytes, 0..bytes.len()) {
-            self.finish(ticket, outcome);
+        if let Some((ticket, came)) = self.outcome(incoming, bytes, 0..bytes.len()) {
+            self.finish(ticket, came);
+        }
+    }
+
+    /// What an incoming message means for its caller.
+    fn outcome(
+        &self,
+        incoming: Incoming<'_, Ticket>,
+        bytes: &Bytes,
+        range: Range<usize>,
+    ) -> Option<(Ticket, Outcome)> {
+        let (ticket, came) = outcome(incoming, bytes, range.clone())?;
+        match self.waiters.get(ticket) {
+            Some(Some(waiter)) if waiter.whole => {
+                Some((ticket, Outcome::Results(bytes.clone(), range)))
+            }
+            _ => Some((ticket, came)),
         }
     }
 

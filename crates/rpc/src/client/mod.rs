@@ -20,6 +20,7 @@ pub(crate) mod datagram;
 pub mod resolve;
 pub(crate) mod connect;
 pub(crate) mod dce;
+pub(crate) mod gss;
 pub(crate) mod calling;
 pub(crate) mod back;
 pub mod broadcast;
@@ -30,7 +31,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use farcall_onc::auth::AuthBlock;
-use farcall_onc::client::Client as Core;
+use farcall_onc::client::{Client as Core, Maker};
 use farcall_onc::msg::Target;
 use farcall_onc::seed::Seed;
 use farcall_wire::{DecodeError, Encode, EncodeError, ndr};
@@ -45,8 +46,9 @@ pub use calling::{Calling, Decoder};
 pub use connect::ByteStream;
 use connect::Connector;
 pub use dce::mapper;
+use gss::Guard;
 use link::{Link, Outcome, Ticket};
-pub use options::{Credentials, Options, Ping, Reconnect, Retry};
+pub use options::{Credentials, Gss, Options, Ping, Reconnect, Retry};
 
 /// A connection to a server, shared by all its clones.
 ///
@@ -56,6 +58,8 @@ pub use options::{Credentials, Options, Ping, Reconnect, Retry};
 pub struct Client {
     handle: Handle,
     options: Arc<Options>,
+    /// The security context that its calls share, if they are to have one.
+    guard: Option<Arc<Guard>>,
 }
 
 /// What all clones share, by family.
@@ -180,8 +184,10 @@ impl Client {
             connector: Arc::new(connector),
             peer,
         };
+        let handle = Arc::new(handle);
         Self {
-            handle: Handle::Onc(Arc::new(handle)),
+            guard: Guard::of(&options, &handle, None),
+            handle: Handle::Onc(handle),
             options: Arc::new(options),
         }
     }
@@ -199,9 +205,14 @@ impl Client {
     /// itself stays as it was made.
     #[must_use]
     pub fn with_options(&self, options: Options) -> Self {
+        let guard = match &self.handle {
+            Handle::Onc(handle) => Guard::of(&options, handle, self.guard.as_ref()),
+            Handle::Dce(_) => None,
+        };
         Self {
             handle: self.handle.clone(),
             options: Arc::new(options),
+            guard,
         }
     }
 
@@ -321,6 +332,7 @@ impl Client {
         Ok(Self {
             handle: Handle::Dce(Arc::new(handle)),
             options: Arc::new(options),
+            guard: None,
         })
     }
 
@@ -380,6 +392,7 @@ impl Client {
         Self {
             handle: Handle::Dce(Arc::new(handle)),
             options: Arc::new(options),
+            guard: None,
         }
     }
 
@@ -442,16 +455,33 @@ impl Client {
         let (ticket, needs_driver) = link
             .lock()
             .call(now, target, auth, arguments, given, waker)?;
-        if needs_driver && let Err(error) = handle.drive() {
-            // Whoever called meanwhile counted on the driver too.
-            link.settle(|state| {
-                state.standing = link::Standing::Down;
-                state.abandon(ticket);
-                state.fail_all(&error);
-            });
-            return Err(error);
+        handle.driven(ticket, needs_driver)
+    }
+
+    /// The same connection without a guard, to say farewell.
+    fn unguarded(handle: Arc<ClientHandle>) -> Self {
+        let options = handle.link.options.clone();
+        Self {
+            handle: Handle::Onc(handle),
+            options: Arc::new(options),
+            guard: None,
         }
-        Ok(ticket)
+    }
+
+    /// As [`begin`](Self::begin), with a message that `make` makes, for the whole reply.
+    fn begin_message(
+        &self,
+        now: Instant,
+        make: Maker,
+        given: Duration,
+        waker: &Waker,
+    ) -> Result<Ticket, Error> {
+        let Handle::Onc(handle) = &self.handle else {
+            return Err(Error::local(Phase::Call, "this is a client of interfaces"));
+        };
+        let begun = handle.link.lock().call_message(now, make, given, waker);
+        let (ticket, needs_driver) = begun?;
+        handle.driven(ticket, needs_driver)
     }
 
     /// Hands a call of a program to the connection, to which no reply is expected.
@@ -562,6 +592,21 @@ fn no_interfaces(interface: &Interface) -> Error {
 pub type NdrDecoder<T> = fn(&mut ndr::Reader<'_>) -> Result<T, DecodeError>;
 
 impl ClientHandle {
+    /// The ticket of a call that was begun, its connection being driven.
+    #[inline]
+    fn driven(&self, ticket: Ticket, needs_driver: bool) -> Result<Ticket, Error> {
+        if needs_driver && let Err(error) = self.drive() {
+            // Whoever called meanwhile counted on the driver too.
+            self.link.settle(|state| {
+                state.standing = link::Standing::Down;
+                state.abandon(ticket);
+                state.fail_all(&error);
+            });
+            return Err(error);
+        }
+        Ok(ticket)
+    }
+
     /// Starts the driver on the current runtime.
     fn drive(&self) -> Result<(), Error> {
         let runtime = Runtime::try_current().map_err(|_| {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use farcall_dce::security::{AuthLevel, Initiator};
 use farcall_onc::auth::{AuthBlock, AuthSys};
 use farcall_onc::client::Retransmit;
+use farcall_onc::gss;
 use farcall_wire::Uuid;
 use farcall_wire::ndr::Order;
 
@@ -87,6 +88,8 @@ pub struct Options {
     pub retry: Retry,
     /// Who calls. Default `AUTH_NONE`.
     pub auth: AuthBlock,
+    /// ONC RPC: by what calls are proved and protected, instead of [`auth`](Self::auth). Default none.
+    pub gss: Option<Gss>,
     /// Calls in flight at once; one more fails. Default 4096.
     pub in_flight: usize,
     /// UDP: when a call is sent again. Default after 1 s, then twice as long each time, at most
@@ -143,6 +146,35 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// How a client's calls are proved and protected by `RPCSEC_GSS` (RFC 2203).
+#[derive(Clone)]
+pub struct Gss {
+    /// The mechanism with its credentials, such as `farcall_security::Credentials`.
+    pub initiator: Arc<dyn gss::Initiator>,
+    /// How arguments and results are protected.
+    pub service: gss::Service,
+    /// The service principal, such as `nfs@files.example`.
+    pub target: String,
+}
+
+/// Says nothing of credentials.
+impl fmt::Debug for Gss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gss")
+            .field("service", &self.service)
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Gss {
+    /// Whether a context made for one serves the other.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.initiator, &other.initiator)
+            && (self.service, &self.target) == (other.service, &other.target)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -151,6 +183,7 @@ impl Default for Options {
             reconnect: Reconnect::OnCall,
             retry: Retry::Never,
             auth: AuthBlock::none(),
+            gss: None,
             in_flight: 4096,
             retransmit: farcall_onc::client::ClientConfig::default().retransmit,
             credentials: None,

@@ -7,16 +7,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
-use farcall_onc::msg::{self, CallHeader, Framing};
+use farcall_onc::gss::Arrived;
+use farcall_onc::msg::{self, CallHeader, Framing, ReplyBody};
 use farcall_onc::record::Record;
 use farcall_onc::server::{Admission, Admitted, Caller, Plain, Registry};
 use tokio::sync::watch;
 
+use super::armor::{self, Armor};
+use super::guarded::{Guarding, Kept, Ruling, is_guarded};
 use super::lane::Lanes;
-use super::mailbox::Inbox;
+use super::mailbox::{Inbox, Target};
 use super::once::{Cache, DuplicateRequests, Run};
 use super::origin::Origin;
-use crate::call::{Call, Callee, Credential, Refuse};
+use crate::call::{Call, Callee, Credential, Proved, Refuse};
 use crate::client::back::Back;
 use crate::limits::Limits;
 use crate::operations::Hook;
@@ -42,6 +45,8 @@ pub(crate) struct Hub {
     pub(crate) registry: Registry,
     pub(crate) services: Vec<(Hosted, Plan)>,
     cache: Option<Arc<Cache>>,
+    /// Security contexts, if callers may have any.
+    guarding: Option<Arc<Guarding>>,
     pub(crate) recorder: Option<Recorder>,
     /// Threads for busy connections.
     pub(crate) lanes: Lanes,
@@ -87,6 +92,7 @@ impl Hub {
             registry,
             services,
             cache: Cache::new(duplicates),
+            guarding: None,
             recorder,
             lanes: Lanes::new(lanes),
             socket_lanes: Lanes::new(lanes),
@@ -95,6 +101,11 @@ impl Hub {
             connections: AtomicU64::new(1),
             wakers: Mutex::default(),
         }
+    }
+
+    /// Callers may prove who they are, as this says.
+    pub(crate) fn guard(&mut self, guarding: Option<Arc<Guarding>>) {
+        self.guarding = guarding;
     }
 
     /// How far the server's life has come.
@@ -144,14 +155,17 @@ impl Hub {
 
     /// A mailbox for a connection, if calls over this transport can be run elsewhere.
     pub(crate) fn inbox(&self, origin: &mut Origin) -> Option<Inbox> {
-        let framing = origin.source.transport.framing();
-        let covered = self
-            .cache
-            .as_ref()
-            .is_some_and(|cache| cache.covers(framing));
-        let (mailbox, inbox) = covered.then(Inbox::new)?;
+        let wanted = self.remembers(origin) || self.guarding.is_some();
+        let (mailbox, inbox) = wanted.then(Inbox::new)?;
         origin.mailbox = Some(mailbox);
         Some(inbox)
+    }
+
+    /// Whether the duplicate request cache has to see calls over this transport.
+    fn remembers(&self, origin: &Origin) -> bool {
+        let framing = origin.source.transport.framing();
+        let cache = self.cache.as_ref();
+        cache.is_some_and(|cache| cache.covers(framing))
     }
 
     /// Sets `slot` to work for a service.
@@ -225,10 +239,16 @@ impl Hub {
             back.receive(record, batch);
             return Verdict::Taken;
         }
+        if let Some(guarding) = self.guarding.as_ref().filter(|_| is_guarded(message))
+            && let Ok((header, args)) = msg::parse_call(message)
+        {
+            self.judge_guarded(guarding, origin, message, &header, args, turn);
+            return Verdict::Taken;
+        }
         let framing = origin.source.transport.framing();
         let admission = self.registry.admit(message, framing, |_| None);
         // Calls that the duplicate request cache has to see are not taken like this.
-        if origin.mailbox.is_none()
+        if !self.remembers(origin)
             && matches!(admission, Admission::Call(_) | Admission::Null { .. })
         {
             origin.habit = self.registry.habit(message).or(origin.habit);
@@ -247,6 +267,95 @@ impl Hub {
             Admission::Close(fault) => return Verdict::Close(format!("{fault:?}")),
         }
         Verdict::Taken
+    }
+
+    /// Judges a call under `RPCSEC_GSS`.
+    fn judge_guarded(
+        &self,
+        guarding: &Arc<Guarding>,
+        origin: &mut Origin,
+        message: &[u8],
+        header: &CallHeader<'_>,
+        args: usize,
+        turn: &mut Turn,
+    ) {
+        let (source, mailbox) = (origin.source, origin.mailbox.clone());
+        let target = || Some(Target::new(mailbox?, source.peer, source.local));
+        match guarding.rule(source.received, message, header, args, target) {
+            Ruling::Call(arrived) => self.take_guarded(origin, header, &arrived, turn),
+            Ruling::Answer(message) => {
+                turn.put_message(source.transport, source.peer, source.local, &message);
+            }
+            Ruling::Refuse(body) => {
+                tracing::debug!(peer = %source.peer, xid = header.xid, %body, "call refused");
+                turn.refuse(source.transport, header.xid, body);
+                self.answered(origin, turn);
+            }
+            Ruling::Nothing => {}
+        }
+    }
+
+    /// Runs a call under `RPCSEC_GSS`, as a task of its own.
+    fn take_guarded(
+        &self,
+        origin: &mut Origin,
+        header: &CallHeader<'_>,
+        arrived: &Arrived<'_>,
+        turn: &mut Turn,
+    ) {
+        let (source, armor) = (origin.source, Armor::from(arrived));
+        let (program, version) = (header.program, header.version);
+        let located = self.registry.locate(program, version, arrived.service);
+        let at_once = match located {
+            Err(body) => Some(body),
+            Ok(_) if header.procedure == 0 => Some(ReplyBody::Success),
+            Ok(_) => None,
+        };
+        if let Some(body) = at_once {
+            let reply = armor::bare(header.xid, body).and_then(|reply| armor.dress(&reply));
+            if let Some(reply) = reply {
+                turn.put_message(source.transport, source.peer, source.local, &reply);
+            }
+            return;
+        }
+        let index = located.unwrap_or(usize::MAX);
+        let (Some((service, plan)), Some(mailbox)) =
+            (self.services.get(index), origin.mailbox.clone())
+        else {
+            return;
+        };
+        let caller = arrived.held.principal();
+        let proved = Proved {
+            principal: caller.clone(),
+            service: arrived.service,
+        };
+        let arguments = Bytes::copy_from_slice(&arrived.arguments);
+        let run = Run {
+            service: service.clone(),
+            plan: plan.clone(),
+            call: Call {
+                xid: header.xid,
+                procedure: header.procedure,
+                callee: Callee::Program(service.program()),
+                source,
+                credential: Credential::Gss(Arc::new(proved)),
+                deadline: None,
+                sample: origin.sample(service.program(), header.procedure, header.xid),
+            },
+            arguments,
+        };
+        if let Some(cache) = self.remembering(origin, service, header.procedure) {
+            let admitted = Admitted {
+                header: *header,
+                caller: Caller::Proved(caller.clone()),
+                args: 0,
+                service: index,
+            };
+            return cache.once(origin, &admitted, run, Some(armor), turn);
+        }
+        let target = Target::new(mailbox.clone(), source.peer, source.local);
+        let kept = Kept::new(mailbox, run.arguments.len());
+        run.spawn(target.armored(Some(armor)), kept);
     }
 
     /// Answers procedure 0, which every program has.
@@ -314,7 +423,7 @@ impl Hub {
                 call,
                 arguments,
             };
-            return cache.once(origin, admitted, run, turn);
+            return cache.once(origin, admitted, run, None, turn);
         }
         let arguments = place(record, admitted.args, origin);
         let service = plan.index;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::armor::Armor;
 use crate::call::Peer;
 use crate::steps::tap::Sample;
 
@@ -30,6 +31,17 @@ pub(crate) struct Mailbox {
 }
 
 impl Mailbox {
+    /// A call that runs elsewhere keeps so many bytes of arguments.
+    pub(super) fn hold(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// It keeps them no longer; the connection may read on.
+    pub(super) fn release(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::AcqRel);
+        self.nudge();
+    }
+
     /// Has the connection look at what has changed.
     pub(super) fn nudge(&self) {
         // A connection that is gone has nothing to look at.
@@ -39,6 +51,66 @@ impl Mailbox {
             local: None,
             sample: None,
         });
+    }
+}
+
+/// Where the reply to a call goes. As long as it exists, its connection knows that a reply is to
+/// come and does not end, though it may be draining.
+#[derive(Debug)]
+pub(crate) struct Target {
+    mailbox: Mailbox,
+    peer: Peer,
+    local: Option<std::net::SocketAddr>,
+    /// What protects the reply.
+    armor: Option<Armor>,
+}
+
+impl Target {
+    pub(super) fn new(mailbox: Mailbox, peer: Peer, local: Option<std::net::SocketAddr>) -> Self {
+        mailbox.running.fetch_add(1, Ordering::AcqRel);
+        Self {
+            mailbox,
+            peer,
+            local,
+            armor: None,
+        }
+    }
+
+    /// The reply is to be protected by this.
+    pub(super) fn armored(mut self, armor: Option<Armor>) -> Self {
+        self.armor = armor;
+        self
+    }
+
+    pub(super) fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Sends a reply there; `None` only says that the call is over.
+    pub(super) fn deliver(&self, message: Option<Bytes>, sample: Option<Arc<Sample>>) {
+        let (peer, local) = (self.peer, self.local);
+        let message = match &self.armor {
+            Some(armor) => message.and_then(|message| armor.dress(&message)),
+            None => message,
+        };
+        // A connection that is gone wants no reply.
+        let _ = self.mailbox.sender.send(Delivery {
+            message,
+            peer,
+            local,
+            sample,
+        });
+    }
+
+    pub(super) fn is_connection(&self, other: &Mailbox) -> bool {
+        Arc::ptr_eq(&self.mailbox.running, &other.running)
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.mailbox.running.fetch_sub(1, Ordering::AcqRel);
+        self.deliver(None, None);
     }
 }
 

@@ -13,8 +13,10 @@
 //! # Ok(()) }
 //! ```
 
+pub(crate) mod armor;
 pub(crate) mod mailbox;
 pub(crate) mod origin;
+pub(crate) mod guarded;
 pub(crate) mod once;
 pub(crate) mod lane;
 pub(crate) mod hub;
@@ -59,6 +61,8 @@ use cores::Cores;
 pub use cores::Runtime;
 use datagram::DatagramServer;
 use dce::exports::{Exports, Scope, Terms};
+use farcall_onc::gss::GssConfig;
+use guarded::Guarding;
 use hub::{Hub, Stage};
 pub use once::DuplicateRequests;
 use origin::Origin;
@@ -76,6 +80,7 @@ pub struct Builder {
     registrar: Option<Registrar>,
     recorder: Option<Recorder>,
     lanes: Option<usize>,
+    guarding: Option<Arc<Guarding>>,
     terms: Terms,
 }
 
@@ -173,6 +178,25 @@ impl Builder {
         self
     }
 
+    /// ONC RPC: the mechanisms by which clients may prove who they are under `RPCSEC_GSS`; the keys must be those of
+    /// the service principal that clients ask for, such as `nfs@files.example`. Which programs insist on it, and how
+    /// their calls must be protected, says [`Registered::accept`](crate::stub::Registered::accept). Default: none.
+    #[must_use]
+    pub fn gss(self, acceptor: Arc<dyn farcall_onc::gss::Acceptor>) -> Self {
+        self.gss_with(acceptor, GssConfig::default())
+    }
+
+    /// As [`gss`](Self::gss), with bounds on the contexts that are kept.
+    #[must_use]
+    pub fn gss_with(
+        mut self,
+        acceptor: Arc<dyn farcall_onc::gss::Acceptor>,
+        config: GssConfig,
+    ) -> Self {
+        self.guarding = Some(Guarding::new(acceptor, config));
+        self
+    }
+
     /// DCE/RPC: the mechanisms by which clients may prove who they are. Default: none.
     #[must_use]
     pub fn authenticate_with(mut self, acceptor: Arc<dyn farcall_dce::security::Acceptor>) -> Self {
@@ -260,7 +284,7 @@ impl Builder {
         let programs = hosted.iter().map(Hosted::program).collect();
         let interfaces: Vec<_> = exported.iter().map(Exported::interface).collect();
         let limits = self.limits.clone();
-        let hub = Arc::new(Hub::new(
+        let mut hub = Hub::new(
             self.limits,
             registry,
             hosted,
@@ -268,7 +292,9 @@ impl Builder {
             self.recorder,
             self.terms.authorize.clone(),
             self.lanes.unwrap_or(self.runtime.lanes()),
-        ));
+        );
+        hub.guard(self.guarding);
+        let hub = Arc::new(hub);
         let exports = dce::exports(exported, self.terms, &limits, &hub)?;
         let mut server = Server {
             running: Running {

@@ -5,7 +5,6 @@
 //! Which calls those are: procedures that are not idempotent, over the transports that
 //! [`DuplicateRequests`] names. All others take the hot path and never come here.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -16,7 +15,9 @@ use farcall_onc::msg::{self, Framing, ReplyBody, ReplyHeader};
 use farcall_onc::server::Admitted;
 use farcall_wire::TransmitQueue;
 
-use super::mailbox::{Delivery, Mailbox};
+use super::armor::Armor;
+use super::guarded::Kept;
+use super::mailbox::{Mailbox, Target};
 use super::origin::Origin;
 use crate::call::{Call, Peer, Refuse};
 use crate::client::seed;
@@ -41,48 +42,6 @@ pub enum DuplicateRequests {
 impl Default for DuplicateRequests {
     fn default() -> Self {
         Self::Datagrams(DrcConfig::default())
-    }
-}
-
-/// Where the reply to a call goes. As long as it exists, its connection knows that a reply is to
-/// come and does not end, though it may be draining.
-#[derive(Debug)]
-struct Target {
-    mailbox: Mailbox,
-    peer: Peer,
-    local: Option<std::net::SocketAddr>,
-}
-
-impl Target {
-    fn new(mailbox: Mailbox, peer: Peer, local: Option<std::net::SocketAddr>) -> Self {
-        mailbox.running.fetch_add(1, Ordering::AcqRel);
-        Self {
-            mailbox,
-            peer,
-            local,
-        }
-    }
-
-    fn deliver(&self, message: Option<Bytes>, sample: Option<Arc<Sample>>) {
-        let (peer, local) = (self.peer, self.local);
-        // A connection that is gone wants no reply.
-        let _ = self.mailbox.sender.send(Delivery {
-            message,
-            peer,
-            local,
-            sample,
-        });
-    }
-
-    fn is_connection(&self, other: &Mailbox) -> bool {
-        Arc::ptr_eq(&self.mailbox.running, &other.running)
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        self.mailbox.running.fetch_sub(1, Ordering::AcqRel);
-        self.deliver(None, None);
     }
 }
 
@@ -116,20 +75,27 @@ impl Cache {
         origin: &Origin,
         admitted: &Admitted<'_>,
         run: Run,
+        armor: Option<Armor>,
         turn: &mut Turn,
     ) {
         let Some(mailbox) = origin.mailbox.clone() else {
             return;
         };
         let (peer, local) = (origin.source.peer, origin.source.local);
-        let target = Target::new(mailbox.clone(), peer, local);
+        let target = Target::new(mailbox.clone(), peer, local).armored(armor.clone());
         let framing = origin.source.transport.framing();
         let xid = admitted.header.xid;
         match self.begin(origin, admitted, &run.arguments, target) {
             Begin::New(ticket) => self.spawn(ticket, run, mailbox),
             Begin::InProgress | Begin::Silent => {}
             Begin::Replay(message) => {
-                turn.put_message(origin.source.transport, peer, local, &message)
+                let message = match &armor {
+                    Some(armor) => armor.dress(&message),
+                    None => Some(message),
+                };
+                if let Some(message) = message {
+                    turn.put_message(origin.source.transport, peer, local, &message);
+                }
             }
             Begin::Full if framing == Framing::Datagram => {}
             Begin::NotKept | Begin::Full => {
@@ -169,7 +135,7 @@ impl Cache {
 
     fn spawn(self: &Arc<Self>, ticket: Ticket, run: Run, first: Mailbox) {
         let held = run.arguments.len();
-        first.held.fetch_add(held, Ordering::AcqRel);
+        first.hold(held);
         let begun = Begun {
             cache: Arc::clone(self),
             ticket: Some(ticket),
@@ -214,8 +180,7 @@ impl Begun {
     fn release(&mut self) {
         let held = std::mem::take(&mut self.held);
         if held > 0 {
-            self.first.held.fetch_sub(held, Ordering::AcqRel);
-            self.first.nudge();
+            self.first.release(held);
         }
     }
 
@@ -234,6 +199,19 @@ impl Drop for Begun {
             // Its target is dropped with the lock released.
             let _forgotten = self.lock().abort(ticket);
         }
+    }
+}
+
+impl Run {
+    /// Runs the call as a task of its own; its reply goes to `target`.
+    pub(crate) fn spawn(self, target: Target, kept: Kept) {
+        tokio::spawn(async move {
+            let framing = self.call.source.transport.framing();
+            let sample = self.call.sample.clone();
+            let (xid, result) = self.run().await;
+            drop(kept);
+            target.deliver(message(xid, framing, result), sample);
+        });
     }
 }
 
