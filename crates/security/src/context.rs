@@ -5,6 +5,7 @@
 //! that the DCE core defines, and others do the same for their protocol.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use farcall_dce::security::{Answer, Denied, Principal, ProtectError, Query};
 
@@ -72,6 +73,11 @@ impl std::fmt::Debug for Progress {
 pub trait Context: Send {
     /// Who was proved to be at the other end. For an initiator this is the acceptor, as far as the mechanism proves one.
     fn peer(&self) -> &Principal;
+
+    /// How long the context is good from now on; `None` where the mechanism sets no end.
+    fn lifetime(&self) -> Option<Duration> {
+        None
+    }
 
     /// Whether [`sign`](Self::sign) works: integrity was negotiated.
     fn integrity(&self) -> bool;

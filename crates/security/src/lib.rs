@@ -15,7 +15,8 @@
 //! - `kerberos`: Kerberos through the system's library (feature `kerberos`);
 //! - [`users`]: accounts in a file;
 //! - [`mechanisms`]: what a server accepts;
-//! - [`credentials`]: who a client is.
+//! - [`credentials`]: who a client is;
+//! - [`gss`]: all of it behind the traits of the ONC core, for `RPCSEC_GSS`.
 
 pub mod secret;
 pub mod account;
@@ -29,6 +30,7 @@ pub mod kerberos;
 pub mod users;
 pub mod mechanisms;
 pub mod credentials;
+pub mod gss;
 
 pub use account::{Account, Accounts};
 pub use context::{Context, Handshake, Progress};

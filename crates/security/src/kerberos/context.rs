@@ -5,6 +5,7 @@
 //! kind of key alone, so it is asked for once.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use farcall_dce::security::{Principal, ProtectError};
 use libgssapi::context::{CtxFlags, SecurityContext};
@@ -102,6 +103,10 @@ impl<C: SecurityContext + Send> Context for Established<C> {
         &self.peer
     }
 
+    fn lifetime(&self) -> Option<Duration> {
+        self.context.lifetime().ok()
+    }
+
     fn integrity(&self) -> bool {
         self.flags.contains(CtxFlags::GSS_C_INTEG_FLAG)
     }
@@ -161,6 +166,11 @@ impl<C: SecurityContext + Send> Context for Established<C> {
         copy.copy_from_slice(token);
         let mut parts = parts(message, body, whole, copy)?;
         self.context.unwrap_iov(&mut parts).map_err(refused)
+    }
+
+    /// Of whatever length the library makes it.
+    fn mic(&mut self, message: &[u8]) -> Result<Vec<u8>, ProtectError> {
+        Ok(self.context.get_mic(message).map_err(failed)?.to_vec())
     }
 
     fn wrap(&mut self, message: &[u8], confidential: bool) -> Result<Vec<u8>, ProtectError> {

@@ -80,11 +80,12 @@ fn context(identity: &Identity, target: &str, dce: bool) -> Result<ClientCtx, Er
         }
         None => Cred::acquire(name, None, usage, Some(&mechanisms))?,
     };
-    let flags = CtxFlags::GSS_C_MUTUAL_FLAG
-        | CtxFlags::GSS_C_REPLAY_FLAG
-        | CtxFlags::GSS_C_SEQUENCE_FLAG
-        | CtxFlags::GSS_C_INTEG_FLAG
-        | CtxFlags::GSS_C_CONF_FLAG;
+    let mut flags =
+        CtxFlags::GSS_C_MUTUAL_FLAG | CtxFlags::GSS_C_INTEG_FLAG | CtxFlags::GSS_C_CONF_FLAG;
+    if dce {
+        // Elsewhere messages may come in any order, and who carries them notices repetitions (RFC 2203 section 5.2.2).
+        flags |= CtxFlags::GSS_C_REPLAY_FLAG | CtxFlags::GSS_C_SEQUENCE_FLAG;
+    }
     let style = CtxFlags::from_bits_retain(if dce { DCE_STYLE } else { 0 });
     let target = service(target)?;
     let mechanism = Some(GSS_MECH_KRB5);
