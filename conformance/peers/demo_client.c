@@ -1,8 +1,18 @@
 /* Calls the demo program through rpcbind, prints what came back, one line a call.
-   Arguments: HOST NETID [sys]. */
+   Arguments: HOST NETID [sys | none PRINCIPAL | integrity PRINCIPAL | privacy PRINCIPAL]. */
 #include "demo.h"
+#include <rpc/rpcsec_gss.h>
 #include <stdio.h>
 #include <string.h>
+
+/* RPCSEC_GSS with the service of that name. */
+static AUTH *proved(CLIENT *client, const char *service, char *principal)
+{
+    rpc_gss_service_t how = !strcmp(service, "privacy")     ? rpcsec_gss_svc_privacy
+                            : !strcmp(service, "integrity") ? rpcsec_gss_svc_integrity
+                                                            : rpcsec_gss_svc_none;
+    return rpc_gss_seccreate(client, principal, "kerberos_v5", how, NULL, NULL, NULL);
+}
 
 int main(int count, char **arguments)
 {
@@ -22,8 +32,14 @@ int main(int count, char **arguments)
         clnt_pcreateerror(arguments[1]);
         return 1;
     }
-    if (count > 3)
+    if (count > 4)
+        client->cl_auth = proved(client, arguments[3], arguments[4]);
+    else if (count > 3)
         client->cl_auth = authunix_create_default();
+    if (!client->cl_auth) {
+        printf("no security context\n");
+        return 1;
+    }
     status = clnt_call(client, 0, nothing, 0, nothing, 0, limit);
     printf("null: %s\n", clnt_sperrno(status));
     status = echo_1("hello", &text, client);
@@ -50,5 +66,7 @@ int main(int count, char **arguments)
     clnt_control(client, CLSET_VERS, (char *)&bad);
     status = clnt_call(client, 1, nothing, 0, nothing, 0, limit);
     printf("unknown version: %s\n", clnt_sperror(client, ""));
+    if (count > 4)
+        auth_destroy(client->cl_auth);
     return 0;
 }

@@ -1,5 +1,7 @@
-/* The demo program on libtirpc. Any argument makes its connections non-blocking. */
+/* The demo program on libtirpc. One argument makes its connections non-blocking; "gss" and a
+   principal also let callers prove themselves. */
 #include "demo.h"
+#include <rpc/rpcsec_gss.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,8 +80,13 @@ int main(int count, char **arguments)
     int largest = 1 << 20;
     int first, second;
 
-    if (count > 1)
+    if (count == 2)
         rpc_control(RPC_SVC_CONNMAXREC_SET, &largest);
+    if (count > 2 && (!rpc_gss_set_svc_name(arguments[2], "kerberos_v5", 0, DEMO_PROG, DEMO_V1) ||
+                      !rpc_gss_set_svc_name(arguments[2], "kerberos_v5", 0, DEMO_PROG, DEMO_V2))) {
+        printf("no keys for %s\n", arguments[2]);
+        return 1;
+    }
     first = svc_create(demo_prog_1, DEMO_PROG, DEMO_V1, "visible");
     second = svc_create(demo_prog_2, DEMO_PROG, DEMO_V2, "visible");
     printf("ready on %d and %d transports\n", first, second);

@@ -1,21 +1,30 @@
 //! The demo program as a daemon, for tests that look at a server from outside: its memory, its
 //! descriptors, whether it still runs.
 //!
-//! Arguments: endpoints to listen at, and limits as `NAME=NUMBER` (times in milliseconds).
+//! Arguments: endpoints to listen at, limits as `NAME=NUMBER` (times in milliseconds), `register` to be found through
+//! rpcbind, and `gss` to let callers prove themselves by the keys of the environment's keytab.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use farcall::{Limits, Server};
+use farcall::{Limits, Registrar, Server};
 use farcall_conformance::demo;
+use farcall_security::Mechanisms;
+use farcall_security::kerberos::Service;
 
 fn main() {
     let mut limits = Limits::default();
     let mut builder = Server::builder();
     for argument in std::env::args().skip(1) {
-        match argument.split_once('=') {
-            Some((name, value)) => set(&mut limits, name, value.parse().expect("a number")),
-            None => builder = builder.listen(argument.as_str()),
-        }
+        builder = match (argument.as_str(), argument.split_once('=')) {
+            ("gss", _) => builder.gss(Arc::new(keys())),
+            ("register", _) => builder.register_with(Registrar::local()),
+            (_, Some((name, value))) => {
+                set(&mut limits, name, value.parse().expect("a number"));
+                builder
+            }
+            (endpoint, None) => builder.listen(endpoint),
+        };
     }
     for service in demo::services() {
         builder = builder.serve(service);
@@ -34,6 +43,11 @@ fn main() {
         }
         std::future::pending::<()>().await;
     });
+}
+
+/// The service whose keys the environment names.
+fn keys() -> Mechanisms {
+    Mechanisms::new().with_kerberos(Service::open(None, None).expect("keys"))
 }
 
 fn set(limits: &mut Limits, name: &str, value: u32) {

@@ -1,6 +1,6 @@
 //! An MIT key distribution centre for one test, at a port of its own on loopback, with its own configuration.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
@@ -88,6 +88,24 @@ impl Kdc {
     /// Where it answers.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Gets the user a ticket, where the [environment](Self::environment) has tickets.
+    ///
+    /// # Errors
+    /// When the centre gives none.
+    pub fn kinit(&self) -> io::Result<()> {
+        let mut command = tool(&self.scratch, "kinit")?;
+        command.envs(self.environment()).arg(USER);
+        command.stdin(std::process::Stdio::piped());
+        let mut kinit = command.spawn()?;
+        if let Some(mut stdin) = kinit.stdin.take() {
+            writeln!(stdin, "{PASSWORD}")?;
+        }
+        match kinit.wait()?.success() {
+            true => Ok(()),
+            false => Err(io::Error::other("kinit failed")),
+        }
     }
 
     /// The service's keys.

@@ -64,6 +64,37 @@ impl Pair {
         Ok(server)
     }
 
+    /// Starts the server with the keys of a service, which it finds through `environment`: callers may prove themselves.
+    ///
+    /// # Errors
+    /// As [`server`](Self::server).
+    pub fn server_of(&self, service: &str, environment: &[(&str, String)]) -> io::Result<Process> {
+        let mut command = Command::new(self.folder.join("server"));
+        command.args(["gss", service]);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        let server = Process::start("libtirpc server", &mut command)?;
+        server.line("ready on")?;
+        Ok(server)
+    }
+
+    /// Runs the client under a service of RPCSEC_GSS (`none`, `integrity`, `privacy`) and gives what it printed.
+    ///
+    /// # Errors
+    /// When it fails, with what it printed.
+    pub fn client_of(
+        &self,
+        host: &str,
+        netid: &str,
+        service: &str,
+        principal: &str,
+        environment: &[(&str, String)],
+    ) -> io::Result<String> {
+        let mut command = Command::new(self.folder.join("client"));
+        command.args([host, netid, service, principal]);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        printed(&mut command)
+    }
+
     /// Starts the server as another user; only root can.
     ///
     /// # Errors
@@ -87,14 +118,19 @@ impl Pair {
     pub fn client(&self, host: &str, netid: &str, sys: bool) -> io::Result<String> {
         let mut command = Command::new(self.folder.join("client"));
         command.args([host, netid]).args(sys.then_some("sys"));
-        let done = command.output()?;
-        let text = String::from_utf8_lossy(&done.stdout).into_owned();
-        if !done.status.success() {
-            let error = String::from_utf8_lossy(&done.stderr).into_owned();
-            return Err(io::Error::other(format!("libtirpc client: {text}{error}")));
-        }
-        Ok(text)
+        printed(&mut command)
     }
+}
+
+/// What a program that ends well prints.
+fn printed(command: &mut Command) -> io::Result<String> {
+    let done = command.output()?;
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    if !done.status.success() {
+        let error = String::from_utf8_lossy(&done.stderr).into_owned();
+        return Err(io::Error::other(format!("libtirpc client: {text}{error}")));
+    }
+    Ok(text)
 }
 
 /// Where cargo puts what it builds.

@@ -6,8 +6,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use farcall::Gss;
 use farcall::client::Credentials;
 use farcall_dce::security::AuthLevel;
+use farcall_onc::gss::Service;
 use farcall_security::credentials::{UnknownWord, level as level_named};
 use farcall_security::ntlm::ClientConfig;
 use farcall_security::{self as security, Password};
@@ -22,16 +24,16 @@ pub(crate) struct Caller {
     #[arg(long, value_name = "LEVEL", default_value = "privacy", value_parser = level)]
     level: Level,
 
-    /// DCE/RPC: the user, as NAME, DOMAIN\NAME or NAME@REALM; for krb5 without it, whoever the ticket is for
+    /// The user who is proved, as NAME, DOMAIN\NAME or NAME@REALM; for Kerberos without it, whoever the ticket is for
     #[arg(short = 'U', long, value_name = "USER")]
     user: Option<String>,
 
-    /// DCE/RPC: take the user's password from the first line of this file; - is standard input
+    /// Take the user's password from the first line of this file; - is standard input
     /// [default: ask at the terminal]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 
-    /// DCE/RPC: the name under which the mechanism knows the server [default: host/HOST]
+    /// The name under which the mechanism knows the server, as host/NAME or nfs@NAME [default: host/HOST]
     #[arg(long, value_name = "PRINCIPAL")]
     principal: Option<String>,
 }
@@ -100,6 +102,15 @@ impl Caller {
                 "--password-file FILE takes it from a file, - from standard input",
             ),
         }
+    }
+
+    /// The same by Kerberos for ONC RPC.
+    pub(crate) fn gss(&self, service: Service) -> anyhow::Result<Gss> {
+        Ok(Gss {
+            initiator: Arc::new(self.kerberos(security::Auth::Kerberos)?),
+            service,
+            target: self.principal.clone(),
+        })
     }
 
     #[cfg(feature = "kerberos")]

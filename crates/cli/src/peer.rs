@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use farcall::stub::Target;
 use farcall::{Cause, Client, Endpoint, Options};
+use farcall_dce::security::AuthLevel;
+use farcall_onc::gss::Service;
 use farcall_security as security;
 use farcall_wire::Uuid;
 
@@ -27,7 +29,8 @@ pub(crate) struct Reach {
     pub(crate) timeout: Duration,
 
     /// Who calls: nobody; over ONC RPC this user by AUTH_SYS (which proves nothing); over DCE/RPC a user by
-    /// NTLM, SPNEGO or Kerberos
+    /// NTLM or SPNEGO; over both a user by Kerberos (ONC RPC: RPCSEC_GSS), with nobody able to change what is said
+    /// (krb5i) or to read it (krb5p)
     #[arg(long, value_enum, default_value_t)]
     pub(crate) auth: Auth,
 
@@ -59,8 +62,12 @@ pub(crate) enum Auth {
     Ntlm,
     /// SPNEGO, over NTLM or Kerberos.
     Spnego,
-    /// Kerberos.
+    /// Kerberos; over DCE/RPC at the level that --level says.
     Krb5,
+    /// Kerberos with integrity.
+    Krb5i,
+    /// Kerberos with privacy.
+    Krb5p,
 }
 
 impl Reach {
@@ -74,17 +81,39 @@ impl Reach {
             mapper: self.mapper.clone(),
             ..Options::default()
         };
-        let auth = match self.auth {
-            Auth::None => return Ok(options),
-            Auth::Sys => return Ok(options.auth_sys(&myself())?),
-            Auth::Ntlm => security::Auth::Ntlm,
-            Auth::Spnego => security::Auth::Spnego,
-            Auth::Krb5 => security::Auth::Kerberos,
-        };
+        let (integrity, privacy) = (AuthLevel::INTEGRITY, AuthLevel::PRIVACY);
+        match self.auth {
+            Auth::None => Ok(options),
+            Auth::Sys => Ok(options.auth_sys(&myself())?),
+            Auth::Ntlm => self.proved(options, security::Auth::Ntlm),
+            Auth::Spnego => self.proved(options, security::Auth::Spnego),
+            Auth::Krb5 => self.kerberos(options, None, Service::NONE),
+            Auth::Krb5i => self.kerberos(options, Some(integrity), Service::INTEGRITY),
+            Auth::Krb5p => self.kerberos(options, Some(privacy), Service::PRIVACY),
+        }
+    }
+
+    fn proved(&self, options: Options, auth: security::Auth) -> anyhow::Result<Options> {
+        let credentials = self.caller.credentials(auth)?;
         Ok(Options {
-            credentials: Some(self.caller.credentials(auth)?),
+            credentials: Some(credentials),
             ..options
         })
+    }
+
+    /// Kerberos, for whichever family is called: at this level over DCE/RPC, with this service over ONC RPC.
+    fn kerberos(
+        &self,
+        options: Options,
+        level: Option<AuthLevel>,
+        service: Service,
+    ) -> anyhow::Result<Options> {
+        let mut options = self.proved(options, security::Auth::Kerberos)?;
+        if let (Some(credentials), Some(level)) = (&mut options.credentials, level) {
+            credentials.level = level;
+        }
+        options.gss = Some(self.caller.gss(service)?);
+        Ok(options)
     }
 }
 

@@ -97,10 +97,10 @@ async fn make(
     let target = target(found);
     let connecting =
         Client::connect_with(endpoint, target.program, target.version, options.clone());
-    connecting
-        .await?
-        .call_target(target, &Raw(arguments), rest)
-        .await
+    let client = connecting.await?;
+    let results = client.call_target(target, &Raw(arguments), rest).await;
+    client.close_context().await;
+    results
 }
 
 /// The numbers of a procedure.

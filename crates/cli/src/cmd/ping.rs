@@ -83,7 +83,9 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
             client.peer()
         ))?;
     }
-    let tally = calls(&args, &client, &target, out).await?;
+    let tally = calls(&args, &client, &target, out).await;
+    client.close_context().await;
+    let tally = tally?;
     report(&client, &target, connect, &tally, out)?;
     match tally.last_error {
         Some(error) if tally.times.len() == 0 => Err(error.into()),

@@ -21,10 +21,13 @@ const MAX_ROUNDS: usize = 16;
 /// A context in the making. Each round is a call of the null procedure.
 pub struct Initiation {
     handshake: Box<dyn Handshake>,
+    service: Service,
     handle: Handle,
     rounds: usize,
-    /// The mechanism is done, and what it needs from the server is a verifier over the window.
+    /// Our mechanism is done.
     context: Option<Box<dyn Context>>,
+    /// The server's is done, and this is its verifier over its window.
+    complete: Option<(InitResult, Vec<u8>)>,
 }
 
 impl fmt::Debug for Initiation {
@@ -35,24 +38,29 @@ impl fmt::Debug for Initiation {
     }
 }
 
-/// What a reply to a creating call came to.
+/// What to do next for a context.
 #[derive(Debug)]
 pub enum Next {
-    /// Step the exchange with this token.
+    /// Step the exchange with this token, and hand what it came to to [`Initiation::call`].
     Step(Vec<u8>),
+    /// Send this message, and hand the reply to [`Initiation::handle_reply`].
+    Call(Vec<u8>),
     /// The context stands.
     Established(Box<Established>),
 }
 
 impl Initiation {
-    /// An exchange that has not begun: step [`handshake`](Self::handshake) with an empty token.
+    /// An exchange that has not begun, for calls of this service: step [`handshake`](Self::handshake) with an empty
+    /// token.
     #[must_use]
-    pub fn new(handshake: Box<dyn Handshake>) -> Self {
+    pub fn new(handshake: Box<dyn Handshake>, service: Service) -> Self {
         Self {
             handshake,
+            service,
             handle: Vec::new(),
             rounds: 0,
             context: None,
+            complete: None,
         }
     }
 
@@ -61,28 +69,27 @@ impl Initiation {
         self.handshake.as_mut()
     }
 
-    /// The message that carries what a step came to; nothing if no token is left to be sent, which the reply before
-    /// should have said as well.
+    /// Takes what a step came to. Its message is for the null procedure of `target`; its xid is the first word, and
+    /// nothing proves it yet.
     ///
     /// # Errors
     /// The exchange failed.
-    pub fn call(
-        &mut self,
-        xid: u32,
-        target: Target,
-        progress: Progress,
-    ) -> Result<Option<Vec<u8>>, Denied> {
+    pub fn call(&mut self, xid: u32, target: Target, progress: Progress) -> Result<Next, Denied> {
         let token = match progress {
-            Progress::Continue(token) => token,
+            Progress::Continue(token) => Some(token),
             Progress::Done { token, context } => {
                 self.context = Some(context);
-                match token {
-                    Some(token) => token,
-                    None => return Ok(None),
-                }
+                token.filter(|token| !token.is_empty())
             }
             Progress::Need(_) => return Err(Denied::new("a question was not answered")),
         };
+        match token {
+            Some(token) => self.message(xid, target, &token).map(Next::Call),
+            None => self.established(),
+        }
+    }
+
+    fn message(&mut self, xid: u32, target: Target, token: &[u8]) -> Result<Vec<u8>, Denied> {
         self.rounds = self.rounds.saturating_add(1);
         if self.rounds > MAX_ROUNDS {
             return Err(Denied::new("the exchange of tokens does not end"));
@@ -94,7 +101,8 @@ impl Initiation {
         let credential = Credential {
             procedure,
             seq: 0,
-            service: Service::NONE,
+            // libtirpc's server takes the service of all calls from here.
+            service: self.service,
             handle: &self.handle,
         };
         let null = Target {
@@ -103,8 +111,8 @@ impl Initiation {
         };
         let mut message = head(xid, null, &credential);
         message.extend([0; 8]);
-        put_opaque(&mut message, &token);
-        Ok(Some(message))
+        put_opaque(&mut message, token);
+        Ok(message)
     }
 
     /// Takes the reply to a creating call.
@@ -115,19 +123,29 @@ impl Initiation {
         &mut self,
         header: &ReplyHeader<'_>,
         results: &[u8],
-        service: Service,
     ) -> Result<Next, Denied> {
         if header.body != ReplyBody::Success {
             return Err(Denied::new(format!("the server answers: {}", header.body)));
         }
-        let result = InitResult::parse(results)
+        let mut result = InitResult::parse(results)
             .map_err(|error| Denied::new(format!("the server's answer: {error}")))?;
         match result.major {
             InitResult::CONTINUE_NEEDED => {
                 self.handle = result.handle;
                 Ok(Next::Step(result.token))
             }
-            InitResult::COMPLETE => self.complete(header, result, service),
+            InitResult::COMPLETE => {
+                let token = std::mem::take(&mut result.token);
+                let verifier = match header.verifier.flavor {
+                    Flavor::GSS => header.verifier.body.to_vec(),
+                    _ => Vec::new(),
+                };
+                self.complete = Some((result, verifier));
+                match self.context {
+                    Some(_) => self.established(),
+                    None => Ok(Next::Step(token)),
+                }
+            }
             _ => Err(Denied {
                 major: result.major,
                 minor: result.minor,
@@ -139,24 +157,18 @@ impl Initiation {
         }
     }
 
-    /// The server has its context; so must we, perhaps after its last token.
-    fn complete(
-        &mut self,
-        header: &ReplyHeader<'_>,
-        result: InitResult,
-        service: Service,
-    ) -> Result<Next, Denied> {
-        if self.context.is_none() {
-            match self.handshake.step(&result.token)? {
-                Progress::Done { context, .. } => self.context = Some(context),
-                _ => return Err(Denied::new("the server ended the exchange too early")),
-            }
-        }
+    /// Both mechanisms are done, or should be.
+    fn established(&mut self) -> Result<Next, Denied> {
         let Some(mut context) = self.context.take() else {
             return Err(Denied::new("the server ended the exchange too early"));
         };
+        let Some((result, verifier)) = self.complete.take() else {
+            return Err(Denied::new(
+                "the server expects more than our mechanism has",
+            ));
+        };
         let window = result.window.to_be_bytes();
-        if !proves(context.as_mut(), header.verifier, &window) {
+        if context.verify_mic(&window, &verifier).is_err() {
             return Err(Denied::new(
                 "the server's verifier does not prove its window",
             ));
@@ -165,7 +177,7 @@ impl Initiation {
             context,
             handle: result.handle,
             window: result.window.max(1),
-            service,
+            service: self.service,
             seq: 0,
         })))
     }

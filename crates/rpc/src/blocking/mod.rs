@@ -93,6 +93,10 @@ impl Client {
         version: u32,
         options: Options,
     ) -> Result<Self, Error> {
+        if options.gss.is_some() {
+            let why = "a blocking client of programs makes no security contexts";
+            return Err(Error::local(Phase::Connect, why).hint("use farcall::Client"));
+        }
         let endpoint = endpoint.into_endpoint()?;
         let address = find(&endpoint, program, version)?;
         let client = Self {

@@ -23,6 +23,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use super::link::{Outcome, Ticket, failure};
 use super::options::{Gss, Options};
 use super::{Client, ClientHandle};
+use crate::endpoint::Endpoint;
 use crate::error::{Cause, Error, Phase};
 
 /// How long a server is waited for that is told to forget a context.
@@ -113,17 +114,30 @@ impl Drop for Guard {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        let client = Client::unguarded(Arc::clone(&self.handle));
-        runtime.spawn(async move {
-            let target = session.target;
-            let make = move |xid| {
-                let message = session.established().destroy(xid, target);
-                message.ok().map(Bytes::from)
-            };
-            // A server that does not hear it forgets the context by itself.
-            let _ = RawCall::new(&client, Box::new(make), FAREWELL).await;
-        });
+        let handle = Arc::clone(&self.handle);
+        runtime.spawn(farewell(handle, session));
     }
+}
+
+impl Guard {
+    /// Tells the server to forget the context, and waits until it has; the next call makes another one.
+    pub(super) async fn close(&self) {
+        let session = self.session.lock().await.take();
+        if let Some(session) = session {
+            farewell(Arc::clone(&self.handle), session).await;
+        }
+    }
+}
+
+/// Tells the server to forget a context. A server that does not hear it forgets the context by itself.
+async fn farewell(handle: Arc<ClientHandle>, session: Arc<Session>) {
+    let client = Client::unguarded(handle);
+    let target = session.target;
+    let make = move |xid| {
+        let message = session.established().destroy(xid, target);
+        message.ok().map(Bytes::from)
+    };
+    let _ = RawCall::new(&client, Box::new(make), FAREWELL).await;
 }
 
 /// Makes a context: tokens go to and fro in calls of the null procedure.
@@ -133,34 +147,49 @@ async fn establish(
     target: Target,
     deadline: Instant,
 ) -> Result<Established, Error> {
-    let handshake = gss.initiator.initiate(&gss.target).map_err(denied)?;
-    let mut initiation = Initiation::new(handshake);
-    let mut token = Vec::new();
+    let handshake = gss.initiator.initiate(&name(gss, client.peer()));
+    let handshake = handshake.map_err(denied)?;
+    let mut initiation = Initiation::new(handshake, gss.service);
+    let mut next = Next::Step(Vec::new());
     loop {
-        let progress = step(&mut initiation, &token).await?;
-        let call = initiation.call(0, target, progress).map_err(denied)?;
-        let Some(mut call) = call else {
-            return Err(denied(
-                "the server says that its mechanism is not done, ours is",
-            ));
-        };
-        let make = move |xid: u32| {
-            call.get_mut(..4)?.copy_from_slice(&xid.to_be_bytes());
-            Some(Bytes::copy_from_slice(&call))
-        };
-        let (bytes, range) = RawCall::new(client, Box::new(make), left(deadline)).await?;
-        let message = bytes.get(range).unwrap_or_default();
-        let (header, results) = parse_reply(message).map_err(undecodable)?;
-        if let Some(cause) = failure(header.body) {
-            return Err(Error::new(Phase::Authenticate, cause).executed(false));
-        }
-        let results = message.get(results..).unwrap_or_default();
-        let next = initiation.handle_reply(&header, results, gss.service);
-        match next.map_err(denied)? {
-            Next::Step(next) => token = next,
+        next = match next {
+            Next::Step(token) => {
+                let progress = step(&mut initiation, &token).await?;
+                initiation.call(0, target, progress).map_err(denied)?
+            }
+            Next::Call(message) => exchange(&mut initiation, client, message, deadline).await?,
             Next::Established(established) => return Ok(*established),
-        }
+        };
     }
+}
+
+/// One call of an exchange, and its reply.
+async fn exchange(
+    initiation: &mut Initiation,
+    client: &Client,
+    mut call: Vec<u8>,
+    deadline: Instant,
+) -> Result<Next, Error> {
+    let make = move |xid: u32| {
+        call.get_mut(..4)?.copy_from_slice(&xid.to_be_bytes());
+        Some(Bytes::copy_from_slice(&call))
+    };
+    let (bytes, range) = RawCall::new(client, Box::new(make), left(deadline)).await?;
+    let message = bytes.get(range).unwrap_or_default();
+    let (header, results) = parse_reply(message).map_err(undecodable)?;
+    if let Some(cause) = failure(header.body) {
+        return Err(Error::new(Phase::Authenticate, cause).executed(false));
+    }
+    let results = message.get(results..).unwrap_or_default();
+    initiation.handle_reply(&header, results).map_err(denied)
+}
+
+/// The name under which the mechanism knows the server at `peer`.
+fn name(gss: &Gss, peer: &str) -> String {
+    let endpoint: Option<Endpoint> = peer.parse().ok();
+    let host = endpoint.as_ref().and_then(Endpoint::host);
+    let default = || format!("host@{}", host.unwrap_or("localhost"));
+    gss.target.clone().unwrap_or_else(default)
 }
 
 /// One step of the mechanism, its questions answered on the pool.
@@ -268,8 +297,37 @@ fn left(deadline: Instant) -> Duration {
 }
 
 fn denied(why: impl fmt::Display) -> Error {
-    let error = Error::new(Phase::Authenticate, Cause::Denied(why.to_string()));
-    error.executed(false)
+    let why = why.to_string();
+    let hint = advice(&why);
+    let error = Error::new(Phase::Authenticate, Cause::Denied(why)).executed(false);
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// What helps against what the system's Kerberos library says most often, by its own words.
+fn advice(why: &str) -> Option<&'static str> {
+    let helps = [
+        ("no credentials cache", "get a ticket: kinit"),
+        ("No credentials cache", "get a ticket: kinit"),
+        ("No Kerberos credentials", "get a ticket: kinit"),
+        ("Ticket expired", "get a new ticket: kinit"),
+        (
+            "Clock skew",
+            "set this machine's clock: it differs from the server's by more than Kerberos allows",
+        ),
+        (
+            "not found in Kerberos database",
+            "the realm does not know that service: name it by its principal, as nfs@HOST",
+        ),
+        (
+            "Cannot contact any KDC",
+            "is the realm's key distribution centre up, and named in krb5.conf?",
+        ),
+    ];
+    let found = helps.iter().find(|(words, _)| why.contains(words));
+    found.map(|(_, hint)| *hint)
 }
 
 fn undecodable(error: farcall_wire::DecodeError) -> Error {

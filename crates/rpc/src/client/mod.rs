@@ -225,6 +225,14 @@ impl Client {
         })
     }
 
+    /// Tells the server to forget the security context of [`Options::gss`], and waits until it has, 2 s at most. A
+    /// client that is dropped does the same as long as its runtime lives; a process that ends at once should wait.
+    pub async fn close_context(&self) {
+        if let Some(guard) = &self.guard {
+            guard.close().await;
+        }
+    }
+
     /// The options under which calls are made.
     pub fn options(&self) -> &Options {
         &self.options

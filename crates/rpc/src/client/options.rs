@@ -153,8 +153,8 @@ pub struct Gss {
     pub initiator: Arc<dyn gss::Initiator>,
     /// How arguments and results are protected.
     pub service: gss::Service,
-    /// The service principal, such as `nfs@files.example`.
-    pub target: String,
+    /// The service principal, such as `nfs@files.example`. Default `host@` and the host's name.
+    pub target: Option<String>,
 }
 
 /// Says nothing of credentials.

@@ -17,6 +17,9 @@ use crate::context::Context;
 /// Longest token that is taken, in bytes. AES makes 76.
 const MAX_TOKEN: usize = 256;
 
+/// Below these bits of a status stands what is no error (RFC 2744 section 3.9.1).
+const SUPPLEMENTARY_BITS: u32 = 16;
+
 /// Length of a wrap token with RC4 (RFC 4757 section 7.3), and of its twin for signatures (section 7.2).
 const RC4_TOKENS: (usize, usize) = (45, 37);
 
@@ -171,6 +174,14 @@ impl<C: SecurityContext + Send> Context for Established<C> {
     /// Of whatever length the library makes it.
     fn mic(&mut self, message: &[u8]) -> Result<Vec<u8>, ProtectError> {
         Ok(self.context.get_mic(message).map_err(failed)?.to_vec())
+    }
+
+    /// Of whatever length; that messages come in another order is no fault of theirs here.
+    fn verify_mic(&mut self, message: &[u8], mic: &[u8]) -> Result<(), ProtectError> {
+        match self.context.verify_mic(message, mic) {
+            Err(error) if error.major.bits() >> SUPPLEMENTARY_BITS != 0 => Err(refused(error)),
+            _ => Ok(()),
+        }
     }
 
     fn wrap(&mut self, message: &[u8], confidential: bool) -> Result<Vec<u8>, ProtectError> {

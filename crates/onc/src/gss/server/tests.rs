@@ -45,19 +45,37 @@ fn success(verifier: Option<&[u8]>) -> ReplyHeader<'_> {
 
 /// A client with a context at the server.
 fn client(contexts: &mut Contexts, now: Instant, service: Service) -> Established {
-    let mut client = Initiation::new(Box::new(toy::Client::default()));
-    let mut token = Vec::new();
+    let mut client = Initiation::new(Box::new(toy::Client::default()), service);
+    let mut next = Next::Step(Vec::new());
     loop {
-        let progress = client.handshake().step(&token).unwrap();
-        let call = client.call(1, TARGET, progress).unwrap().unwrap();
-        let created = establish(contexts, now, &call);
-        let results = farcall_wire::xdr::to_vec(&created.result).unwrap();
-        let header = success(created.verifier.as_deref());
-        match client.handle_reply(&header, &results, service).unwrap() {
-            Next::Step(next) => token = next,
+        next = match next {
+            Next::Step(token) => {
+                let progress = client.handshake().step(&token).unwrap();
+                client.call(1, TARGET, progress).unwrap()
+            }
+            Next::Call(message) => {
+                let created = establish(contexts, now, &message);
+                let results = farcall_wire::xdr::to_vec(&created.result).unwrap();
+                let header = success(created.verifier.as_deref());
+                client.handle_reply(&header, &results).unwrap()
+            }
             Next::Established(established) => return *established,
-        }
+        };
     }
+}
+
+/// A client that has not heard anything, and its first call.
+fn beginner(first: Progress) -> (Initiation, Vec<u8>) {
+    let handshake = Box::new(toy::Client::default());
+    let mut client = Initiation::new(handshake, Service::NONE);
+    match client.call(1, TARGET, first).unwrap() {
+        Next::Call(message) => (client, message),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn hello() -> Vec<u8> {
+    beginner(Progress::Continue(b"hello".to_vec())).1
 }
 
 const SERVICES: [Service; 3] = [Service::NONE, Service::INTEGRITY, Service::PRIVACY];
@@ -207,16 +225,11 @@ fn half_made_contexts_are_bounded_and_push_nothing_out() {
     };
     let (mut contexts, now) = (contexts(config), Instant::now());
     let mut whole = client(&mut contexts, now, Service::NONE);
-    let begin = || {
-        let mut client = Initiation::new(Box::new(toy::Client::default()));
-        let progress = client.handshake().step(&[]).unwrap();
-        client.call(1, TARGET, progress).unwrap().unwrap()
-    };
     for _ in 0..2 {
-        establish(&mut contexts, now, &begin());
+        establish(&mut contexts, now, &hello());
     }
     assert!(matches!(
-        admit(&mut contexts, now, &begin()),
+        admit(&mut contexts, now, &hello()),
         Verdict::Silent
     ));
     let (message, _) = whole.call(9, TARGET, &[]).unwrap();
@@ -226,7 +239,7 @@ fn half_made_contexts_are_bounded_and_push_nothing_out() {
     ));
     let later = now + config.patience;
     assert!(matches!(
-        admit(&mut contexts, later, &begin()),
+        admit(&mut contexts, later, &hello()),
         Verdict::Establish(..)
     ));
     assert!(contexts.len() <= 4);
@@ -259,14 +272,12 @@ fn the_context_that_was_idle_longest_makes_room() {
 #[test]
 fn an_exchange_that_fails_leaves_nothing_and_says_so() {
     let (mut contexts, now) = (contexts(GssConfig::default()), Instant::now());
-    let mut client = Initiation::new(Box::new(toy::Client::default()));
-    let progress = Progress::Continue(b"nonsense".to_vec());
-    let call = client.call(1, TARGET, progress).unwrap().unwrap();
+    let (mut client, call) = beginner(Progress::Continue(b"nonsense".to_vec()));
     let created = establish(&mut contexts, now, &call);
     assert_eq!(created.result.major, InitResult::FAILURE);
     assert!(created.result.handle.is_empty() && contexts.is_empty());
     let results = farcall_wire::xdr::to_vec(&created.result).unwrap();
-    let denied = client.handle_reply(&success(None), &results, Service::NONE);
+    let denied = client.handle_reply(&success(None), &results);
     assert_eq!(denied.unwrap_err().major, InitResult::FAILURE);
 }
 
@@ -293,9 +304,7 @@ fn numbers_at_their_end_ask_for_another_context() {
 #[test]
 fn creating_calls_are_of_the_null_procedure_without_a_verifier() {
     let (mut contexts, now) = (contexts(GssConfig::default()), Instant::now());
-    let mut client = Initiation::new(Box::new(toy::Client::default()));
-    let progress = client.handshake().step(&[]).unwrap();
-    let call = client.call(1, TARGET, progress).unwrap().unwrap();
+    let call = hello();
     let mut procedure = call.clone();
     procedure[23] = 1;
     assert!(matches!(
