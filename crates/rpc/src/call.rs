@@ -132,8 +132,10 @@ pub enum Identity<'a> {
     },
     /// This very process.
     Process,
-    /// Whoever a mechanism of authentication has proved it to be.
+    /// Whoever a mechanism of authentication has proved it to be, over DCE/RPC.
     Principal(&'a Principal),
+    /// Whoever a mechanism has proved it to be, over ONC RPC (`RPCSEC_GSS`).
+    Proved(&'a Proved),
 }
 
 /// Where a call came from: what all calls of one read have in common.
@@ -324,6 +326,9 @@ impl Call {
     pub fn identity(&self) -> Identity<'_> {
         if let Some(principal) = self.principal().filter(|principal| !principal.anonymous) {
             return Identity::Principal(principal);
+        }
+        if let Some(proved) = self.credential.proved() {
+            return Identity::Proved(proved);
         }
         match (self.source.peer, self.credential.sys()) {
             (Peer::InProcess, _) => Identity::Process,

@@ -19,6 +19,7 @@ use farcall_onc::record::Record;
 use farcall_wire::TransmitQueue;
 
 use super::connect::Connector;
+use super::gss::Guard;
 use super::link::{Link, Standing};
 use super::options::{Options, Reconnect};
 use super::{Client, ClientHandle, Handle, seed};
@@ -75,6 +76,7 @@ impl Back {
             handle
         });
         Client {
+            guard: Guard::of(&options, &handle, None),
             handle: Handle::Onc(handle),
             options: Arc::new(options),
         }

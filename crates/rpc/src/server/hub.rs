@@ -303,59 +303,71 @@ impl Hub {
         arrived: &Arrived<'_>,
         turn: &mut Turn,
     ) {
-        let (source, armor) = (origin.source, Armor::from(arrived));
         let (program, version) = (header.program, header.version);
         let located = self.registry.locate(program, version, arrived.service);
-        let at_once = match located {
-            Err(body) => Some(body),
-            Ok(_) if header.procedure == 0 => Some(ReplyBody::Success),
-            Ok(_) => None,
-        };
-        if let Some(body) = at_once {
-            let reply = armor::bare(header.xid, body).and_then(|reply| armor.dress(&reply));
-            if let Some(reply) = reply {
-                turn.put_message(source.transport, source.peer, source.local, &reply);
+        let refused = match located {
+            Ok(index) if header.procedure != 0 => {
+                self.run_guarded(origin, header, arrived, index, turn).err()
             }
-            return;
-        }
-        let index = located.unwrap_or(usize::MAX);
-        let (Some((service, plan)), Some(mailbox)) =
-            (self.services.get(index), origin.mailbox.clone())
-        else {
-            return;
+            Ok(_) => Some(ReplyBody::Success),
+            Err(body) => Some(body),
         };
-        let caller = arrived.held.principal();
+        let Some(body) = refused else { return };
+        let source = origin.source;
+        let reply = armor::bare(header.xid, body);
+        if let Some(reply) = reply.and_then(|reply| Armor::from(arrived).dress(&reply)) {
+            turn.put_message(source.transport, source.peer, source.local, &reply);
+        }
+    }
+
+    /// Runs a call of a service, unless its caller may not make it.
+    fn run_guarded(
+        &self,
+        origin: &mut Origin,
+        header: &CallHeader<'_>,
+        arrived: &Arrived<'_>,
+        index: usize,
+        turn: &mut Turn,
+    ) -> Result<(), ReplyBody> {
+        let place = self.services.get(index).zip(origin.mailbox.clone());
+        let ((service, plan), mailbox) = place.ok_or(ReplyBody::SystemErr)?;
+        let (caller, armor) = (arrived.held.principal().clone(), Armor::from(arrived));
         let proved = Proved {
             principal: caller.clone(),
             service: arrived.service,
         };
-        let arguments = Bytes::copy_from_slice(&arrived.arguments);
+        let call = Call {
+            xid: header.xid,
+            procedure: header.procedure,
+            callee: Callee::Program(service.program()),
+            source: origin.source,
+            credential: Credential::Gss(Arc::new(proved)),
+            deadline: None,
+            sample: origin.sample(service.program(), header.procedure, header.xid),
+            line: turn.line.clone(),
+        };
+        plan.authorize(&call).map_err(|refuse| refuse.body())?;
         let run = Run {
             service: service.clone(),
             plan: plan.clone(),
-            call: Call {
-                xid: header.xid,
-                procedure: header.procedure,
-                callee: Callee::Program(service.program()),
-                source,
-                credential: Credential::Gss(Arc::new(proved)),
-                deadline: None,
-                sample: origin.sample(service.program(), header.procedure, header.xid),
-            },
-            arguments,
+            call,
+            arguments: Bytes::copy_from_slice(&arrived.arguments),
         };
         if let Some(cache) = self.remembering(origin, service, header.procedure) {
             let admitted = Admitted {
                 header: *header,
-                caller: Caller::Proved(caller.clone()),
+                caller: Caller::Proved(caller),
                 args: 0,
                 service: index,
             };
-            return cache.once(origin, &admitted, run, Some(armor), turn);
+            cache.once(origin, &admitted, run, Some(armor), turn);
+            return Ok(());
         }
-        let target = Target::new(mailbox.clone(), source.peer, source.local);
+        let (peer, local) = (origin.source.peer, origin.source.local);
+        let target = Target::new(mailbox.clone(), peer, local);
         let kept = Kept::new(mailbox, run.arguments.len());
         run.spawn(target.armored(Some(armor)), kept);
+        Ok(())
     }
 
     /// Answers procedure 0, which every program has.
