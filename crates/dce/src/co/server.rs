@@ -4,8 +4,9 @@
 //! connection; what connections share is an [`Endpoint`]. This file does not know what an operation is, and runs none.
 //!
 //! Modules, from the ground up: `config`, `event`, `table` (which PDU when), `contexts` (presentation), `security`
-//! (who), `calls` (in flight), `partial` (a request in fragments), `answer` (what is said), `association` (all of it
-//! together), `binding` and `requests` (its larger halves).
+//! (who), `calls` (in flight), `habit` (what requests usually look like), `partial` (a request in fragments), `answer`
+//! (what is said), `association` (all of it together), `binding` and `requests` (its larger halves), `plain` (requests
+//! like the last one).
 
 mod config;
 mod event;
@@ -13,15 +14,20 @@ mod table;
 mod contexts;
 mod security;
 mod calls;
+mod habit;
 mod partial;
 mod answer;
 mod association;
 mod binding;
 mod requests;
+mod plain;
 
 pub use association::{Packets, Server};
 pub use config::{Endpoint, Floor, Interface, ServerConfig};
 pub use event::{Call, Caller, Close, Event, ReplyError, ReplyTo, Verified};
+pub use plain::Plain;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod plain_tests;

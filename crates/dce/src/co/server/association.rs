@@ -7,6 +7,7 @@ use crate::co::server::calls::{Begun, Calls};
 use crate::co::server::config::Endpoint;
 use crate::co::server::contexts::Contexts;
 use crate::co::server::event::{Close, Event, ReplyError, ReplyTo};
+use crate::co::server::habit::Habit;
 use crate::co::server::partial::Partial;
 use crate::co::server::security::Security;
 use crate::co::server::table::{Leg, Rule, State, rule};
@@ -48,15 +49,19 @@ pub struct Server {
     /// Since when something is missing.
     pub(super) since: Option<Instant>,
     pub(super) packets: Packets,
+    /// What the last request was like, if the next one may be taken by that.
+    pub(super) habit: Option<Habit>,
 }
 
-/// How many PDUs an association has received and sent.
+/// How many PDUs an association has received and sent, and how many calls they were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packets {
     /// Whole PDUs that came.
     pub received: u32,
     /// PDUs that were put into the queue.
     pub sent: u32,
+    /// Calls that were handed out.
+    pub calls: u32,
 }
 
 impl Packets {
@@ -161,6 +166,7 @@ impl Server {
             order: Order::Little,
             since: None,
             packets: Packets::default(),
+            habit: None,
             endpoint,
         }
     }
@@ -495,6 +501,7 @@ impl Server {
         out: &mut TransmitQueue,
     ) -> Option<Event> {
         let rule = rule(self.state, header.ptype);
+        self.habit = None;
         if header.check().is_err() {
             return self.malformed(header, rule, out);
         }

@@ -8,6 +8,7 @@ use crate::co::server::association::{Refuse, Server};
 use crate::co::server::config::Floor;
 use crate::co::server::contexts::Context;
 use crate::co::server::event::{Call, Caller, Close, Event, ReplyTo};
+use crate::co::server::habit::Habit;
 use crate::co::server::partial::{First, Partial};
 use crate::co::server::security::{Proved, Unproved};
 use crate::co::stream::Pdu;
@@ -191,7 +192,10 @@ impl Server {
         let refuse = Refuse::of(&partial, status::PROTO_ERROR).unexecuted();
         self.partial = Some(Box::new(partial));
         match unwelcome {
-            None => Some(Event::Call(call)),
+            None => {
+                self.packets.calls = self.packets.calls.wrapping_add(1);
+                Some(Event::Call(call))
+            }
             Some((status, None)) => self.refuse(Refuse { status, ..refuse }, out),
             Some((status, Some(why))) => self.expel(Refuse { status, ..refuse }, why, out),
         }
@@ -364,6 +368,7 @@ impl Server {
             return self.refuse(Refuse::bare(header, status::UNK_IF), out);
         };
         let (service, floor) = (interface.service, interface.floor);
+        let pipes = interface.pipes;
         if let Some(at) = trailer(&stub, batch, proved.guard.is_some()) {
             let expected = self.expected(header, request, context);
             if !expected.agrees(&stub, batch, at, header.order()) {
@@ -382,6 +387,12 @@ impl Server {
             };
         }
         let serial = self.calls.begin(header.call_id);
+        self.packets.calls = self.packets.calls.wrapping_add(1);
+        let nobody = proved.guard.is_none() && proved.caller.is_none();
+        if nobody && self.multiplexing && !self.is_partial() {
+            let context = (context.id, context.syntax);
+            self.habit = Habit::new(header, context, (service, pipes), proved.verified);
+        }
         Some(Event::Call(Call {
             to: ReplyTo {
                 call_id: header.call_id,
@@ -486,6 +497,17 @@ fn trailer(stub: &Stub, batch: &Bytes, protected: bool) -> Option<usize> {
     if protected {
         return verification::find(bytes);
     }
+    place_of_trailer(bytes)
+}
+
+/// Whether there may be a verification trailer at the end of an unprotected stub.
+#[inline]
+pub(super) fn may_end(stub: &[u8]) -> bool {
+    place_of_trailer(stub).is_some()
+}
+
+#[inline]
+fn place_of_trailer(bytes: &[u8]) -> Option<usize> {
     if bytes.len() < 16 {
         return None;
     }

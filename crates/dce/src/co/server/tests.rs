@@ -26,21 +26,21 @@ use farcall_wire::TransmitQueue;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const LE: Order = Order::Little;
+pub(super) const LE: Order = Order::Little;
 const ACCESS_DENIED: u32 = 5;
 const PROTO_ERROR: u32 = 0x1c01_000b;
 
 /// One connection, and what it heard.
-struct Peer {
-    server: Server,
+pub(super) struct Peer {
+    pub(super) server: Server,
     now: Instant,
-    calls: Vec<Call>,
+    pub(super) calls: Vec<Call>,
     closed: bool,
 }
 
 /// An answer, as a test compares it.
 #[derive(Debug, PartialEq)]
-enum Said {
+pub(super) enum Said {
     Nothing,
     Ack(Vec<(u16, u16)>),
     Nak(u16),
@@ -57,7 +57,7 @@ impl Peer {
         })
     }
 
-    fn of(config: ServerConfig) -> Self {
+    pub(super) fn of(config: ServerConfig) -> Self {
         Self::at(Arc::new(endpoint(config, Some(Toy::default()))))
     }
 
@@ -72,7 +72,7 @@ impl Peer {
     }
 
     /// A peer that has bound the first interface as context 1.
-    fn bound(flags: Flags) -> Self {
+    pub(super) fn bound(flags: Flags) -> Self {
         let mut peer = Self::new();
         let ack = peer.say(&bind(
             PacketType::BIND,
@@ -113,7 +113,7 @@ impl Peer {
         out.to_vec()
     }
 
-    fn say(&mut self, pdu: &[u8]) -> Said {
+    pub(super) fn say(&mut self, pdu: &[u8]) -> Said {
         said(&self.raw(pdu))
     }
 
@@ -131,7 +131,7 @@ impl Peer {
 
     /// Says something, and expects this answer and that the connection goes on.
     #[track_caller]
-    fn heard(&mut self, pdu: &[u8], answer: Said) {
+    pub(super) fn heard(&mut self, pdu: &[u8], answer: Said) {
         assert_eq!(self.say(pdu), answer);
         assert!(!self.closed, "the connection is closed");
     }
@@ -181,7 +181,7 @@ fn said(bytes: &[u8]) -> Said {
     }
 }
 
-type Offer<'a> = (u16, SyntaxId, &'a [SyntaxId]);
+pub(super) type Offer<'a> = (u16, SyntaxId, &'a [SyntaxId]);
 
 fn body(offers: &[Offer<'_>]) -> Bind {
     Bind {
@@ -199,7 +199,7 @@ fn body(offers: &[Offer<'_>]) -> Bind {
     }
 }
 
-fn bind(ptype: PacketType, flags: Flags, offers: &[Offer<'_>]) -> Vec<u8> {
+pub(super) fn bind(ptype: PacketType, flags: Flags, offers: &[Offer<'_>]) -> Vec<u8> {
     bind_with(ptype, flags, &body(offers), None)
 }
 
@@ -233,7 +233,13 @@ fn trailer(auth_type: AuthType, level: u8) -> Trailer {
 }
 
 /// A fragment of a request; the hint is what the stub is long.
-fn request(call_id: u32, context: u16, opnum: u16, flags: Flags, stub: &[u8]) -> Vec<u8> {
+pub(super) fn request(
+    call_id: u32,
+    context: u16,
+    opnum: u16,
+    flags: Flags,
+    stub: &[u8],
+) -> Vec<u8> {
     hinted(call_id, context, opnum, flags, stub, stub.len() as u32)
 }
 
@@ -257,7 +263,7 @@ fn bare(ptype: PacketType, call_id: u32) -> Vec<u8> {
     pdu
 }
 
-const MPX: Flags = Flags(0x13);
+pub(super) const MPX: Flags = Flags(0x13);
 
 #[test]
 fn a_bind_is_acknowledged_byte_by_byte() {
@@ -978,7 +984,7 @@ fn leg(ptype: PacketType, trailer: Trailer, token: &[u8]) -> Vec<u8> {
 }
 
 /// A peer that authenticated itself at a level.
-fn alice(level: u8) -> Peer {
+pub(super) fn alice(level: u8) -> Peer {
     let mut peer = Peer::new();
     peer.heard(&hello(TOY, level), Said::Ack(vec![(0, 0)]));
     peer.heard(&password(PacketType::AUTH3, TOY, level), Said::Nothing);
