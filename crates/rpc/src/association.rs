@@ -42,6 +42,10 @@ pub(crate) struct Turn {
     pub(crate) calls: VecDeque<Incoming>,
     /// The bytes in which `calls` lie.
     pub(crate) batch: Bytes,
+    /// How far the batch has been taken in.
+    pub(crate) at: usize,
+    /// Requests there that are like the last one are taken by workers without being queued.
+    pub(crate) ahead: bool,
     /// Where the batch came from.
     pub(crate) source: Option<Source>,
     /// What the connection's calls share.
@@ -72,7 +76,7 @@ pub(crate) fn take_turn() -> Box<Turn> {
 
 /// Gives an idle turn back.
 pub(crate) fn give_turn(mut turn: Box<Turn>) {
-    turn.batch.clear();
+    turn.forget_batch();
     (turn.place, turn.source) = (None, None);
     IDLE.with_borrow_mut(|turns| {
         if let Some(place) = turns.iter_mut().find(|place| place.is_none()) {
@@ -92,7 +96,49 @@ pub(crate) struct Held {
 impl Turn {
     /// Whether nothing waits, neither calls nor responses.
     pub(crate) fn is_idle(&self) -> bool {
-        self.calls.is_empty() && self.out.is_empty()
+        self.calls.is_empty() && self.out.is_empty() && !self.has_more()
+    }
+
+    /// Whether the batch has been taken in only in part.
+    #[inline]
+    pub(crate) fn has_more(&self) -> bool {
+        self.at < self.batch.len()
+    }
+
+    /// Goes on to another batch, from offset `at` on.
+    pub(crate) fn take_batch(&mut self, batch: Bytes, at: usize, source: Source) {
+        (self.batch, self.at) = (batch, at);
+        self.source = Some(source);
+    }
+
+    /// What is left of the batch is not taken in.
+    pub(crate) fn skip(&mut self) {
+        self.at = self.batch.len();
+    }
+
+    /// Lets go of the batch.
+    pub(crate) fn forget_batch(&mut self) {
+        (self.batch, self.at) = (Bytes::new(), 0);
+    }
+
+    /// The service of the next call, if it may be begun.
+    #[inline]
+    pub(crate) fn next_service(&self) -> Option<usize> {
+        if self.out.len() > self.write_queue {
+            return None;
+        }
+        match self.calls.front() {
+            Some(next) => Some(next.request.service),
+            None => self.service_ahead(),
+        }
+    }
+
+    /// The service that the next request in the batch is for, if a worker may take it from there.
+    #[inline]
+    pub(crate) fn service_ahead(&self) -> Option<usize> {
+        let core = self.core.as_ref().filter(|_| self.ahead)?;
+        self.place.as_ref()?;
+        core.plain_service(&self.batch, self.at)
     }
 
     /// Runs `f` with this turn in the thread's place, and takes it back even if `f` panics.
@@ -205,39 +251,90 @@ pub(crate) fn next(
     held: &mut Option<Held>,
 ) -> Option<Range<usize>> {
     TURN.with_borrow_mut(|turn| {
-        let first = turn.calls.front()?;
-        let full = turn.out.len() > turn.write_queue;
-        if turn.resumed || full || first.request.service != service {
+        if turn.resumed || turn.out.len() > turn.write_queue {
             return None;
         }
         let (place, source) = (turn.place.as_ref()?, turn.source?);
+        let Some(first) = turn.calls.front() else {
+            return next_ahead(turn, service, interface, held);
+        };
+        if first.request.service != service {
+            return None;
+        }
         let Incoming { request, sample } = turn.calls.pop_front()?;
         turn.current = Some(request.to);
         let held = held.get_or_insert_with(|| Held::new(source));
         let call = &mut held.call;
         (call.xid, call.procedure) = (request.to.call_id, request.opnum.into());
         (call.sample, call.source) = (sample, source);
-        match &mut call.callee {
-            // The calls of a worker have all but these in common.
-            Callee::Interface(invoked) => {
-                (invoked.object, invoked.caller) = (request.object, request.caller);
-                (invoked.to, invoked.syntax) = (request.to, request.syntax);
-                invoked.maybe = request.maybe;
-            }
-            callee => {
-                *callee = Callee::Interface(Invoked {
-                    interface,
-                    object: request.object,
-                    caller: request.caller,
-                    place: Arc::clone(place),
-                    to: request.to,
-                    syntax: request.syntax,
-                    maybe: request.maybe,
-                });
-            }
-        }
+        let invoked = invoked(&mut call.callee, interface, place, request.to);
+        (invoked.object, invoked.caller) = (request.object, request.caller);
+        (invoked.syntax, invoked.maybe) = (request.syntax, request.maybe);
         Some(held.fetch(request.stub, &turn.batch, turn.generation))
     })
+}
+
+/// As [`next`], for a request that has not been queued.
+#[inline]
+fn next_ahead(
+    turn: &mut Turn,
+    service: usize,
+    interface: &'static Interface,
+    held: &mut Option<Held>,
+) -> Option<Range<usize>> {
+    let (place, source) = (turn.place.as_ref()?, turn.source?);
+    let core = turn.core.as_mut().filter(|_| turn.ahead)?;
+    let plain = core.take_plain(&turn.batch, &mut turn.at, service)?;
+    turn.current = Some(plain.to);
+    let held = held.get_or_insert_with(|| Held::new(source));
+    let call = &mut held.call;
+    (call.xid, call.procedure) = (plain.to.call_id, plain.opnum.into());
+    if call.sample.is_some() {
+        call.sample = None;
+    }
+    let fresh = held.generation != turn.generation;
+    if fresh {
+        call.source = source;
+    }
+    let invoked = invoked(&mut call.callee, interface, place, plain.to);
+    if invoked.caller.is_some() {
+        invoked.caller = None;
+    }
+    (invoked.object, invoked.maybe) = (None, false);
+    invoked.syntax = plain.syntax;
+    if fresh {
+        (held.bytes, held.generation) = (turn.batch.clone(), turn.generation);
+    }
+    Some(plain.stub)
+}
+
+/// What is called, which is made if nothing is yet. The calls of a worker have the interface and
+/// the place in common.
+#[inline]
+fn invoked<'a>(
+    callee: &'a mut Callee,
+    interface: &'static Interface,
+    place: &Arc<Place>,
+    to: ReplyTo,
+) -> &'a mut Invoked {
+    if !matches!(callee, Callee::Interface(_)) {
+        *callee = Callee::Interface(Invoked {
+            interface,
+            object: None,
+            caller: None,
+            place: Arc::clone(place),
+            to,
+            syntax: Default::default(),
+            maybe: false,
+        });
+    }
+    match callee {
+        Callee::Interface(invoked) => {
+            invoked.to = to;
+            invoked
+        }
+        _ => unreachable!("it has just been made"),
+    }
 }
 
 impl Held {

@@ -192,9 +192,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         self.closing = true;
     }
 
+    /// Runs what waits, and takes in what is left of the batch.
     fn run(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) {
         let most = self.hub.limits.calls;
+        turn.ahead = !self.origin.is_sampled();
         self.workers.run(cx, &self.door.exports, most, turn);
+        while turn.has_more() {
+            self.admit(turn);
+            self.count(turn);
+            self.workers.run(cx, &self.door.exports, most, turn);
+        }
+        if turn.calls.is_empty() {
+            turn.forget_batch();
+        }
     }
 
     /// Adds what has happened since to the server's statistics.
@@ -207,6 +217,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             let add = |counter: &AtomicU32, n| counter.fetch_add(n, Ordering::Relaxed);
             add(&statistics.packets_in, packets.received);
             add(&statistics.packets_out, packets.sent);
+            add(&statistics.calls_in, packets.calls);
         }
     }
 
@@ -310,7 +321,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         let now = Instant::now();
         (self.clock.active, self.clock.fresh) = (now, true);
         self.origin.source.received = now;
-        self.admit(now, batch, 0, turn);
+        self.begin_batch(batch, 0, turn);
         Ok(Poll::Ready(()))
     }
 
@@ -323,27 +334,33 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         turn.calls.clear();
     }
 
-    /// Hands a batch to the core, from offset `at` on.
-    fn admit(&mut self, now: Instant, batch: Bytes, mut at: usize, turn: &mut Turn) {
-        turn.source = Some(self.origin.source);
+    /// What is to be taken in from now on.
+    fn begin_batch(&mut self, batch: Bytes, at: usize, turn: &mut Turn) {
         self.generation = self.generation.wrapping_add(1);
         turn.generation = self.generation;
-        let mut calls = 0;
+        turn.take_batch(batch, at, self.origin.source);
+    }
+
+    /// Hands what is left of the batch to the core, up to the first call behind which a worker can
+    /// go on by itself. Behind what ends the association nothing counts.
+    fn admit(&mut self, turn: &mut Turn) {
+        let (now, batch) = (self.origin.source.received, turn.batch.clone());
         while let Some(core) = &mut turn.core {
-            let Some(event) = core.handle_bytes(now, &batch, &mut at, &mut turn.out) else {
+            let Some(event) = core.handle_bytes(now, &batch, &mut turn.at, &mut turn.out) else {
                 break;
             };
-            calls += u32::from(matches!(event, Event::Call(_)));
+            let at = turn.at;
             if let Some(query) = self.take(event, turn) {
                 self.ask(query, batch.clone(), at);
             }
             if self.asking.is_some() || self.ended.is_some() {
                 break;
             }
+            if turn.service_ahead().is_some() {
+                return;
+            }
         }
-        let statistics = &self.door.exports.statistics;
-        statistics.calls_in.fetch_add(calls, Ordering::Relaxed);
-        turn.batch = batch;
+        turn.skip();
     }
 
     /// Takes in what the core found; a question is for the caller to have answered.
@@ -443,7 +460,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             return Poll::Ready(());
         }
         if self.ended.is_none() {
-            self.admit(now, rest, at, turn);
+            self.origin.source.received = now;
+            self.begin_batch(rest, at, turn);
         }
         Poll::Ready(())
     }

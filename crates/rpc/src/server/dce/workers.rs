@@ -61,7 +61,7 @@ impl Workers {
         most: usize,
         turn: &mut Box<Turn>,
     ) {
-        if self.pending.is_empty() && turn.calls.is_empty() {
+        if self.pending.is_empty() && turn.calls.is_empty() && turn.service_ahead().is_none() {
             return;
         }
         turn.enter(|| {
@@ -70,9 +70,6 @@ impl Workers {
                 self.begin(cx, exports, service);
             }
         });
-        if turn.calls.is_empty() {
-            turn.batch.clear();
-        }
     }
 
     fn resume(&mut self, cx: &mut Context<'_>) {
@@ -86,14 +83,12 @@ impl Workers {
     }
 
     /// The service of the next call, if it may be begun.
+    #[inline]
     fn next_service(&self, most: usize) -> Option<usize> {
         if self.is_full(most) {
             return None;
         }
-        association::with(|turn| {
-            let next = turn.calls.front()?;
-            (turn.out.len() <= turn.write_queue).then_some(next.request.service)
-        })
+        association::with(|turn| turn.next_service())
     }
 
     fn begin(&mut self, cx: &mut Context<'_>, exports: &Exports, service: usize) {
