@@ -32,7 +32,7 @@ pub(crate) enum Done {
 }
 
 /// Standard output and standard error, as the user wants them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Output {
     json: bool,
     colour: bool,

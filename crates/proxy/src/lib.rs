@@ -20,7 +20,9 @@
 //! - [`tls`]: certificates, the server's and its clients';
 //! - [`auth`]: who a connection is;
 //! - [`channel`]: a channel as it comes from the HTTP side;
-//! - [`front`]: where clients come in.
+//! - [`front`]: where clients come in;
+//! - [`relay`]: virtual connections, to the server and back;
+//! - [`proxy`]: the whole.
 
 pub mod target;
 pub mod identity;
@@ -38,6 +40,9 @@ pub mod tls;
 pub mod auth;
 pub mod channel;
 pub mod front;
+pub mod relay;
+pub mod proxy;
 
 pub use identity::{AuthKind, Identity};
+pub use proxy::Proxy;
 pub use target::{Host, Target};

@@ -10,6 +10,7 @@ pub(crate) mod call;
 pub(crate) mod bench;
 pub(crate) mod binder;
 pub(crate) mod nfs3;
+pub(crate) mod proxy;
 pub(crate) mod user;
 pub(crate) mod shell;
 pub(crate) mod echo;

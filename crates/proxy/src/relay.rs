@@ -1,0 +1,348 @@
+//! The relay: virtual connections, from an authenticated request for a channel to the server and back.
+//!
+//! Read first: MS-RPCH sections 1.3.2, 3.2.3 and 3.2.4. A request is asked which target it wants, the policy whether it may, and its first
+//! PDU which virtual connection it belongs to; then a task of its own drives the machine of that half. Nothing of a client reaches a server
+//! before that server has said what it is, and no PDU passes that was not judged.
+//!
+//! - `machine`: one set of verbs for the two proxies' machines;
+//! - `wire`: the connections of a half;
+//! - `reach`, `bridge`: how targets are reached;
+//! - `table`: virtual connections by their cookie;
+//! - `half`: the driver;
+//! - `rules`: the policy and the records, PDU by PDU.
+
+mod machine;
+mod wire;
+mod bridge;
+mod reach;
+mod half;
+mod table;
+mod rules;
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use farcall_dce::binding::{Protseq, StringBinding};
+use farcall_dce::seed::Seed;
+use farcall_rpch::{Failure, First, InProxy, Opening, OutProxy, ProxyConfig, Role, ServerConfig};
+use http_body_util::BodyExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant as Clock, timeout_at};
+
+use crate::channel::{Answer, Asked, Channels, Direction, code};
+use crate::config::Limits;
+use crate::policy::{Ask, Pinned};
+use bridge::Bridges;
+use half::{Command, Half, Parts};
+use reach::{Place, Reach};
+use rules::Rules;
+use table::{Joined, Table, Virtual};
+use wire::Request;
+
+pub use rules::Services;
+
+/// The relay of one proxy.
+pub struct Relay {
+    services: Arc<Services>,
+    table: Arc<Table>,
+    bridges: Arc<Bridges>,
+}
+
+impl Relay {
+    /// A relay without virtual connections. How many there may be is what the configuration says now.
+    #[must_use]
+    pub fn new(services: Arc<Services>) -> Self {
+        let limits = services.live.current().config.limits.clone();
+        let config = ServerConfig {
+            window: width(limits.window),
+            queued: limits.queue,
+            setup: limits.pairing,
+            ..ServerConfig::default()
+        };
+        Self {
+            table: Table::new(limits.virtual_connections, limits.per_user),
+            bridges: Bridges::new(config, limits.first_rts),
+            services,
+        }
+    }
+
+    /// How many virtual connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The virtual connections as a table for people.
+    #[must_use]
+    pub fn status(&self) -> String {
+        let mut out = String::from(
+            "  number  since (s)  source                 user                  target                 from client    to client\n",
+        );
+        for shared in self.table.list() {
+            let [sent, received] = shared.counted();
+            let since = shared.since.elapsed().as_secs();
+            let (source, target) = (shared.source.to_string(), shared.target.to_string());
+            // Nothing fails to be written to a text.
+            let _ = writeln!(
+                out,
+                "{:>8} {since:>10}  {source:<22} {:<21} {target:<22} {sent:>11} {received:>12}",
+                shared.number,
+                printable(&shared.identity.to_string()),
+            );
+        }
+        out
+    }
+
+    /// Waits until all virtual connections have ended, and ends what is left after `grace`.
+    pub async fn drain(&self, grace: Duration) {
+        if tokio::time::timeout(grace, self.table.emptied())
+            .await
+            .is_err()
+        {
+            self.table.close_all(code::CALL_FAILED);
+            // What does not even end then is ended with its connections.
+            let _ = tokio::time::timeout(Duration::from_secs(2), self.table.emptied()).await;
+        }
+    }
+
+    async fn channel(&self, mut asked: Asked) -> Answer {
+        let limits = self.services.live.current().config.limits.clone();
+        let pinned = match self.admitted(&asked) {
+            Ok(pinned) => pinned,
+            Err(code) => return Answer::Refused(code),
+        };
+        let role = match asked.direction {
+            Direction::In => Role::InProxy,
+            Direction::Out => Role::OutProxy,
+        };
+        let (first, early) = match first(&mut asked, role, limits.first_rts).await {
+            Ok(read) => read,
+            Err(FirstError::Gone) => return Answer::Closed,
+            Err(FirstError::Late) => {
+                self.services.violated(&asked, "no first PDU in time");
+                return Answer::Refused(code::CALL_FAILED);
+            }
+            Err(FirstError::Wrong(failure)) => {
+                self.services.violated(&asked, &failure.to_string());
+                return Answer::Refused(failure.code());
+            }
+        };
+        let joined = match self.table.join(&first, &asked, &pinned.name) {
+            Ok(joined) => joined,
+            Err((code, reason)) => {
+                self.services.violated(&asked, reason);
+                return Answer::Refused(code);
+            }
+        };
+        let (answer, answered) = oneshot::channel();
+        let (body, about) = (
+            asked.body,
+            About {
+                direction: asked.direction,
+                client: asked.source.ip(),
+                port: asked.target.port,
+                timeout: asked.timeout,
+            },
+        );
+        match joined {
+            Joined::Attach(commands) => {
+                let request = Request {
+                    early,
+                    body,
+                    answer,
+                };
+                if commands
+                    .send(Command::Attach(Box::new(first), request))
+                    .is_err()
+                {
+                    return Answer::Refused(code::CALL_FAILED);
+                }
+            }
+            Joined::Half(shared, commands) => {
+                let state = (&pinned, &limits);
+                let request = Request {
+                    early,
+                    body,
+                    answer,
+                };
+                let begun = self.begin(
+                    &first,
+                    &about,
+                    state,
+                    Arc::clone(&shared),
+                    commands,
+                    request,
+                );
+                if let Err(code) = begun {
+                    shared.left(about.direction);
+                    return Answer::Refused(code);
+                }
+            }
+        }
+        answered.await.unwrap_or(Answer::Closed)
+    }
+
+    /// The target, if the policy lets the client to it.
+    fn admitted(&self, asked: &Asked) -> Result<Pinned, u32> {
+        let state = self.services.live.current();
+        let pinned = match state.targets.find(&asked.target) {
+            Ok(pinned) => pinned,
+            Err(refused) => {
+                self.services.no_target(asked, &refused.to_string());
+                return Err(code::ACCESS_DENIED);
+            }
+        };
+        match self
+            .services
+            .may_connect(&state, asked, &pinned.name, Ask::Connect)
+        {
+            true => Ok(pinned.clone()),
+            false => Err(code::ACCESS_DENIED),
+        }
+    }
+
+    fn begin(
+        &self,
+        first: &First,
+        about: &About,
+        (pinned, limits): (&Pinned, &Limits),
+        shared: Arc<Virtual>,
+        commands: mpsc::UnboundedReceiver<Command>,
+        request: Request,
+    ) -> Result<(), u32> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(|_| code::SERVER_TOO_BUSY)?;
+        let (seed, now) = (Seed::new(secret), Instant::now());
+        let config = proxy_config(limits, pinned, about);
+        let direction = about.direction;
+        let rules = Rules::new(Arc::clone(&self.services), Arc::clone(&shared), direction);
+        let parts = Parts {
+            direction,
+            lifetime: config.lifetime,
+            reach: self.reach(pinned, about.port, limits),
+            shared,
+            commands,
+            request,
+        };
+        let wrong = |failure: Failure| failure.code();
+        match direction {
+            Direction::In => {
+                let machine =
+                    InProxy::new(config, now, &seed, first, about.client).map_err(wrong)?;
+                tokio::spawn(Half::new(machine, rules, parts).run());
+            }
+            Direction::Out => {
+                let machine = OutProxy::new(config, now, &seed, first).map_err(wrong)?;
+                tokio::spawn(Half::new(machine, rules, parts).run());
+            }
+        }
+        Ok(())
+    }
+
+    fn reach(&self, pinned: &Pinned, port: u16, limits: &Limits) -> Arc<Reach> {
+        let bridge = pinned.bridge.as_ref();
+        let place = match bridge.map(|bridge| (bridge.protseq, bridge)) {
+            Some((Protseq::Local | Protseq::Unix, bridge)) => Place::Local(local(bridge)),
+            _ => {
+                let port = bridge.and_then(endpoint_port).unwrap_or(port);
+                let at = |address: &std::net::IpAddr| SocketAddr::new(*address, port);
+                Place::Tcp(pinned.addresses.iter().map(at).collect())
+            }
+        };
+        Arc::new(Reach {
+            place,
+            limit: limits.connect,
+            bridges: bridge.map(|_| Arc::clone(&self.bridges)),
+        })
+    }
+}
+
+/// What is still to be known of a request when its body is another's.
+struct About {
+    direction: Direction,
+    client: std::net::IpAddr,
+    port: u16,
+    timeout: Option<Duration>,
+}
+
+impl Channels for Relay {
+    fn open(&self, asked: Asked) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
+        Box::pin(self.channel(asked))
+    }
+}
+
+/// Why there is no first PDU.
+enum FirstError {
+    Gone,
+    Late,
+    Wrong(Failure),
+}
+
+/// Reads the first PDU of a channel, and what was read behind it.
+async fn first(
+    asked: &mut Asked,
+    role: Role,
+    limit: Duration,
+) -> Result<(First, Bytes), FirstError> {
+    let until = Clock::now() + limit;
+    let mut opening = Opening::new(role, Instant::now(), limit);
+    loop {
+        let frame = timeout_at(until, asked.body.frame())
+            .await
+            .map_err(|_| FirstError::Late)?;
+        let bytes = frame
+            .and_then(Result::ok)
+            .and_then(|frame| frame.into_data().ok());
+        let mut bytes = bytes.ok_or(FirstError::Gone)?;
+        if let Some(first) = opening
+            .handle_bytes(&mut bytes)
+            .map_err(FirstError::Wrong)?
+        {
+            return Ok((first, bytes));
+        }
+    }
+}
+
+fn proxy_config(limits: &Limits, pinned: &Pinned, asked: &About) -> ProxyConfig {
+    ProxyConfig {
+        window: width(limits.window),
+        lifetime: width(limits.lifetime),
+        connection_timeout: asked.timeout.unwrap_or(limits.connection_timeout),
+        // A bridge says it in the server's stead.
+        banner: pinned.banner,
+        setup: limits.pairing,
+        stall: limits.idle,
+        ..ProxyConfig::default()
+    }
+}
+
+fn width(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { '?' } else { letter })
+        .collect()
+}
+
+fn endpoint_port(bridge: &StringBinding) -> Option<u16> {
+    bridge.endpoint.parse().ok()
+}
+
+/// The socket of a server on this machine: a path, or a name in the directory of local endpoints.
+fn local(bridge: &StringBinding) -> PathBuf {
+    let name = bridge.endpoint.clone();
+    match name.starts_with('/') {
+        true => name.into(),
+        false => {
+            let folder = std::env::var_os("FARCALL_LOCAL_DIR");
+            PathBuf::from(folder.unwrap_or_else(|| "/run/farcall".into())).join(name)
+        }
+    }
+}

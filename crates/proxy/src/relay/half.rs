@@ -1,0 +1,265 @@
+//! The driver of one half of a virtual connection: a proxy's machine and its connections.
+//!
+//! Read first: the documentation of `farcall_rpch`, whose loop this is. One task owns all of it; what others want of it comes as a
+//! [`Command`]. Every PDU is judged before it is handed back to the machine.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use farcall_rpch::{Ended, First};
+use tokio::sync::mpsc;
+use tokio::time::Sleep;
+
+use super::machine::{Event, Machine};
+use super::reach::Reach;
+use super::table::Virtual;
+use super::wire::{Happened, Request, Wire};
+use crate::channel::{Direction, code};
+
+/// Rounds in a row before others on the thread have their turn.
+const ROUNDS: usize = 32;
+
+/// What others want of a half.
+pub(super) enum Command {
+    /// A channel that recycles the one that is there; who asks was checked.
+    Attach(Box<First>, Request),
+    /// A PDU of our own for the client.
+    Inject(Bytes),
+    /// End it, and tell the client this code.
+    Close(u32),
+}
+
+/// Judges what passes.
+pub(super) trait Judge: Send + 'static {
+    /// Says what becomes of a PDU.
+    fn judge(&mut self, pdu: &Bytes) -> Ruling;
+    /// Calls go through.
+    fn opened(&mut self);
+    /// It is over.
+    fn ended(&mut self, ended: &Ended);
+}
+
+/// What becomes of a PDU.
+pub(super) enum Ruling {
+    /// It goes on.
+    Forward,
+    /// It goes nowhere.
+    Refuse,
+    /// Nothing more of this connection can be trusted.
+    Violation,
+}
+
+/// What a half begins with.
+pub(super) struct Parts {
+    /// Which half it is.
+    pub(super) direction: Direction,
+    /// The length of an OUT channel's response.
+    pub(super) lifetime: u32,
+    /// How its server is reached.
+    pub(super) reach: Arc<Reach>,
+    /// The virtual connection.
+    pub(super) shared: Arc<Virtual>,
+    /// What others want of it.
+    pub(super) commands: mpsc::UnboundedReceiver<Command>,
+    /// The request whose channel is the machine's first.
+    pub(super) request: Request,
+}
+
+/// One half, to be run.
+pub(super) struct Half<M, J> {
+    machine: M,
+    judge: J,
+    direction: Direction,
+    lifetime: u32,
+    reach: Arc<Reach>,
+    shared: Arc<Virtual>,
+    wires: Vec<Wire>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    timer: Pin<Box<Sleep>>,
+    over: bool,
+}
+
+impl<M: Machine, J: Judge> Half<M, J> {
+    /// A half that has not run yet.
+    pub(super) fn new(machine: M, judge: J, parts: Parts) -> Self {
+        Self {
+            machine,
+            judge,
+            direction: parts.direction,
+            lifetime: parts.lifetime,
+            reach: parts.reach,
+            shared: parts.shared,
+            wires: vec![Wire::client(farcall_rpch::ChannelId::FIRST, parts.request)],
+            commands: parts.commands,
+            timer: Box::pin(tokio::time::sleep_until(Instant::now().into())),
+            over: false,
+        }
+    }
+
+    /// Runs it to its end.
+    pub(super) async fn run(mut self) {
+        poll_fn(|cx| self.poll(cx)).await;
+        self.shared.left(self.direction);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..ROUNDS {
+            let now = Instant::now();
+            let mut progress = self.take_commands(cx, now);
+            progress |= self.obey(now);
+            progress |= self.judge_all(now);
+            progress |= self.obey(now);
+            progress |= self.transmit(cx, now);
+            progress |= self.receive(cx, now);
+            progress |= self.time_out(cx, now);
+            self.wires.retain(|wire| !wire.is_gone());
+            if self.over && self.wires.is_empty() {
+                return Poll::Ready(());
+            }
+            if !progress {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn take_commands(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut progress = false;
+        while !self.over
+            && let Poll::Ready(Some(command)) = self.commands.poll_recv(cx)
+        {
+            progress = true;
+            match command {
+                Command::Attach(first, request) => self.attach(now, &first, request),
+                Command::Inject(pdu) => self.machine.inject(now, pdu),
+                Command::Close(code) => self.machine.close(now, code),
+            }
+        }
+        progress
+    }
+
+    fn attach(&mut self, now: Instant, first: &First, request: Request) {
+        match self.machine.attach(now, first) {
+            Ok(channel) => self.wires.push(Wire::client(channel, request)),
+            Err(failure) => {
+                tracing::info!(%failure, direction = self.direction.word(), "channel not recycled");
+                let answer = crate::channel::Answer::Refused(failure.code());
+                // The client may have gone.
+                let _ = request.answer.send(answer);
+            }
+        }
+    }
+
+    fn obey(&mut self, now: Instant) -> bool {
+        let mut progress = false;
+        while let Some(event) = self.machine.poll_event() {
+            progress = true;
+            match event {
+                Event::Connect(channel) => {
+                    let connecting = self.reach.connect();
+                    self.wires.push(Wire::server(channel, connecting));
+                }
+                Event::KeepAlive(interval) => {
+                    self.wires.iter().for_each(|wire| wire.keep_alive(interval))
+                }
+                Event::Respond(channel) => {
+                    let lifetime = self.lifetime;
+                    self.at(channel, |wire| wire.respond(lifetime));
+                }
+                Event::Opened => self.judge.opened(),
+                Event::Refuse(channel, code) => self.at(channel, |wire| wire.refuse(code)),
+                Event::Close(channel) => {
+                    self.hand_over(channel, now);
+                    self.at(channel, Wire::close);
+                }
+                Event::Ended(ended) => {
+                    self.judge.ended(&ended);
+                    self.over = true;
+                }
+            }
+        }
+        progress
+    }
+
+    fn at(&mut self, channel: farcall_rpch::ChannelId, act: impl FnOnce(&mut Wire)) {
+        if let Some(wire) = self.wires.iter_mut().find(|wire| wire.id == channel) {
+            act(wire);
+        }
+    }
+
+    /// Gives a connection everything that the machine has for it.
+    fn hand_over(&mut self, channel: farcall_rpch::ChannelId, now: Instant) {
+        if let Some(wire) = self.wires.iter_mut().find(|wire| wire.id == channel) {
+            while let Some(bytes) = self.machine.poll_transmit(now, channel) {
+                wire.write(bytes);
+            }
+        }
+    }
+
+    fn judge_all(&mut self, now: Instant) -> bool {
+        let mut progress = false;
+        while let Some(pdu) = self.machine.poll_pdu() {
+            progress = true;
+            match self.judge.judge(&pdu.bytes) {
+                Ruling::Forward => self.machine.forward(now, pdu),
+                Ruling::Refuse => self.machine.refuse(now, pdu),
+                Ruling::Violation => {
+                    self.machine.refuse(now, pdu);
+                    self.machine.close(now, code::PROTOCOL_ERROR);
+                }
+            }
+        }
+        progress
+    }
+
+    fn transmit(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut progress = false;
+        for wire in &mut self.wires {
+            while wire.has_room()
+                && let Some(bytes) = self.machine.poll_transmit(now, wire.id)
+            {
+                wire.write(bytes);
+                progress = true;
+            }
+            progress |= wire.poll_write(cx);
+        }
+        progress
+    }
+
+    fn receive(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut progress = false;
+        for wire in &mut self.wires {
+            let readable = self.machine.is_readable(wire.id);
+            match wire.poll_read(cx, readable) {
+                Poll::Pending => continue,
+                Poll::Ready(Happened::Bytes(bytes)) => {
+                    self.machine.handle_bytes(now, wire.id, bytes)
+                }
+                Poll::Ready(Happened::Connected) => self.machine.handle_connected(now, wire.id),
+                Poll::Ready(Happened::Closed) => self.machine.handle_closed(now, wire.id),
+            }
+            progress = true;
+        }
+        progress
+    }
+
+    fn time_out(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some(at) = self.machine.poll_timeout().filter(|_| !self.over) else {
+            return false;
+        };
+        if at <= now {
+            self.machine.handle_timeout(now);
+            return true;
+        }
+        if self.timer.deadline() != at.into() {
+            self.timer.as_mut().reset(at.into());
+        }
+        // Ready between the two looks at the clock: the next round takes it.
+        self.timer.as_mut().poll(cx).is_ready()
+    }
+}

@@ -1,0 +1,295 @@
+//! Virtual connections, by their cookie: who they belong to, and which halves of them are here.
+//!
+//! Read first: MS-RPCH sections 3.2.3.5.3 and 3.2.4.5.3. Whoever knows a cookie could join; so a newcomer must be the same client, want the same target
+//! and, if it recycles a channel, come through the same listener. A newcomer that is refused changes nothing for who is there.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use farcall_rpch::First;
+use farcall_rpch::rts::Cookie;
+use tokio::sync::{Notify, mpsc};
+
+use super::half::Command;
+use crate::channel::{Asked, Direction, code};
+use crate::identity::Identity;
+use crate::inspect::Inspector;
+use crate::target::Target;
+
+/// All virtual connections.
+pub(super) struct Table {
+    most: usize,
+    most_per_user: usize,
+    next: AtomicU64,
+    all: Mutex<All>,
+    empty: Notify,
+}
+
+#[derive(Default)]
+struct All {
+    by_cookie: HashMap<Cookie, Arc<Virtual>>,
+    users: HashMap<String, usize>,
+}
+
+/// One virtual connection.
+pub(super) struct Virtual {
+    /// Its number in logs.
+    pub(super) number: u64,
+    cookie: Cookie,
+    user: String,
+    /// Who it belongs to.
+    pub(super) identity: Arc<Identity>,
+    /// Whence it came first.
+    pub(super) source: SocketAddr,
+    /// Through which listener it came first.
+    pub(super) listener: Arc<str>,
+    /// Where it goes.
+    pub(super) target: Target,
+    /// What rules call that.
+    pub(super) target_name: String,
+    /// Since when.
+    pub(super) since: Instant,
+    /// What goes through it, followed.
+    pub(super) inspector: Mutex<Inspector>,
+    /// Bytes of RPC from the client and to it.
+    pub(super) bytes: [AtomicU64; 2],
+    halves: Mutex<Halves>,
+    table: Weak<Table>,
+}
+
+#[derive(Default)]
+struct Halves {
+    r#in: Option<HalfOf>,
+    out: Option<HalfOf>,
+    /// The inbound half has been here: what the client asked for is known.
+    followed: bool,
+}
+
+struct HalfOf {
+    listener: Arc<str>,
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+/// What a newcomer's first PDU leads to.
+pub(super) enum Joined {
+    /// A new half of this virtual connection, to be driven; commands for it come from here.
+    Half(Arc<Virtual>, mpsc::UnboundedReceiver<Command>),
+    /// A channel for a half that is there.
+    Attach(mpsc::UnboundedSender<Command>),
+}
+
+impl Table {
+    /// None is here. Of one user there are at most `most_per_user`.
+    pub(super) fn new(most: usize, most_per_user: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            most_per_user,
+            next: AtomicU64::new(1),
+            all: Mutex::default(),
+            empty: Notify::new(),
+        })
+    }
+
+    /// Finds the place of a newcomer, or why there is none: a code for the client, and words for the log.
+    pub(super) fn join(
+        self: &Arc<Self>,
+        first: &First,
+        asked: &Asked,
+        target_name: &str,
+    ) -> Result<Joined, (u32, &'static str)> {
+        let cookie = first.virtual_connection();
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = match all.by_cookie.get(&cookie) {
+            Some(shared) => {
+                let shared = Arc::clone(shared);
+                if !shared.identity.same(&asked.identity) {
+                    return Err((code::ACCESS_DENIED, "another client's cookie"));
+                }
+                if shared.target != asked.target {
+                    return Err((code::ACCESS_DENIED, "a cookie of another target"));
+                }
+                shared
+            }
+            None => {
+                let shared = self.virtual_connection(&mut all, cookie, asked, target_name)?;
+                all.by_cookie.insert(cookie, Arc::clone(&shared));
+                shared
+            }
+        };
+        drop(all);
+        shared.take(first, asked)
+    }
+
+    fn virtual_connection(
+        self: &Arc<Self>,
+        all: &mut All,
+        cookie: Cookie,
+        asked: &Asked,
+        target_name: &str,
+    ) -> Result<Arc<Virtual>, (u32, &'static str)> {
+        let user = format!("{} {}", asked.identity.kind, asked.identity);
+        let of_user = all.users.get(&user).copied().unwrap_or_default();
+        if all.by_cookie.len() >= self.most {
+            return Err((code::SERVER_TOO_BUSY, "too many virtual connections"));
+        }
+        if of_user >= self.most_per_user {
+            return Err((
+                code::SERVER_TOO_BUSY,
+                "too many virtual connections of one user",
+            ));
+        }
+        all.users.insert(user.clone(), of_user + 1);
+        Ok(Arc::new(Virtual {
+            number: self.next.fetch_add(1, Ordering::Relaxed),
+            cookie,
+            user,
+            identity: Arc::clone(&asked.identity),
+            source: asked.source,
+            listener: Arc::clone(&asked.listener),
+            target: asked.target.clone(),
+            target_name: target_name.to_owned(),
+            since: Instant::now(),
+            inspector: Mutex::new(Inspector::new()),
+            bytes: Default::default(),
+            halves: Mutex::default(),
+            table: Arc::downgrade(self),
+        }))
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.all
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .by_cookie
+            .len()
+    }
+
+    /// All of them, in the order of their numbers.
+    pub(super) fn list(&self) -> Vec<Arc<Virtual>> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut list: Vec<_> = all.by_cookie.values().cloned().collect();
+        list.sort_by_key(|shared| shared.number);
+        list
+    }
+
+    /// Ends all of them with this code for their clients.
+    pub(super) fn close_all(&self, code: u32) {
+        for shared in self.list() {
+            shared.tell(Direction::In, Command::Close(code));
+            shared.tell(Direction::Out, Command::Close(code));
+        }
+    }
+
+    /// Waits until none is left.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let empty = self.empty.notified();
+            tokio::pin!(empty);
+            empty.as_mut().enable();
+            if self.len() == 0 {
+                return;
+            }
+            empty.await;
+        }
+    }
+}
+
+impl Virtual {
+    fn take(self: Arc<Self>, first: &First, asked: &Asked) -> Result<Joined, (u32, &'static str)> {
+        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = halves.of(asked.direction);
+        match (slot.as_ref(), first.is_establishing()) {
+            (Some(_), true) => Err((code::PROTOCOL_ERROR, "a cookie that is used already")),
+            (Some(half), false) if half.listener != asked.listener => {
+                Err((code::ACCESS_DENIED, "a cookie of another listener"))
+            }
+            (Some(half), false) => Ok(Joined::Attach(half.commands.clone())),
+            (None, _) => {
+                let (commands, from) = mpsc::unbounded_channel();
+                *slot = Some(HalfOf {
+                    listener: Arc::clone(&asked.listener),
+                    commands,
+                });
+                halves.followed |= asked.direction == Direction::In && first.is_establishing();
+                drop(halves);
+                Ok(Joined::Half(self, from))
+            }
+        }
+    }
+
+    /// Whether all that the client sent came through here, so that what the server sends can be followed.
+    pub(super) fn is_followed(&self) -> bool {
+        self.halves
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .followed
+    }
+
+    /// Tells a half something, if it is here.
+    pub(super) fn tell(&self, direction: Direction, command: Command) -> bool {
+        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        match halves.of(direction) {
+            Some(half) => half.commands.send(command).is_ok(),
+            None => false,
+        }
+    }
+
+    /// A half has ended. True if none is left.
+    pub(super) fn left(&self, direction: Direction) -> bool {
+        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        *halves.of(direction) = None;
+        if halves.r#in.is_some() || halves.out.is_some() {
+            return false;
+        }
+        drop(halves);
+        self.forget();
+        true
+    }
+
+    fn forget(&self) {
+        let Some(table) = self.table.upgrade() else {
+            return;
+        };
+        let mut all = table.all.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another of the same cookie may have taken the place.
+        let own = all
+            .by_cookie
+            .get(&self.cookie)
+            .is_some_and(|it| std::ptr::eq(&raw const **it, self));
+        if own {
+            all.by_cookie.remove(&self.cookie);
+            if let Some(count) = all.users.get_mut(&self.user) {
+                *count -= 1;
+                if *count == 0 {
+                    all.users.remove(&self.user);
+                }
+            }
+        }
+        drop(all);
+        table.empty.notify_waiters();
+    }
+}
+
+impl Halves {
+    fn of(&mut self, direction: Direction) -> &mut Option<HalfOf> {
+        match direction {
+            Direction::In => &mut self.r#in,
+            Direction::Out => &mut self.out,
+        }
+    }
+}
+
+impl Virtual {
+    /// Bytes of RPC from the client and to it.
+    pub(super) fn counted(&self) -> [u64; 2] {
+        [0, 1].map(|at: usize| {
+            self.bytes
+                .get(at)
+                .map_or(0, |count| count.load(Ordering::Relaxed))
+        })
+    }
+}
