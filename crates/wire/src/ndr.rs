@@ -27,7 +27,7 @@
 //! ```
 //!
 //! Modules, from the ground up: [`syntax`], [`write`](mod@write) and [`read`], [`value`],
-//! [`shape`], [`pointer`](mod@pointer), [`array`](mod@array), [`string`], [`union`](mod@union), [`handle`], [`object`], [`pipe`],
+//! [`shape`], [`pointer`](mod@pointer), [`list`](mod@list), [`array`](mod@array), [`string`], [`union`](mod@union), [`handle`], [`object`], [`pipe`],
 //! [`flow`],
 //! [`number`], [`blob`],
 //! [`pickle`].
@@ -41,6 +41,7 @@ pub mod read;
 pub mod value;
 pub mod shape;
 pub mod pointer;
+pub mod list;
 pub mod array;
 pub mod string;
 pub mod union;
@@ -62,6 +63,7 @@ pub use blob::{
 };
 pub use flow::{Inflow, Outflow, Taken};
 pub use handle::{ContextHandle, InterfacePointer};
+pub use list::{Chain, Link, List};
 pub use number::{
     Computed, DLong, Int3264, Ipv4, UDLong, UDLongR, UInt1632, UInt3264, cut, div, either, element,
     known, rem, shl, shr, text_len,

@@ -14,6 +14,7 @@
 //! | a string, an array of `wchar_t` | a string |
 //! | an array of several dimensions | arrays in arrays |
 //! | a null pointer | `null`; `{"$some": …}` around what may be `null` itself |
+//! | structs with one unique pointer to their own kind | an array of them, without that pointer; `[]` (or `null` in) for a null pointer |
 //! | a full pointer | `{"$id": n, "value": …}`, and `{"$ref": n}` for its aliases; the value alone in |
 //! | a context handle | `{"$handle": "UUID"}`, `null` for none |
 //! | a pipe | an array |

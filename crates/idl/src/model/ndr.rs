@@ -493,6 +493,63 @@ impl Definitions {
         self.by_name.get(name).copied()
     }
 
+    /// The field that points to the next one, by index, if values of the struct make lists: it has one unique
+    /// pointer to its own kind. A list is kept and shown as its elements, without that field.
+    pub fn link(&self, id: ItemId) -> Option<usize> {
+        let ItemKind::Struct(it) = &self.item(id).kind else {
+            return None;
+        };
+        let is_link = |field: &&Field| match &field.ty {
+            Type::Pointer(pointer) => {
+                pointer.class == PointerClass::Unique
+                    && *self.resolve(&pointer.pointee) == Type::Named(id)
+            }
+            _ => false,
+        };
+        let mut links = it.fields.iter().filter(is_link);
+        let plain = |flags: &Flags| *flags == Flags::default();
+        let (link, more) = (links.next()?, links.next());
+        let is_list = more.is_none()
+            && plain(&it.flags)
+            && !it.relative_base
+            && !link.skip
+            && it.fields.iter().all(|field| {
+                plain(&field.flags)
+                    && (std::ptr::eq(field, link) || !self.has_offsets(&field.ty, 8))
+            });
+        let at = it.fields.iter().position(|field| std::ptr::eq(field, link));
+        at.filter(|_| is_list)
+    }
+
+    /// Whether relative pointers lie in the flat part of a value of the type.
+    fn has_offsets(&self, ty: &Type, depth: u32) -> bool {
+        let Some(depth) = depth.checked_sub(1) else {
+            return true;
+        };
+        match ty {
+            Type::Pointer(it) => matches!(
+                it.class,
+                PointerClass::Relative | PointerClass::RelativeShort
+            ),
+            Type::Range(inner, ..) => self.has_offsets(inner, depth),
+            Type::Array(it) => self.has_offsets(&it.element, depth),
+            Type::Named(id) | Type::Union(id, _) => match &self.item(*id).kind {
+                ItemKind::Struct(it) => {
+                    let mut fields = it.fields.iter();
+                    fields.any(|field| self.has_offsets(&field.ty, depth))
+                }
+                ItemKind::Union(it) => {
+                    let mut fields = it.arms.iter().filter_map(|arm| arm.field.as_ref());
+                    fields.any(|field| self.has_offsets(&field.ty, depth))
+                }
+                ItemKind::Typedef(it) => self.has_offsets(&it.ty, depth),
+                _ => false,
+            },
+            Type::Subcontext(_) => true,
+            _ => false,
+        }
+    }
+
     /// All interfaces, in source order.
     pub fn interfaces(&self) -> impl Iterator<Item = (InterfaceId, &Interface)> {
         (0..).map(InterfaceId).zip(&self.interfaces)

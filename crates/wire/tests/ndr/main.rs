@@ -12,6 +12,7 @@
 
 mod arrays;
 mod flows;
+mod lists;
 mod numbers;
 mod objects;
 mod pickles;

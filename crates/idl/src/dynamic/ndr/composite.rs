@@ -1,7 +1,9 @@
 //! Structs and unions.
 
+use std::ops::Range;
+
 use farcall_wire::ndr::{ANY, Align, In, Part, Put, Reader, Shape, Take, Writer};
-use farcall_wire::{DecodeErrorKind, EncodeError, EncodeErrorKind};
+use farcall_wire::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
 
 use super::eval::shaped;
 use super::layout::is_field;
@@ -43,12 +45,19 @@ impl<'a> Record<'a> {
         field.is_some_and(|it| self.outer.layout.is_conformant(self.outer.defs, &it.ty))
     }
 
-    fn put_fields(self, it: &[Val], w: &mut Writer) -> Put {
+    /// Writes the flat part; of an element of a list also whether there are `more`, in the place of its link.
+    fn put_fields(self, it: &[Val], more: Option<(usize, bool)>, w: &mut Writer) -> Put {
         w.align(self.outer.layout.of_struct(self.id));
         if self.at.relative_base {
             w.base_here();
         }
         for (at, value) in it.iter().enumerate() {
+            if let Some((link, more)) = more
+                && link == at
+            {
+                self.note(w.referent(more), at)?;
+                continue;
+            }
             let Some((shape, part)) = self.field(at, it) else {
                 continue;
             };
@@ -65,12 +74,23 @@ impl<'a> Record<'a> {
         Ok(())
     }
 
-    fn take_fields(self, it: &mut [Val], r: &mut Reader<'_>) -> Take {
+    /// Reads the flat part; of an element of a list also whether there are more.
+    fn take_fields(
+        self,
+        it: &mut [Val],
+        link: Option<usize>,
+        r: &mut Reader<'_>,
+    ) -> Result<bool, DecodeError> {
+        let mut more = false;
         r.align(self.outer.layout.of_struct(self.id))?;
         if self.at.relative_base {
             r.base_here();
         }
         for at in 0..it.len() {
+            if link == Some(at) {
+                more = r.referent()?;
+                continue;
+            }
             let mut value = std::mem::take(&mut it[at]);
             if let Some((shape, part)) = self.field(at, it) {
                 if self.is_counted(at) && !self.is_hoisted(at) {
@@ -84,11 +104,13 @@ impl<'a> Record<'a> {
             }
             it[at] = value;
         }
-        r.trailer(self.outer.layout.of_struct(self.id))
+        r.trailer(self.outer.layout.of_struct(self.id))?;
+        Ok(more)
     }
 
-    fn referents(self, it: &[Val], w: &mut Writer) -> Put {
-        for (at, value) in it.iter().enumerate() {
+    fn referents(self, it: &[Val], range: Range<usize>, w: &mut Writer) -> Put {
+        let each = it.iter().enumerate();
+        for (at, value) in each.filter(|(at, _)| range.contains(at)) {
             let put = match self.field(at, it) {
                 None => Ok(()),
                 Some((shape, None)) => shape.put_referents(value, w),
@@ -99,8 +121,8 @@ impl<'a> Record<'a> {
         Ok(())
     }
 
-    fn take_pointees(self, it: &mut [Val], r: &mut Reader<'_>) -> Take {
-        for at in 0..it.len() {
+    fn take_pointees(self, it: &mut [Val], range: Range<usize>, r: &mut Reader<'_>) -> Take {
+        for at in range.start..it.len().min(range.end) {
             let mut value = std::mem::take(&mut it[at]);
             let taken = match self.field(at, it) {
                 None => Ok(()),
@@ -140,14 +162,14 @@ impl Shape<Vec<Val>> for Record<'_> {
     }
     fn put(self, it: &Vec<Val>, w: &mut Writer) -> Put {
         match part(self.at.flags) {
-            None => self.put_fields(it, w),
-            Some(part) => part.put(w, |w| self.put_fields(it, w)),
+            None => self.put_fields(it, None, w),
+            Some(part) => part.put(w, |w| self.put_fields(it, None, w)),
         }
     }
     fn put_referents(self, it: &Vec<Val>, w: &mut Writer) -> Put {
         let walk = |w: &mut Writer| match self.at.relative_base {
-            true => w.with_base(|w| self.referents(it, w)),
-            false => self.referents(it, w),
+            true => w.with_base(|w| self.referents(it, 0..usize::MAX, w)),
+            false => self.referents(it, 0..usize::MAX, w),
         };
         match part(self.at.flags) {
             None => walk(w),
@@ -164,19 +186,146 @@ impl Shape<Vec<Val>> for Record<'_> {
     fn take(self, it: &mut Vec<Val>, r: &mut Reader<'_>) -> Take {
         r.charge(it.len().saturating_mul(size_of::<Val>()))?;
         match part(self.at.flags) {
-            None => self.take_fields(it, r),
-            Some(part) => part.take(r, |r| self.take_fields(it, r)),
+            None => self.take_fields(it, None, r).map(|_| ()),
+            Some(part) => part.take(r, |r| self.take_fields(it, None, r).map(|_| ())),
         }
     }
     fn take_referents(self, it: &mut Vec<Val>, r: &mut Reader<'_>) -> Take {
         let based = self.at.relative_base;
         let mut walk = |r: &mut Reader<'_>| match based {
-            true => r.with_base(|r| self.take_pointees(it, r)),
-            false => self.take_pointees(it, r),
+            true => r.with_base(|r| self.take_pointees(it, 0..usize::MAX, r)),
+            false => self.take_pointees(it, 0..usize::MAX, r),
         };
         match part(self.at.flags) {
             None => walk(r),
             Some(part) => part.take(r, walk),
+        }
+    }
+}
+
+/// Structs that make a list, the first of them in place: as [`farcall_wire::ndr::Chain`].
+#[derive(Clone, Copy)]
+pub(super) struct Nodes<'a> {
+    pub(super) record: Record<'a>,
+    /// The field that points to the next one.
+    pub(super) link: usize,
+}
+
+impl Nodes<'_> {
+    fn take_node(self, it: &mut Vec<Val>, r: &mut Reader<'_>) -> Result<bool, DecodeError> {
+        let len = self.record.at.fields.len();
+        r.burn(1)?;
+        r.charge(len.saturating_add(2).saturating_mul(size_of::<Val>()))?;
+        let mut fields = Vec::new();
+        fields.resize_with(len, Val::default);
+        let more = self.record.take_fields(&mut fields, Some(self.link), r)?;
+        it.push(Val::Fields(fields));
+        Ok(more)
+    }
+}
+
+/// The fields of an element.
+fn fields(node: &Val) -> &[Val] {
+    match node {
+        Val::Fields(fields) => fields,
+        _ => &[],
+    }
+}
+
+/// The fields of the first element.
+fn first(nodes: &[Val]) -> Result<&Vec<Val>, EncodeError> {
+    match nodes.first() {
+        Some(Val::Fields(first)) => Ok(first),
+        _ => Err(EncodeError::new(EncodeErrorKind::Invalid(
+            "a list in place has at least one element",
+        ))),
+    }
+}
+
+impl Shape<Vec<Val>> for Nodes<'_> {
+    const ALIGN: Align = Align::A1;
+    const MIN: usize = 0;
+
+    fn put_counts(self, it: &Vec<Val>, w: &mut Writer) -> Put {
+        self.record.put_counts(first(it)?, w)
+    }
+    fn put(self, it: &Vec<Val>, w: &mut Writer) -> Put {
+        let more = Some((self.link, it.len() > 1));
+        self.record.put_fields(first(it)?, more, w)
+    }
+    fn put_referents(self, it: &Vec<Val>, w: &mut Writer) -> Put {
+        let behind = self.link + 1..usize::MAX;
+        for (at, node) in it.iter().enumerate() {
+            self.record.referents(fields(node), 0..self.link, w)?;
+            if let Some(Val::Fields(next)) = it.get(at + 1) {
+                self.record.put_counts(next, w)?;
+                let more = Some((self.link, at + 2 < it.len()));
+                self.record.put_fields(next, more, w)?;
+            }
+        }
+        let mut back = it.iter().rev();
+        back.try_for_each(|node| self.record.referents(fields(node), behind.clone(), w))
+    }
+    fn take_counts(self, r: &mut Reader<'_>) -> Take {
+        self.record.take_counts(r)
+    }
+    fn take(self, it: &mut Vec<Val>, r: &mut Reader<'_>) -> Take {
+        it.clear();
+        // A second element says that there is one, and waits for it.
+        if self.take_node(it, r)? {
+            it.push(Val::Nothing);
+        }
+        Ok(())
+    }
+    fn take_referents(self, it: &mut Vec<Val>, r: &mut Reader<'_>) -> Take {
+        let mut more = it.len() > 1;
+        it.truncate(1);
+        while let Some(Val::Fields(node)) = it.last_mut() {
+            self.record.take_pointees(node, 0..self.link, r)?;
+            if !more {
+                break;
+            }
+            self.record.take_counts(r)?;
+            more = self.take_node(it, r)?;
+        }
+        for node in it.iter_mut().rev() {
+            if let Val::Fields(node) = node {
+                self.record
+                    .take_pointees(node, self.link + 1..usize::MAX, r)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A unique pointer to a list: as [`farcall_wire::ndr::List`].
+#[derive(Clone, Copy)]
+pub(super) struct ListAt<'a>(pub(super) Nodes<'a>);
+
+impl Shape<Vec<Val>> for ListAt<'_> {
+    const ALIGN: Align = Align::WIDE;
+    const MIN: usize = 0;
+
+    fn put(self, it: &Vec<Val>, w: &mut Writer) -> Put {
+        w.referent(!it.is_empty())
+    }
+    fn put_referents(self, it: &Vec<Val>, w: &mut Writer) -> Put {
+        match it.is_empty() {
+            true => Ok(()),
+            false => w.nested(|w| self.0.put_whole(it, w)),
+        }
+    }
+    fn take(self, it: &mut Vec<Val>, r: &mut Reader<'_>) -> Take {
+        it.clear();
+        if r.referent()? {
+            it.push(Val::Nothing);
+        }
+        Ok(())
+    }
+    fn take_referents(self, it: &mut Vec<Val>, r: &mut Reader<'_>) -> Take {
+        match it.is_empty() {
+            true => Ok(()),
+            false => r.nested(|r| self.0.take_whole(it, r)),
         }
     }
 }

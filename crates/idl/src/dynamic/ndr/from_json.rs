@@ -146,7 +146,10 @@ impl<'m> FromJson<'m> {
                     None => self.integer(value).map(Val::Int),
                 }
             }
-            ItemKind::Struct(it) => self.structure(it, value),
+            ItemKind::Struct(it) => match defs.link(id) {
+                Some(link) => self.list(it, link, value),
+                None => self.structure(it, None, value),
+            },
             ItemKind::Union(it) => self.union(it, value),
             ItemKind::Typedef(it) => self.value(&it.ty, value),
             ItemKind::ContextHandle(_) => handle(value),
@@ -155,11 +158,31 @@ impl<'m> FromJson<'m> {
         }
     }
 
-    fn structure(&mut self, it: &'m Struct, value: &Value) -> Result<Val, Error> {
+    /// Structs that make a list: at least one, without the field that points to the next one.
+    fn list(&mut self, it: &'m Struct, link: usize, value: &Value) -> Result<Val, Error> {
+        let Value::Array(items) = value else {
+            return Err(expected("an array", value));
+        };
+        let each = items.iter().enumerate();
+        let made = each.map(|(i, item)| {
+            let made = self.structure(it, Some(link), item);
+            made.map_err(|error| error.at_index(i))
+        });
+        made.collect::<Result<_, _>>().map(Val::Items)
+    }
+
+    fn structure(
+        &mut self,
+        it: &'m Struct,
+        link: Option<usize>,
+        value: &Value,
+    ) -> Result<Val, Error> {
         let Value::Object(members) = value else {
             return Err(expected("an object", value));
         };
-        let names: Vec<&str> = it.fields.iter().map(|it| it.name.as_str()).collect();
+        let shown = it.fields.iter().enumerate();
+        let shown = shown.filter(|(at, _)| link != Some(*at));
+        let names: Vec<&str> = shown.map(|(_, it)| it.name.as_str()).collect();
         json::only(members, &names)?;
         let mut fields = Vec::with_capacity(it.fields.len());
         for field in &it.fields {
@@ -329,6 +352,7 @@ impl<'m> FromJson<'m> {
             Type::Pointer(it) => match it.class {
                 PointerClass::Ref => Some(Val::Pointer(Some(Box::new(self.absent(&it.pointee)?)))),
                 PointerClass::Full => Some(Val::Full(Full::Null)),
+                _ if self.is_list(it) => Some(Val::Items(Vec::new())),
                 _ => Some(Val::Pointer(None)),
             },
             Type::ContextHandle => Some(Val::Handle(ContextHandle::NULL)),
@@ -390,11 +414,23 @@ impl<'m> FromJson<'m> {
         }))
     }
 
+    /// Whether a pointer is to the first element of a list.
+    fn is_list(&self, it: &Pointer) -> bool {
+        it.class == PointerClass::Unique
+            && matches!(self.defs.on_wire(&it.pointee), Type::Named(id) if self.defs.link(*id).is_some())
+    }
+
     fn pointer(&mut self, it: &'m Pointer, value: &Value) -> Result<Val, Error> {
         match it.class {
             PointerClass::Ignore => return Ok(Val::Nothing),
             PointerClass::Full => return self.full(it, value),
             _ => {}
+        }
+        if self.is_list(it) {
+            return match value {
+                Value::Null => Ok(Val::Items(Vec::new())),
+                value => self.value(&it.pointee, value),
+            };
         }
         let inner = match value {
             Value::Null if it.class != PointerClass::Ref => return Ok(Val::Pointer(None)),

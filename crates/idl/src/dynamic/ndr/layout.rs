@@ -19,6 +19,8 @@ pub(super) struct Layout {
     /// Of unions: the strictest alignment of the arms.
     arms: Vec<Align>,
     conformant: Vec<bool>,
+    /// Of structs that make lists: the field that points to the next one.
+    links: Vec<Option<usize>>,
 }
 
 impl Layout {
@@ -28,6 +30,7 @@ impl Layout {
             structs: vec![Align::A1; count],
             arms: vec![Align::A1; count],
             conformant: vec![false; count],
+            links: defs.items().map(|(id, _)| defs.link(id)).collect(),
         };
         let mut done = vec![false; count];
         for (id, item) in defs.items() {
@@ -36,6 +39,16 @@ impl Layout {
             }
         }
         it
+    }
+
+    /// The field of a struct that points to the next one, if its values make lists.
+    pub(super) fn link(&self, id: ItemId) -> Option<usize> {
+        self.links.get(id.0 as usize).copied().flatten()
+    }
+
+    /// Whether values of the type are lists.
+    pub(super) fn is_list(&self, defs: &Definitions, ty: &Type) -> bool {
+        matches!(defs.on_wire(ty), Type::Named(id) if self.link(*id).is_some())
     }
 
     /// Works out an item, those in it first.

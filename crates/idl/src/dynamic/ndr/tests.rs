@@ -92,7 +92,7 @@ fn referents_follow_in_the_order_of_their_pointers() {
     // C706 14.3.12.3: depth first, behind the outermost construct.
     let model = model("typedef struct n { long v; struct n *next; [string] char *s; } n;");
     let ty = named(&model, "n");
-    let value = json!({"v": 1, "next": {"v": 2, "next": null, "s": null}, "s": "hi"});
+    let value = json!([{"v": 1, "s": "hi"}, {"v": 2, "s": null}]);
     let bytes = [
         1, 0, 0, 0, 0, 0, 2, 0, 4, 0, 2, 0, // v, two referents
         2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // the next one
@@ -251,4 +251,47 @@ fn nothing_grows_with_what_bytes_claim() {
     assert!(codec.decode(&named(&model, "s"), &claim).is_err());
     let deep = [1, 0, 0, 0].repeat(100_000);
     assert!(codec.decode(&named(&model, "q"), &deep).is_err());
+}
+
+/// The bytes of hexadecimal digits; spaces are for people.
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+#[test]
+fn a_list_is_an_array() {
+    let model = model(
+        "typedef struct node { long *a; struct node *next; long *b; } node;
+         typedef struct { node *list; node first; long end; } s; void f([in] s *it);",
+    );
+    let ty = named(&model, "s");
+    let value = json!({
+        "list": [{"a": 1, "b": 2}, {"a": null, "b": 4}],
+        "first": [{"a": 5, "b": null}],
+        "end": 9
+    });
+    // C706 14.3.12.3: all pointers of the struct; then the list: its first element, what `a` points at, the
+    // second element with all its own, what the first `b` points at; then what is of `first`.
+    let bytes = hex("00000200 04000200 00000000 00000000 09000000
+         08000200 0c000200 10000200  01000000
+         00000000 00000000 14000200  04000000  02000000
+         05000000");
+    both(&Codec::new(&model), &ty, &value, &bytes);
+    let none = json!({"list": [], "first": [{"a": null, "b": null}], "end": 0});
+    both(&Codec::new(&model), &ty, &none, &[0; 20]);
+    let error = Codec::new(&model)
+        .encode(&ty, &json!({"list": null, "first": [], "end": 0}))
+        .unwrap_err();
+    assert!(error.to_string().contains("at least one"), "{error}");
+    let error = Codec::new(&model)
+        .encode(&ty, &json!({"list": {"next": null}, "first": [], "end": 0}))
+        .unwrap_err();
+    assert!(error.to_string().contains("expected an array"), "{error}");
+    let long: Vec<_> = (0..20_000).map(|n| json!({"a": n, "b": n})).collect();
+    let value = json!({"list": long, "first": [{"a": null, "b": null}], "end": 0});
+    let codec = Codec::new(&model);
+    let bytes = codec.encode(&ty, &value).unwrap();
+    assert_eq!(codec.decode(&ty, &bytes).unwrap(), value);
 }

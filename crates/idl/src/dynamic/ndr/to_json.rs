@@ -8,8 +8,8 @@ use super::layout::is_field;
 use super::val::{Choice, Val};
 use crate::dynamic::{Binary, Error, json};
 use crate::model::ndr::{
-    Array, Base, Definitions, Extent, ItemId, ItemKind, Pointer, PointerClass, Slice, Switch, Type,
-    Union,
+    Array, Base, Definitions, Extent, ItemId, ItemKind, Pointer, PointerClass, Slice, Struct,
+    Switch, Type, Union,
 };
 
 /// Makes JSON of values.
@@ -95,15 +95,18 @@ impl<'m> ToJson<'m> {
                 Ok(named.map_or_else(|| integer(*number, 32), |it| json!(it.name)))
             }
             (ItemKind::Bitmap(it), Val::Int(number)) => Ok(integer(*number, it.width)),
-            (ItemKind::Struct(it), Val::Fields(values)) => {
-                let mut members = Map::new();
-                for (field, value) in it.fields.iter().zip(values) {
-                    if is_field(field) {
-                        let value = self.value(&field.ty, value, values);
-                        members.insert(field.name.clone(), value.map_err(|e| e.at(&field.name))?);
-                    }
-                }
-                Ok(Value::Object(members))
+            (ItemKind::Struct(it), Val::Fields(values)) => self.structure(it, None, values),
+            (ItemKind::Struct(it), Val::Items(nodes)) => {
+                let link = self.defs.link(id);
+                let nodes = nodes.iter().filter_map(|node| match node {
+                    Val::Fields(values) => Some(values),
+                    _ => None,
+                });
+                let shown = nodes.enumerate().map(|(i, values)| {
+                    let shown = self.structure(it, link, values);
+                    shown.map_err(|error| error.at_index(i))
+                });
+                shown.collect()
             }
             (ItemKind::Union(it), Val::Choice(choice)) => self.union(ty, it, choice, here),
             (ItemKind::Typedef(it), value) => self.value(&it.ty, value, here),
@@ -111,6 +114,22 @@ impl<'m> ToJson<'m> {
             (ItemKind::Pipe(inner), Val::Pipe(it)) => self.items(inner, &it.0, here),
             _ => Ok(Value::Null),
         }
+    }
+
+    fn structure(
+        &self,
+        it: &'m Struct,
+        link: Option<usize>,
+        values: &[Val],
+    ) -> Result<Value, Error> {
+        let mut members = Map::new();
+        for (at, (field, value)) in it.fields.iter().zip(values).enumerate() {
+            if is_field(field) && link != Some(at) {
+                let value = self.value(&field.ty, value, values);
+                members.insert(field.name.clone(), value.map_err(|e| e.at(&field.name))?);
+            }
+        }
+        Ok(Value::Object(members))
     }
 
     fn union(
@@ -157,6 +176,8 @@ impl<'m> ToJson<'m> {
                     false => inner,
                 }
             }
+            // A list.
+            value @ Val::Items(_) => self.value(&it.pointee, value, here)?,
             Val::Full(Full::Value(id, inner)) => {
                 json!({ "$id": id, "value": self.value(&it.pointee, inner, here)? })
             }

@@ -12,7 +12,7 @@ use farcall_wire::ndr::{
 };
 use farcall_wire::{Bytes, EncodeError, EncodeErrorKind, Str};
 
-use super::composite::{Arms, Record};
+use super::composite::{Arms, ListAt, Nodes, Record};
 use super::eval::shaped;
 use super::layout::Layout;
 use super::number::Scalar;
@@ -202,6 +202,10 @@ impl<'a> Dyn<'a> {
     fn put_item<P: Puts>(self, id: ItemId, it: &Val, p: &mut P) -> Put {
         match (&self.defs.item(id).kind, it) {
             (ItemKind::Enum(_) | ItemKind::Bitmap(_), it) => p.go(Scalar(self), it),
+            (ItemKind::Struct(_), Val::Items(it)) => match self.nodes(id) {
+                Some(nodes) => p.go(nodes, it),
+                None => Err(misfit()),
+            },
             (ItemKind::Struct(at), Val::Fields(it)) => p.go(
                 Record {
                     outer: self,
@@ -228,6 +232,10 @@ impl<'a> Dyn<'a> {
     fn take_item<T: Takes>(self, id: ItemId, it: &mut Val, t: &mut T) -> Take {
         match (&self.defs.item(id).kind, it) {
             (ItemKind::Enum(_) | ItemKind::Bitmap(_), it) => t.go(Scalar(self), it),
+            (ItemKind::Struct(_), Val::Items(it)) => match self.nodes(id) {
+                Some(nodes) => t.go(nodes, it),
+                None => Ok(()),
+            },
             (ItemKind::Struct(at), Val::Fields(it)) => t.go(
                 Record {
                     outer: self,
@@ -251,9 +259,35 @@ impl<'a> Dyn<'a> {
         }
     }
 
+    /// The list that values of a struct make.
+    fn nodes(self, id: ItemId) -> Option<Nodes<'a>> {
+        let link = self.layout.link(id)?;
+        let ItemKind::Struct(at) = &self.defs.item(id).kind else {
+            return None;
+        };
+        let record = Record {
+            outer: self,
+            id,
+            at,
+        };
+        Some(Nodes { record, link })
+    }
+
+    /// The list that a unique pointer to the type points to.
+    fn list_at(self, pointee: &'a Type) -> Option<ListAt<'a>> {
+        match self.defs.on_wire(pointee) {
+            Type::Named(id) => self.nodes(*id).map(ListAt),
+            _ => None,
+        }
+    }
+
     fn put_pointer<P: Puts>(self, at: &'a model::Pointer, it: &Val, p: &mut P) -> Put {
         let inner = self.of(&at.pointee);
         match (at.class, it) {
+            (PointerClass::Unique, Val::Items(it)) => match self.list_at(&at.pointee) {
+                Some(list) => p.go(list, it),
+                None => Err(misfit()),
+            },
             (PointerClass::Ignore, _) => p.go(Ignored, &()),
             (PointerClass::Full, Val::Full(it)) => p.go(FullPointer(inner), it),
             (PointerClass::Ref, Val::Pointer(Some(it))) => p.go(Ref(Boxed(inner)), it),
@@ -269,6 +303,10 @@ impl<'a> Dyn<'a> {
     fn take_pointer<T: Takes>(self, at: &'a model::Pointer, it: &mut Val, t: &mut T) -> Take {
         let inner = self.of(&at.pointee);
         match (at.class, it) {
+            (PointerClass::Unique, Val::Items(it)) => match self.list_at(&at.pointee) {
+                Some(list) => t.go(list, it),
+                None => Ok(()),
+            },
             (PointerClass::Ignore, _) => t.go(Ignored, &mut ()),
             (PointerClass::Full, Val::Full(it)) => t.go(FullPointer(inner), it),
             (PointerClass::Ref, Val::Pointer(it)) => {
@@ -452,6 +490,12 @@ impl<'a> Dyn<'a> {
         }
         *it = match self.ty {
             Type::Pointer(at) if at.class == PointerClass::Full => Val::Full(Full::Null),
+            Type::Pointer(at)
+                if at.class == PointerClass::Unique
+                    && self.layout.is_list(self.defs, &at.pointee) =>
+            {
+                Val::Items(Vec::new())
+            }
             Type::Pointer(_) => Val::Pointer(None),
             Type::Array(at) => match at.dimensions.len() {
                 1 => match self.element_kind(&at.element) {
@@ -473,6 +517,7 @@ impl<'a> Dyn<'a> {
             Type::Blob(_) => Val::Bytes(Bytes::new()),
             Type::Subcontext(at) if at.compression.is_some() => Val::Bytes(Bytes::new()),
             Type::Named(id) | Type::Union(id, _) => match &self.defs.item(*id).kind {
+                ItemKind::Struct(_) if self.layout.link(*id).is_some() => Val::Items(Vec::new()),
                 ItemKind::Struct(at) => {
                     let mut fields = Vec::new();
                     fields.resize_with(at.fields.len(), Val::default);

@@ -64,7 +64,8 @@ impl<'p, 'm> StructCodec<'p, 'm> {
 
     fn fields(&self) -> impl Iterator<Item = (usize, &'p Field)> {
         let fields = self.it.fields.iter().enumerate();
-        fields.filter(|(_, field)| self.plan.is_field(field))
+        let link = self.plan.link(self.id);
+        fields.filter(move |(at, field)| link != Some(*at) && self.plan.is_field(field))
     }
 
     /// The shape of a field, and whether all of its numbers were known.
@@ -78,6 +79,9 @@ impl<'p, 'm> StructCodec<'p, 'm> {
     fn find(&self, place: &Place, known: Known) -> Option<Found<'p>> {
         let at = field_of(place)?;
         let field = self.it.fields.get(at).filter(|it| self.plan.is_field(it))?;
+        if self.plan.link(self.id) == Some(at) {
+            return None;
+        }
         let deep = self.plan.is_deep(place);
         let is_known = match known {
             Known::All => true,
@@ -192,7 +196,87 @@ impl<'p, 'm> StructCodec<'p, 'm> {
         }
     }
 
+    /// The steps of a walk through fields in front of the link, or behind it.
+    fn part(&self, walk: Walk, link: usize, behind: bool) -> Vec<TokenStream> {
+        let flat = matches!(walk, Walk::Put | Walk::Take);
+        let fields = self.fields();
+        let fields = fields.filter(|(at, _)| (*at > link) == behind);
+        let fields = fields.filter(|(_, field)| flat || self.plan.has_referents(&field.ty));
+        fields
+            .map(|(at, field)| self.step(at, field, walk))
+            .collect()
+    }
+
+    /// The codec of an element of a list.
+    fn print_link(&self, link: usize) -> TokenStream {
+        let name = ident(self.plan.name(self.id));
+        let (ndr, ndr64) = self.plan.struct_align(self.it);
+        let (ndr, ndr64) = (len(ndr.into()), len(ndr64.into()));
+        let min = len(usize::try_from(self.plan.struct_min(self.it)).unwrap_or(usize::MAX));
+        let text = self.it.fields.get(link).map_or("", |field| &field.name);
+        let counts = self.counts();
+        let [put, put_rest] = [false, true].map(|behind| self.part(Walk::Put, link, behind));
+        let [take, take_rest] = [false, true].map(|behind| self.part(Walk::Take, link, behind));
+        let referents = |walk, behind| self.part(walk, link, behind);
+        let mut behind = referents(Walk::TakeReferents, true);
+        behind.extend(self.checks());
+        let writes = [("put_before", false), ("put_behind", true)].map(|(method, behind)| {
+            let steps = referents(Walk::PutReferents, behind);
+            let method = ident(method);
+            (!steps.is_empty()).then(
+                || quote!(fn #method(&self, w: &mut ndr::Writer) -> ndr::Put { #(#steps)* Ok(()) }),
+            )
+        });
+        let before = referents(Walk::TakeReferents, false);
+        let reads = [("take_before", before), ("take_behind", behind)].map(|(method, steps)| {
+            let method = ident(method);
+            (!steps.is_empty()).then(|| {
+                quote! {
+                    fn #method(&mut self, r: &mut ndr::Reader<'_>) -> ndr::Take {
+                        #(#steps)*
+                        Ok(())
+                    }
+                }
+            })
+        });
+        quote! {
+            impl ndr::Link for #name {
+                const ALIGN: ndr::Align = ndr::Align::new(#ndr, #ndr64);
+                const MIN: usize = #min;
+
+                #counts
+
+                fn put(&self, more: bool, w: &mut ndr::Writer) -> ndr::Put {
+                    w.align(Self::ALIGN);
+                    #(#put)*
+                    w.referent(more).at(#text)?;
+                    #(#put_rest)*
+                    w.trailer(Self::ALIGN);
+                    Ok(())
+                }
+
+                fn take(
+                    &mut self,
+                    r: &mut ndr::Reader<'_>,
+                ) -> Result<bool, ::farcall_wire::DecodeError> {
+                    r.align(Self::ALIGN)?;
+                    #(#take)*
+                    let more = r.referent().at(#text)?;
+                    #(#take_rest)*
+                    r.trailer(Self::ALIGN)?;
+                    Ok(more)
+                }
+
+                #(#writes)*
+                #(#reads)*
+            }
+        }
+    }
+
     pub(crate) fn print(&self) -> TokenStream {
+        if let Some(link) = self.plan.link(self.id) {
+            return self.print_link(link);
+        }
         let name = ident(self.plan.name(self.id));
         let (ndr, ndr64) = self.plan.struct_align(self.it);
         let (ndr, ndr64) = (len(ndr.into()), len(ndr64.into()));

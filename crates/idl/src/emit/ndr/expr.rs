@@ -131,6 +131,12 @@ impl Plan<'_> {
             return self.end(at, ty, last);
         };
         match (step, ty) {
+            // A list is not null if it has an element, the one that the pointer points to.
+            (Step::Deref, Type::Pointer(it))
+                if it.class == PointerClass::Unique && self.list_of(&it.pointee).is_some() =>
+            {
+                self.walk(at, &it.pointee, rest, env, last)
+            }
             (Step::Deref, Type::Pointer(it)) => match it.class {
                 PointerClass::Ref => self.walk(at, &it.pointee, rest, env, last),
                 PointerClass::Ignore => None,
@@ -153,6 +159,11 @@ impl Plan<'_> {
                 };
                 let field = it.fields.get(*i).filter(|field| self.is_field(field))?;
                 let name = ident(self.members(*id).get(*i)?);
+                if let Some(link) = self.link(*id) {
+                    let inner = self.walk(quote!(it.#name), &field.ty, rest, env, last)?;
+                    let empty = last.empty();
+                    return (link != *i).then(|| quote!(#at.first().map_or(#empty, |it| #inner)));
+                }
                 self.walk(quote!(#at.#name), &field.ty, rest, env, last)
             }
             (Step::Index(index), Type::Array(it)) if it.dimensions.len() == 1 => {
@@ -169,12 +180,18 @@ impl Plan<'_> {
 
     fn end(&self, at: TokenStream, ty: &Type, last: Last) -> Option<TokenStream> {
         match (last, ty) {
+            (Last::Int, Type::Pointer(it))
+                if it.class == PointerClass::Unique && self.list_of(&it.pointee).is_some() =>
+            {
+                Some(quote!(i64::from(!#at.is_empty())))
+            }
             (Last::Int, Type::Pointer(it)) => match it.class {
                 PointerClass::Ref => Some(quote!(1i64)),
                 PointerClass::Full => Some(quote!(i64::from(#at != ndr::Full::Null))),
                 PointerClass::Ignore => None,
                 _ => Some(quote!(i64::from(#at.is_some()))),
             },
+            (Last::Int, Type::Named(_)) if self.list_of(ty).is_some() => None,
             (Last::Int, Type::Base(_) | Type::Range(..) | Type::Named(_)) => {
                 Some(quote!(#at.int()))
             }

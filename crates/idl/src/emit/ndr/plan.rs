@@ -36,6 +36,8 @@ struct Facts {
     total: bool,
     /// It is a UUID under another name.
     uuid: bool,
+    /// The field that points to the next of a list.
+    link: Option<usize>,
 }
 
 /// Alignment in NDR and in NDR64.
@@ -126,6 +128,21 @@ impl<'m> Plan<'m> {
         ty
     }
 
+    /// The field of a struct that points to the next one, if its values are elements of lists.
+    pub(crate) fn link(&self, id: ItemId) -> Option<usize> {
+        self.facts(id).link
+    }
+
+    /// The struct whose list a value of the type is.
+    pub(crate) fn list_of(&self, ty: &Type) -> Option<ItemId> {
+        match self.behind(ty) {
+            Type::Named(id) if self.link(*id).is_some() && self.extern_path(*id).is_none() => {
+                Some(*id)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a field is a field in Rust.
     pub(crate) fn is_field(&self, field: &Field) -> bool {
         !field.skip && !matches!(self.behind(&field.ty), Type::Absent)
@@ -135,6 +152,7 @@ impl<'m> Plan<'m> {
         let ids: Vec<ItemId> = self.defs.items().map(|(id, _)| id).collect();
         for id in &ids {
             self.facts[id.0 as usize].uuid = self.is_uuid(*id);
+            self.facts[id.0 as usize].link = self.defs.link(*id);
         }
         for id in &ids {
             let recursive = self.reaches(*id);
@@ -196,8 +214,10 @@ impl<'m> Plan<'m> {
     fn types_of<'a>(&'a self, id: ItemId, visit: &mut dyn FnMut(&'a Type)) {
         match &self.defs.item(id).kind {
             ItemKind::Struct(it) => {
-                let fields = it.fields.iter().filter(|field| self.is_field(field));
-                fields.for_each(|field| visit(&field.ty));
+                let link = self.link(id);
+                let fields = it.fields.iter().enumerate();
+                let fields = fields.filter(|(at, field)| link != Some(*at) && self.is_field(field));
+                fields.for_each(|(_, field)| visit(&field.ty));
             }
             ItemKind::Union(it) => it.arms.iter().for_each(|arm| {
                 if let Some(field) = &arm.field {
@@ -216,6 +236,8 @@ impl<'m> Plan<'m> {
     /// The items that a value of the type has in itself in Rust.
     fn inside(&self, ty: &Type, found: &mut Vec<ItemId>) {
         match ty {
+            // A list is elsewhere, in a vector.
+            Type::Named(_) if self.list_of(ty).is_some() => {}
             Type::Named(id) | Type::Union(id, _) => found.push(*id),
             Type::Range(inner, ..) => self.inside(inner, found),
             Type::Pointer(it) if it.class != PointerClass::Full => self.inside(&it.pointee, found),
@@ -241,7 +263,7 @@ impl<'m> Plan<'m> {
             Type::Array(it) => self.is_short(it) && self.ty_copy(&it.element, depth),
             Type::Named(id) => match &self.defs.item(*id).kind {
                 _ if self.facts(*id).uuid => true,
-                _ if self.extern_path(*id).is_some() => false,
+                _ if self.extern_path(*id).is_some() || self.link(*id).is_some() => false,
                 ItemKind::Enum(_) | ItemKind::Bitmap(_) | ItemKind::ContextHandle(_) => true,
                 ItemKind::Typedef(it) => {
                     self.converted(*id).is_none() && self.ty_copy(&it.ty, depth)
@@ -487,7 +509,8 @@ impl<'m> Plan<'m> {
                 if self.converted(*id).is_some() {
                     return true;
                 }
-                let mut has = self.extern_path(*id).is_some() && !self.facts(*id).uuid;
+                let mut has = self.link(*id).is_some()
+                    || self.extern_path(*id).is_some() && !self.facts(*id).uuid;
                 self.types_of(*id, &mut |ty| has = has || self.has_referents(ty));
                 has
             }

@@ -51,7 +51,13 @@ impl Plan<'_> {
             Type::Void | Type::Absent => quote!(()),
             Type::Base(base) => base_type(*base),
             Type::Range(inner, ..) => self.rust_type(inner, site),
-            Type::Named(id) | Type::Union(id, _) => self.path(*id, site),
+            Type::Named(id) | Type::Union(id, _) => {
+                let path = self.path(*id, site);
+                match self.is_node(ty) {
+                    true => quote!(Vec<#path>),
+                    false => path,
+                }
+            }
             Type::Pointer(it) => self.pointer_type(it, site),
             Type::Array(it) => self.array_type(it, site),
             Type::String(it) => text_type(is_wide(it)),
@@ -82,8 +88,19 @@ impl Plan<'_> {
         match it.class {
             PointerClass::Ref => inner,
             PointerClass::Full => quote!(ndr::Full<#inner>),
+            // A list may be empty.
+            PointerClass::Unique if self.list_of(&it.pointee).is_some() => inner,
             _ if self.is_boxed(&it.pointee) => quote!(Option<Box<#inner>>),
             _ => quote!(Option<#inner>),
+        }
+    }
+
+    /// Whether the type names a struct whose values are elements of lists; a typedef of it stands for
+    /// the list already.
+    fn is_node(&self, ty: &Type) -> bool {
+        match ty {
+            Type::Named(id) => self.link(*id).is_some() && self.extern_path(*id).is_none(),
+            _ => false,
         }
     }
 
@@ -200,6 +217,7 @@ impl Plan<'_> {
                 Some(quote!(ndr::Via(#wire)))
             }
             ItemKind::Typedef(it) => self.shape(&it.ty, env),
+            ItemKind::Struct(_) if self.link(id).is_some() => Some(quote!(ndr::Chain)),
             ItemKind::Pipe(inner) => {
                 let inner = self.whole(inner, env);
                 Some(quote!(ndr::Chunks(#inner)))
@@ -231,6 +249,9 @@ impl Plan<'_> {
     fn pointer(&self, it: &Pointer, env: &Env<'_>) -> TokenStream {
         if it.class == PointerClass::Ignore {
             return quote!(ndr::Ignored);
+        }
+        if it.class == PointerClass::Unique && self.list_of(&it.pointee).is_some() {
+            return quote!(ndr::List);
         }
         let inner = self.shape(&it.pointee, env);
         let boxed = self.is_boxed(&it.pointee)

@@ -94,13 +94,22 @@ impl Plan<'_> {
 
     fn structure(&self, id: ItemId, item: &Item, it: &Struct) -> TokenStream {
         let name = ident(self.name(id));
-        let docs = self.docs(id, item).allowing(&["dead_code", "missing_docs"]);
+        let link = self.link(id);
+        let docs = self.docs(id, item);
+        let docs = match link.and_then(|at| it.fields.get(at)) {
+            Some(link) => docs.line(format!(
+                "One of a list: its pointer `{}` is to the next element of the `Vec` it stands in.",
+                link.name
+            )),
+            None => docs,
+        };
+        let docs = docs.allowing(&["dead_code", "missing_docs"]);
         let mut derived = self.derived(id);
         derived.push("Default");
         let attributes = self.attributes(item, &derived);
-        let fields = it.fields.iter().zip(self.members(id));
-        let fields = fields.filter(|(field, _)| self.is_field(field));
-        let fields = fields.map(|(field, name)| self.member(item, field, name));
+        let fields = it.fields.iter().zip(self.members(id)).enumerate();
+        let fields = fields.filter(|(at, (field, _))| link != Some(*at) && self.is_field(field));
+        let fields = fields.map(|(_, (field, name))| self.member(item, field, name));
         let codec = StructCodec::new(self, id, item, it).print();
         quote! {
             #docs
