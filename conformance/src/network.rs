@@ -89,7 +89,7 @@ pub fn hosts(text: &str) -> io::Result<()> {
 }
 
 /// Whether we run in a user namespace of [`run`]'s, where no other user can be changed to.
-pub(crate) fn has_one_user() -> bool {
+pub fn has_one_user() -> bool {
     std::env::var_os(INSIDE).is_some_and(|as_whom| as_whom == AS_USER)
 }
 

@@ -5,10 +5,13 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use farcall_conformance::peer::farcall::{self, Farcall};
+use farcall::generated::rpcecho::rpcecho;
+use farcall_conformance::dce::{Way, runtime};
+use farcall_conformance::peer::farcall::{self as command, Farcall};
 use farcall_conformance::peer::samba::{self, DOMAIN, Domain, KEYTAB, USER, USER_PASSWORD};
 use farcall_conformance::peer::{Process, Scratch, available, find, python, torture};
-use farcall_conformance::{case, network_test};
+use farcall_conformance::{case, network, network_test};
+use farcall_dce::security::AuthLevel;
 
 /// How many security contexts a connection may have here: one of Samba's tests makes them all.
 const AUTH_CONTEXTS: &str = "64";
@@ -53,7 +56,7 @@ struct Host {
 
 fn host() -> Host {
     let scratch = Scratch::new("command").expect("a folder");
-    let users = farcall::users(&scratch).expect("a file of users");
+    let users = command::users(&scratch).expect("a file of users");
     let binder = [
         "binder",
         "-l",
@@ -175,11 +178,11 @@ fn well(name: &str, command: &mut Command) -> String {
 
 network_test! {
     fn samba_s_tests_of_single_pdus_pass_against_echo() {
-        if !python::samba_available() || !farcall::available() {
+        if !python::samba_available() || !command::available() {
             return;
         }
         let scratch = Scratch::new("raw").expect("a folder");
-        let users = farcall::users(&scratch).expect("a file of users");
+        let users = command::users(&scratch).expect("a file of users");
         let _echo = alone(&["--users", &users]);
         let (kerberos, mapped) = (but(&KERBEROS), but(&MAPPED));
         let patterns: Vec<&str> = kerberos.iter().chain(&mapped).map(String::as_str).chain(SMB).collect();
@@ -188,7 +191,7 @@ network_test! {
     }
 
     fn samba_s_tests_of_single_pdus_pass_against_the_binder_and_a_server_found_there() {
-        if !python::samba_available() || !farcall::available() {
+        if !python::samba_available() || !command::available() {
             return;
         }
         let host = host();
@@ -204,18 +207,32 @@ network_test! {
     }
 
     fn samba_s_tests_of_single_pdus_pass_under_kerberos() {
-        if !python::samba_available() || !farcall::available() || !available(samba::NEEDS) {
+        if !python::samba_available() || !command::available() || !available(samba::NEEDS) {
             return;
         }
         let domain = Domain::start().expect("start the domain controller");
-        let _echo = alone(&["--keytab", KEYTAB]);
+        let echo = alone(&["--keytab", KEYTAB, "-l", "ncacn_ip_tcp:127.0.0.1[0]"]);
         let scratch = domain.scratch();
         pass(vec![raw(scratch, "127.0.0.2", samba::OUR_HOST, &KERBEROS)], 10);
         case::ran("Samba's Python", "raw_protocol against farcall echo under Kerberos: 10 tests");
+        // Our own client too, at the levels at which Samba's server takes no client of MIT's library.
+        let port = echo.process.lines("ready ", 2).expect("two endpoints").pop().unwrap_or_default();
+        let (_, port) = port.split_once('[').expect("a port");
+        let endpoint = format!("ncacn_ip_tcp:{}[{port}", samba::OUR_HOST);
+        runtime().block_on(async {
+            for way in [Way::Kerberos, Way::SpnegoKerberos] {
+                for level in [AuthLevel::CONNECT, AuthLevel::PKT, AuthLevel::INTEGRITY, AuthLevel::PRIVACY] {
+                    let client = rpcecho::Client::connect_with(&*endpoint, way.options(level)).await;
+                    let client = client.unwrap_or_else(|error| panic!("{way:?} {level}: {error}"));
+                    let sum = client.add_one(41).await.unwrap_or_else(|error| panic!("{way:?} {level}: {error}"));
+                    assert_eq!(sum, 42, "{way:?} {level}");
+                }
+            }
+        });
     }
 
     fn smbtorture_finds_our_server_through_our_binder() {
-        if !available(&["smbtorture"]) || !farcall::available() {
+        if !available(&["smbtorture"]) || !command::available() {
             return;
         }
         let host = host();
@@ -228,16 +245,27 @@ network_test! {
             ("ncacn_ip_tcp:127.0.0.1[sign]", "rpc.epmapper", 5),
             ("ncacn_ip_tcp:127.0.0.1[sign]", "rpc.mgmt", 1),
             ("ncacn_ip_tcp:127.0.0.1[seal]", "rpc.dssetup", 1),
+            ("ncacn_ip_tcp:127.0.0.1[sign]", "rpc.bind", 9),
+            ("ncacn_ip_tcp:127.0.0.1[sign]", "rpc.altercontext", 1),
+            ("ncacn_ip_tcp:127.0.0.1[sign]", "rpc.handles.lsarpc", 1),
+            ("ncacn_ip_tcp:127.0.0.1[sign]", "rpc.handles.samr", 1),
+            ("ncacn_ip_tcp:127.0.0.1[sign]", "rpc.handles.mixed-shared", 1),
+            ("ncacn_ip_tcp:127.0.0.1[sign]", "rpc.handles.random-assoc", 1),
+            ("ncacn_ip_tcp:127.0.0.1[sign]", "rpc.handles.drsuapi", 1),
+            ("ncacn_ip_tcp:127.0.0.1[sign]", "rpc.objectuuid", 1),
+            ("ncacn_ip_tcp:127.0.0.1[seal]", "rpc.unixinfo", 5),
+            ("ncacn_ip_tcp:127.0.0.1[sign,ndr64]", "rpc.unixinfo", 5),
+            ("ncacn_ip_tcp:127.0.0.1[bigendian]", "rpc.unixinfo", 5),
         ] {
             let found = torture::run(&configuration, binding, suite, &[&user]).expect("run smbtorture");
             assert!(found.failed.is_empty(), "{suite}: {:?}\n{}", found.failed, found.printed);
             assert_eq!(found.passed.len(), tests, "{suite}\n{}", found.printed);
         }
-        case::ran("smbtorture", "rpc.echo, rpc.epmapper, rpc.mgmt, rpc.dssetup with farcall binder and farcall echo");
+        case::ran("smbtorture", "rpc.echo, epmapper, mgmt, dssetup, unixinfo, bind, altercontext, handles, objectuuid with farcall binder and farcall echo");
     }
 
     fn rpcclient_finds_our_server_through_our_binder() {
-        if !available(&["rpcclient"]) || !farcall::available() {
+        if !available(&["rpcclient"]) || !command::available() {
             return;
         }
         let host = host();
@@ -258,7 +286,7 @@ network_test! {
     }
 
     fn impacket_lists_and_calls_our_server() {
-        if !python::available() || !farcall::available() {
+        if !python::available() || !command::available() {
             return;
         }
         let host = host();
@@ -286,7 +314,7 @@ network_test! {
     }
 
     fn samba_s_bindings_find_our_server_through_our_binder() {
-        if !python::samba_available() || !farcall::available() {
+        if !python::samba_available() || !command::available() {
             return;
         }
         let host = host();
@@ -306,17 +334,37 @@ network_test! {
     }
 
     fn a_binder_that_is_started_anew_is_told_again() {
-        if !farcall::available() {
+        if !command::available() {
             return;
         }
         let Host { _binder: binder, echo, .. } = host();
         binder.process.stop(nix::sys::signal::Signal::SIGKILL).expect("the binder ends");
         let arguments = ["binder", "-l", "ncacn_ip_tcp:127.0.0.1[135]", "-l", "ncalrpc:[epmapper]"];
         let _binder = Farcall::start(&arguments, 2).expect("farcall binder");
-        let listed = || farcall::run(&["ls", "ncacn_ip_tcp:127.0.0.1[135]"]).expect("farcall ls");
+        let listed = || command::run(&["ls", "ncacn_ip_tcp:127.0.0.1[135]"]).expect("farcall ls");
         assert!(!listed().contains("rpcecho"), "{}", listed());
         echo.process.signal(nix::sys::signal::Signal::SIGHUP).expect("a signal");
         echo.process.line("registered again").expect("it says so");
         assert!(listed().contains("rpcecho"), "{}", listed());
+    }
+
+    fn another_user_s_server_takes_no_interface_over() {
+        if !command::available() || !available(&["setpriv"]) {
+            return;
+        }
+        if network::has_one_user() || !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let host = host();
+        // Where another user may run it.
+        std::fs::copy(command::program(), "/run/another-farcall").expect("a copy of the program");
+        let mut other = Command::new("setpriv");
+        other.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "/run/another-farcall", "echo"]);
+        other.args(["--register", "ncalrpc:[epmapper]"]);
+        let (status, printed) = Process::run("farcall", &mut other).expect("run farcall echo");
+        assert!(!status.success(), "{printed}");
+        assert!(printed.contains("hint: a mapper takes registrations only from its own machine and their owner"), "{printed}");
+        let listed = command::run(&["ls", "ncacn_ip_tcp:127.0.0.1[135]"]).expect("farcall ls");
+        assert!(listed.contains(&host.echo.port().to_string()), "{listed}");
     }
 }

@@ -111,8 +111,8 @@ async fn users(options: Options) -> Result<Vec<String>, Error> {
 }
 
 /// The levels at which the controller answers. MIT's library always asks for encryption with
-/// Kerberos; at a level below, Samba expects signatures of another size than it makes, and its
-/// answer is a fault.
+/// Kerberos; Samba then reserves the room of a sealed signature at lower levels too, makes a
+/// smaller one or none, and answers with a fault.
 fn levels(way: Way) -> Vec<AuthLevel> {
     match way {
         Way::Ntlm | Way::SpnegoNtlm => {

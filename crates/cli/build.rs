@@ -9,6 +9,7 @@ fn main() -> Result<(), farcall_idl::Error> {
             "LsarOpenPolicy2",
             "LsarGetUserName",
             "LsarClose",
+            "LsarQuerySecurityObject",
             "SamrConnect",
             "SamrConnect2",
             "SamrConnect4",

@@ -26,7 +26,7 @@ pub struct Farcall {
 }
 
 /// Where the program lies.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     if let Some(path) = std::env::var_os(ELSEWHERE) {
         return path.into();
     }

@@ -2,6 +2,23 @@
 //!
 //! Each test is a failure that some server of DCE/RPC has had, or a limit that a server must have. The daemons run as a user runs
 //! them, the bytes are written by hand, and after each test other clients must be served as before.
+//!
+//! | failure | test |
+//! |---|---|
+//! | CVE-2022-26809, -24492, -24528, -22019: sums of fragments | `pdus::requests_end_at_four_mebibytes_whatever_they_promise` |
+//! | CVE-2015-5370, panics on short PDUs: checks that are missing | `pdus::no_pdu_that_is_cut_or_changed_hurts`, `first_bytes`, `dce_command.rs` |
+//! | CVE-2021-23192: fragments under other contexts | `pdus::fragments_that_do_not_belong_together_are_refused`, `dce_command.rs` |
+//! | CVE-2016-2118, -0128, CVE-2021-26414: levels below integrity | `rights::below_the_floor_nothing_is_called` |
+//! | PetitPotam and its kind: anonymous callers | `rights::nobody_calls_where_nobody_is_let_in` |
+//! | CVE-2021-3738: handles that outlive a connection | `rights::handles_are_their_association_group_s_and_live_as_long` |
+//! | CVE-2023-42670, CVE-2025-49760: others' registrations | `rights::nobody_registers_or_removes_over_the_network`, `dce_command.rs` |
+//! | CVE-2012-1182, CVE-2023-34966: counts that lie | `stubs::counts_must_be_what_comes`, `stubs::strings_must_be_strings` |
+//! | CVE-2015-0240, CVE-2018-1050: null pointers | `stubs::every_pointer_may_be_null` |
+//! | CVE-2020-1472: weak challenges | `stubs::a_weak_challenge_is_refused` |
+//! | CVE-2023-42669: calls that sleep | `limits::calls_in_flight_have_a_limit_and_do_not_hold_up_others` |
+//!
+//! What concerns a client (CVE-2013-4408, wrong call numbers) or a mechanism (CVE-2016-2110) is tested in `farcall-dce` and
+//! `farcall-security`; a cached authorization (CVE-2022-38034) in `farcall`; pipes by name (CVE-2023-3961) do not exist here.
 
 mod ends;
 mod first_bytes;

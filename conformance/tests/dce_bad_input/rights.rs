@@ -5,7 +5,7 @@ use farcall::generated::rpcecho::rpcecho;
 use farcall_conformance::dce::{Way, runtime};
 use farcall_conformance::peer::{Scratch, farcall as command};
 use farcall_conformance::raw::{
-    EPMAPPER, Heard, LSARPC, Line, MGMT, NDR, Name, Pdu, number, ptype, words,
+    EPMAPPER, Heard, LSARPC, Line, MGMT, NDR, NETLOGON, Name, Pdu, RPCECHO, number, ptype, words,
 };
 use farcall_dce::security::AuthLevel;
 
@@ -46,6 +46,39 @@ fn below_the_floor_nothing_is_called() {
         }
     });
     serves(&mut echo);
+}
+
+#[test]
+fn nobody_calls_where_nobody_is_let_in() {
+    if !command::available() {
+        return;
+    }
+    let scratch = Scratch::new("rights").expect("a folder");
+    let users = command::users(&scratch).expect("a file of users");
+    let Some(echo) = echo(&["--users", &users, "--no-anonymous"]) else {
+        return;
+    };
+    for interface in [RPCECHO, LSARPC, NETLOGON] {
+        let mut line = Line::bound(echo.address(), interface);
+        for opnum in 0..8 {
+            faults(
+                &line.ask(&Pdu::request(2, opnum, &words(&[41]))),
+                ACCESS_DENIED,
+            );
+        }
+    }
+    // Anybody may ask what is served, and whether it is.
+    let mut line = Line::bound(echo.address(), MGMT);
+    for opnum in [0, 2] {
+        let heard = line.ask(&Pdu::request(2, opnum, &[]));
+        assert!(heard.stub().is_some(), "{heard:x?}");
+    }
+    let endpoint = echo.endpoints[0].clone();
+    runtime().block_on(async {
+        let options = Way::Ntlm.options(AuthLevel::PRIVACY);
+        let client = rpcecho::Client::connect_with(&*endpoint, options).await;
+        assert_eq!(client.expect("bind").add_one(41).await.expect("call"), 42);
+    });
 }
 
 /// Opens a policy; gives its handle.

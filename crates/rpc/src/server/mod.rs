@@ -554,6 +554,7 @@ impl Running {
                 let path = local::to_listen(name).map_err(failed)?;
                 let speaks = self.speaks(Family::Dce, Scope::Local, name);
                 self.listen_unix(&path, speaks).map_err(failed)?;
+                local::open(&path).map_err(failed)?;
                 Ok(endpoint)
             }
             Endpoint::Host {

@@ -1,19 +1,28 @@
-//! A little of lsarpc (MS-LSAD, MS-LSAT): a policy handle that opens and closes, and who the caller is.
+//! A little of lsarpc (MS-LSAD, MS-LSAT): a policy handle that opens, is looked at and closes, and who the caller is.
 
 use farcall::stub::Registered;
 use farcall::{Call, Refuse};
 use farcall_wire::ndr::WideStr;
 
 use stub::lsarpc::{
-    LsarCloseOut, LsarGetUserNameOut, LsarOpenPolicy2Out, LsarOpenPolicyOut, Server,
+    LsarCloseOut, LsarGetUserNameOut, LsarOpenPolicy2Out, LsarOpenPolicyOut,
+    LsarQuerySecurityObjectOut, Server,
 };
-use stub::{AccessMask, LsaprHandle, LsaprObjectAttributes, RpcUnicodeString};
+use stub::{
+    AccessMask, LsaprHandle, LsaprObjectAttributes, LsaprSrSecurityDescriptor, RpcUnicodeString,
+    SecurityInformation,
+};
 
 /// The generated stub.
 #[allow(dead_code, missing_docs, unreachable_pub, clippy::all)]
 mod stub {
     include!(concat!(env!("OUT_DIR"), "/lsarpc.rs"));
 }
+
+/// A security descriptor in one piece that says nothing: no owner, no group, no lists (MS-DTYP section 2.4.6).
+const NO_SECURITY: [u8; 20] = [
+    1, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
 
 /// What an open policy handle stands for.
 struct Policy;
@@ -30,6 +39,22 @@ impl Server for Lsarpc {
         drop(call.held::<Policy>(&handle.0).await?);
         Ok(LsarCloseOut {
             object_handle: LsaprHandle(call.close(&handle.0)?),
+            result: 0,
+        })
+    }
+
+    async fn lsar_query_security_object(
+        &self,
+        call: &Call,
+        handle: LsaprHandle,
+        _: SecurityInformation,
+    ) -> Result<LsarQuerySecurityObjectOut, Refuse> {
+        drop(call.held::<Policy>(&handle.0).await?);
+        Ok(LsarQuerySecurityObjectOut {
+            security_descriptor: Some(LsaprSrSecurityDescriptor {
+                length: NO_SECURITY.len() as u32,
+                security_descriptor: Some(NO_SECURITY.to_vec()),
+            }),
             result: 0,
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! It serves rpcecho whole, and small true versions of what clients of Windows' services try first: a handle that opens
 //! and closes, a challenge, who the caller is. Being there for tests, it admits anonymous callers and every level of
-//! protection unless it is told a floor.
+//! protection unless it is told otherwise.
 
 pub(crate) mod rpcecho;
 mod lsarpc;
@@ -32,6 +32,10 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     guard: Guard,
+
+    /// Let only callers in who prove who they are; anybody may still ask the management interface
+    #[arg(long)]
+    no_anonymous: bool,
 }
 
 impl Args {
@@ -43,9 +47,12 @@ impl Args {
 
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     let endpoints = args.listen.endpoints(DEFAULT)?;
-    let floor = AuthLevel::CONNECT;
-    let builder = Server::builder().allow_anonymous().auth_floor(floor);
-    let builder = args.guard.apply_with(builder, true)?;
+    let builder = Server::builder().auth_floor(AuthLevel::CONNECT);
+    let builder = match args.no_anonymous {
+        true => builder,
+        false => builder.allow_anonymous(),
+    };
+    let builder = args.guard.apply_with(builder, !args.no_anonymous)?;
     daemon::serve_with(builder, services(), endpoints, &args.listen, out).await
 }
 

@@ -84,7 +84,11 @@ async fn connect(
         for path in local::to_connect(name).map_err(failed)? {
             match UnixStream::connect(path).await {
                 Ok(stream) => return Ok(Made::Unix(stream)),
-                Err(error) => last = last.or(Some(error)),
+                // That there is something but it cannot be reached says more than that there is nothing.
+                Err(error) if last.is_none() || error.kind() != io::ErrorKind::NotFound => {
+                    last = Some(error);
+                }
+                Err(_) => {}
             }
         }
         return Err(failed(
