@@ -15,7 +15,8 @@ pub(super) const FILES: &[(&str, &str)] = &[
 pub(super) fn is_well_known(path: &str) -> bool {
     let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
     let name = name.to_ascii_lowercase();
-    let stem = name.strip_suffix(".idl").unwrap_or(&name);
+    let stem = name.strip_suffix(".idl").or(name.strip_suffix(".h"));
+    let stem = stem.unwrap_or(&name);
     matches!(
         stem,
         "wtypes"

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use super::Lower;
 use crate::diag::{Diagnostic, Span};
-use crate::model::ndr::{Conversion, Extent, ItemId, ItemKind, Struct, Switch, Type, Typedef};
+use crate::model::ndr::{
+    Conversion, Extent, Interface, ItemId, ItemKind, Operation, Struct, Switch, Type, Typedef,
+};
 
 impl Lower<'_> {
     /// Makes all checks of the whole.
@@ -143,8 +145,7 @@ impl Lower<'_> {
                 open.push(id);
             }
         }
-        let own = self.interfaces.iter().filter(|it| !it.imported);
-        for operation in own.flat_map(|it| it.operations.iter().chain(&it.callbacks)) {
+        for operation in self.called() {
             for parameter in &operation.params {
                 all(&parameter.ty, &mut open);
             }
@@ -169,20 +170,38 @@ impl Lower<'_> {
             return;
         }
         let mut errors = Vec::new();
-        for interface in self.interfaces.iter().filter(|it| !it.imported) {
-            for operation in interface.operations.iter().chain(&interface.callbacks) {
-                let parameters = operation.params.iter().map(|it| (&it.ty, it.span));
-                let result = std::iter::once((&operation.result, operation.span));
-                for (ty, span) in parameters.chain(result) {
-                    let mut named = Vec::new();
-                    all(ty, &mut named);
-                    if let Some(id) = named.into_iter().find(|id| unsound.contains(id)) {
-                        errors.extend(self.refusal(id, span, unsound));
-                    }
+        for operation in self.called() {
+            let parameters = operation.params.iter().map(|it| (&it.ty, it.span));
+            let result = std::iter::once((&operation.result, operation.span));
+            for (ty, span) in parameters.chain(result) {
+                let mut named = Vec::new();
+                all(ty, &mut named);
+                if let Some(id) = named.into_iter().find(|id| unsound.contains(id)) {
+                    errors.extend(self.refusal(id, span, unsound));
                 }
             }
         }
         self.diagnostics.append(&mut errors);
+    }
+
+    /// The operations of the interfaces that the file defines, and those that they inherit.
+    fn called(&self) -> Vec<&Operation> {
+        let mut open: Vec<&Interface> = self.interfaces.iter().filter(|it| !it.imported).collect();
+        let mut bases = HashSet::new();
+        let mut operations = Vec::new();
+        while let Some(interface) = open.pop() {
+            operations.extend(interface.operations.iter().chain(&interface.callbacks));
+            if let Some(base) = interface.base
+                && bases.insert(base)
+            {
+                open.extend(
+                    self.interfaces
+                        .get(base.0 as usize)
+                        .filter(|it| it.imported),
+                );
+            }
+        }
+        operations
     }
 
     /// Why something that needs an item cannot be on the wire.

@@ -538,3 +538,13 @@ fn what_has_no_effect_or_no_code_is_said() {
     let old = format!("{HEAD} void f([in] long n, [in, size_is(n), v1_array] long a[]); }}");
     assert_eq!(codes(&old), ["E0412"]);
 }
+
+#[test]
+fn types_of_inherited_operations_are_needed_too() {
+    let base = "[object, uuid(12345778-1234-abcd-ef00-0123456789ac)] interface IBase : IUnknown {
+        typedef struct { long a; } inherited; typedef struct { long b; } idle; HRESULT f([in] inherited *a); }";
+    let text = "import \"base.idl\", \"wtypes.h\"; [object, uuid(12345778-1234-abcd-ef00-0123456789ab)] interface IOwn : IBase { HRESULT g(); }";
+    let (model, _) = compiled(text, &files(&[("base.idl", base)]));
+    let used = |name: &str| model.ndr().item(model.ndr().lookup(name).unwrap()).used;
+    assert!(used("inherited") && !used("idle"));
+}
