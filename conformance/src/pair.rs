@@ -44,6 +44,9 @@ pub struct Plan {
     pub drc: Option<DrcConfig>,
     /// The client.
     pub client: ClientConfig,
+    /// In how many of 1000 datagrams the client comes back with another socket first: from another port, and deaf to
+    /// what was sent to the old one.
+    pub reconnects: u64,
 }
 
 /// How a call ended.
@@ -89,10 +92,10 @@ pub struct Pair {
     link: Link<SocketAddr>,
     server: Server,
     ends: BTreeMap<u32, End>,
-}
-
-fn client_address() -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, 1], 700))
+    /// The client's socket now.
+    socket: SocketAddr,
+    reconnects: u64,
+    dice: Dice,
 }
 
 fn server_address() -> SocketAddr {
@@ -121,6 +124,9 @@ impl Pair {
             link: Link::new(plan.network.clone(), plan.seed ^ 4),
             server,
             ends: BTreeMap::new(),
+            socket: SocketAddr::from(([192, 0, 2, 1], 700)),
+            reconnects: plan.reconnects,
+            dice: Dice::new(plan.seed ^ 5),
         }
     }
 
@@ -150,7 +156,7 @@ impl Pair {
     /// # Panics
     /// When it never comes to rest.
     pub fn run(&mut self) {
-        for _ in 0..1_000_000 {
+        for _ in 0..10_000_000 {
             self.flush();
             let Some(next) = self.next_instant() else {
                 return;
@@ -158,7 +164,7 @@ impl Pair {
             self.now = self.now.max(next);
             self.step();
         }
-        panic!("a million steps, and still no rest");
+        panic!("ten million steps, and still no rest");
     }
 
     /// How each call ended, by its argument.
@@ -179,8 +185,13 @@ impl Pair {
     /// The client's datagrams into the network.
     fn flush(&mut self) {
         while let Some(bytes) = self.client.poll_datagram() {
+            if self.reconnects > 0 && self.dice.below(1000) < self.reconnects {
+                // Ephemeral ports are used again, but not soon.
+                let next = self.socket.port().checked_add(1).unwrap_or(1024);
+                self.socket.set_port(next);
+            }
             let packet = Packet {
-                from: client_address(),
+                from: self.socket,
                 to: server_address(),
                 bytes,
             };
@@ -207,7 +218,7 @@ impl Pair {
             if packet.to == server_address() {
                 let answer = self.server.receive(self.now, &packet);
                 self.reply(answer);
-            } else {
+            } else if packet.to == self.socket {
                 self.hear(&packet);
             }
         }

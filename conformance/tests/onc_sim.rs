@@ -37,6 +37,7 @@ fn plan(seed: u64, loss: u64) -> Plan {
         work: millis(0)..millis(2500),
         drc: Some(DrcConfig::default()),
         client: ClientConfig::default(),
+        reconnects: 0,
     }
 }
 

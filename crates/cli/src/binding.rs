@@ -1,7 +1,7 @@
-//! What a host's rpcbind lists, whatever version of rpcbind it is.
+//! What a host's rpcbind lists, in all versions of rpcbind that it has.
 //!
-//! Read first: RFC 1833 sections 2.1 and 3.1. Version 4 is asked first, then 3, then 2, which is
-//! all that instruments know; over TCP, then over UDP.
+//! Read first: RFC 1833 sections 2.1 and 3.1. Version 4 is asked, then 3, then 2, which is all that instruments know;
+//! over TCP, then over UDP. What several versions list is one row, as the highest of them tells it.
 
 use std::collections::BTreeSet;
 
@@ -31,8 +31,8 @@ pub(crate) struct Row {
 pub(crate) struct Listing {
     /// How it was reached.
     pub(crate) binder: String,
-    /// The version of rpcbind that answered.
-    pub(crate) version: u32,
+    /// The versions of rpcbind that answered, the highest first.
+    pub(crate) versions: Vec<u32>,
     /// The rows, sorted, each once.
     pub(crate) rows: BTreeSet<Row>,
 }
@@ -87,20 +87,35 @@ fn explained(error: Error) -> Error {
 async fn list_at(way: &Endpoint, options: &Options) -> Result<Listing, Error> {
     let client = Client::connect_with(way, PORTMAP.0, 4, options.clone()).await?;
     let mut last = None;
+    let mut listing = Listing {
+        binder: client.peer().to_owned(),
+        versions: Vec::new(),
+        rows: BTreeSet::new(),
+    };
     for version in [4, 3, 2] {
         match dump(&client, version).await {
             Ok(rows) => {
-                return Ok(Listing {
-                    binder: client.peer().to_owned(),
-                    version,
-                    rows: rows.into_iter().collect(),
-                });
+                listing.versions.push(version);
+                merge(&mut listing.rows, rows);
             }
             Err(error) if knows_other_versions(&error) => last = Some(error),
+            // What is known already is not lost.
+            Err(_) if !listing.versions.is_empty() => {}
             Err(error) => return Err(error),
         }
     }
-    Err(last.unwrap_or_else(|| Error::local(Phase::Call, "rpcbind was not asked")))
+    match (listing.versions.is_empty(), last) {
+        (false, _) => Ok(listing),
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(Error::local(Phase::Call, "rpcbind was not asked")),
+    }
+}
+
+/// Adds what a lower version lists, except what a higher one has told already, and told better.
+fn merge(rows: &mut BTreeSet<Row>, more: Vec<Row>) {
+    let place = |row: &Row| (row.program, row.version, row.netid.clone());
+    let known: BTreeSet<_> = rows.iter().map(place).collect();
+    rows.extend(more.into_iter().filter(|row| !known.contains(&place(row))));
 }
 
 fn knows_other_versions(error: &Error) -> bool {
@@ -194,6 +209,41 @@ mod tests {
         assert_eq!(
             shown("unix:///run/rpcbind.sock"),
             ["unix:///run/rpcbind.sock"]
+        );
+    }
+
+    #[test]
+    fn what_several_versions_list_is_one_row_as_the_highest_tells_it() {
+        let row = |version, netid: &str, address: &str, owner: &str| Row {
+            program: 7,
+            version,
+            netid: netid.to_owned(),
+            address: address.to_owned(),
+            owner: owner.to_owned(),
+        };
+        let mut rows: BTreeSet<Row> = [
+            row(1, "tcp", "127.0.0.1:9", "1000"),
+            row(1, "tcp6", "[::]:9", "1000"),
+        ]
+        .into();
+        let old = [
+            row(1, "tcp", "0.0.0.0:9", ""),
+            row(1, "udp", "0.0.0.0:9", ""),
+            row(2, "tcp", "0.0.0.0:9", ""),
+        ];
+        merge(&mut rows, old.to_vec());
+        let shown: Vec<_> = rows
+            .iter()
+            .map(|row| (row.version, row.netid.as_str(), row.owner.as_str()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (1, "tcp", "1000"),
+                (1, "tcp6", "1000"),
+                (1, "udp", ""),
+                (2, "tcp", "")
+            ]
         );
     }
 

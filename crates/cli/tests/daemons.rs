@@ -190,7 +190,7 @@ fn a_binder_that_speaks_only_version_2_is_listed_too() {
     let old = runtime.block_on(old.start()).expect("it starts");
     let endpoint = old.endpoints()[0].to_string();
     let told = farcall(&["ls", &endpoint, "--json"]).json();
-    assert_eq!(told["rpcbind_version"], 2);
+    assert_eq!(told["rpcbind_versions"], json!([2]));
     let row = &told["registered"][0];
     assert_eq!(
         (&row["program"], &row["version"]),

@@ -5,14 +5,13 @@
 use farcall::generated::mount as wire;
 use farcall::stub::Registered;
 use farcall::{Call, Refuse};
+use farcall_onc::auth::Flavor;
 use farcall_wire::Str;
 
 use crate::nfs::{address, user};
 use crate::server::Nfs3;
 use crate::status::Status;
 
-/// Flavors that NFS takes, best first: AUTH_SYS, AUTH_NONE.
-const FLAVORS: [i32; 2] = [1, 0];
 /// MNT looks at the disk; the rest does not.
 const MNT: u32 = 1;
 
@@ -21,6 +20,11 @@ impl Nfs3 {
     pub fn mount_service(&self) -> Registered {
         wire::v3::service(Service(self.clone())).blocking(&[MNT])
     }
+}
+
+/// A flavor as MOUNT writes it, in a signed number.
+fn number(flavor: Flavor) -> i32 {
+    i32::from_be_bytes(flavor.0.to_be_bytes())
 }
 
 struct Service(Nfs3);
@@ -39,7 +43,7 @@ impl wire::v3::Server for Service {
                 self.0.mounts.add(&host, path.as_bytes());
                 wire::Mountres3::Mnt3Ok(wire::Mountres3Ok {
                     fhandle: handle.to_vec(),
-                    auth_flavors: FLAVORS.to_vec(),
+                    auth_flavors: self.0.flavors.iter().map(|it| number(*it)).collect(),
                 })
             }
             Err(status) => wire::Mountres3::Default(stat(status)),

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use rustix::process::geteuid;
 use thiserror::Error;
 
+use farcall_onc::auth::Flavor;
+
 use crate::caller::{Identity, Policy, Squash};
 use crate::export::{Export, Spec};
 use crate::exports::Exports;
@@ -24,6 +26,7 @@ const NOBODY: u32 = 65534;
 pub struct Nfs3 {
     pub(crate) exports: Arc<Exports>,
     pub(crate) mounts: Arc<Mounts>,
+    pub(crate) flavors: Arc<[Flavor]>,
 }
 
 /// What a server will be; see [`Nfs3::builder`].
@@ -35,6 +38,7 @@ pub struct Builder {
     last: Spec,
     identity: Identity,
     state: Option<PathBuf>,
+    flavors: Vec<Flavor>,
 }
 
 /// Why a server cannot be.
@@ -80,6 +84,7 @@ impl Nfs3 {
             last: spec(directory.into()),
             identity: Identity::Auto,
             state: None,
+            flavors: vec![Flavor::SYS, Flavor::NONE],
         }
     }
 
@@ -95,6 +100,15 @@ impl Nfs3 {
 }
 
 impl Builder {
+    /// The flavours of credentials that clients are told of when they mount (RFC 1813 appendix I, RFC 2623 section 2.7),
+    /// the best first: [`Flavor::SYS`], [`Flavor::NONE`], and pseudo-flavours such as [`Flavor::KRB5P`]. Default `AUTH_SYS`
+    /// and `AUTH_NONE`. It is a list and no door: which credentials are taken, the server says that serves this.
+    #[must_use]
+    pub fn flavors(mut self, flavors: impl Into<Vec<Flavor>>) -> Self {
+        self.flavors = flavors.into();
+        self
+    }
+
     /// Begins one more export. Each needs a [`name`](Self::name) of its own.
     #[must_use]
     pub fn export(mut self, directory: impl Into<PathBuf>) -> Self {
@@ -190,6 +204,7 @@ impl Builder {
         Ok(Nfs3 {
             exports: Arc::new(Exports::new(key, list)),
             mounts: Arc::default(),
+            flavors: self.flavors.into(),
         })
     }
 }

@@ -349,6 +349,7 @@ impl Held {
                 deadline: None,
                 sample: None,
                 line: None,
+                short: None,
             },
             bytes: Bytes::new(),
             generation: 0,

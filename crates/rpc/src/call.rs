@@ -10,7 +10,7 @@ use farcall_dce::co::group::Group;
 use farcall_dce::co::server::{Caller, ReplyTo};
 use farcall_dce::security::{AuthLevel, AuthType, Principal};
 use farcall_dce::status;
-use farcall_onc::auth::{AuthStat, AuthSys};
+use farcall_onc::auth::{AuthStat, AuthSys, ShortHandle};
 use farcall_onc::msg::ReplyBody;
 use farcall_wire::ndr::ContextHandle;
 use farcall_wire::{DecodeError, EncodeError, Reader, Uuid, ndr};
@@ -194,6 +194,8 @@ pub struct Call {
     pub(crate) deadline: Option<Instant>,
     /// Its ten steps, if it is sampled.
     pub(crate) sample: Option<Arc<Sample>>,
+    /// A shorter credential for the caller's next calls, to go with the reply.
+    pub(crate) short: Option<Arc<ShortHandle>>,
     /// The connection it came over, for calls in the other direction.
     pub(crate) line: Option<Arc<Line>>,
 }

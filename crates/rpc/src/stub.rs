@@ -11,7 +11,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use farcall_onc::msg::{self, Framing, ReplyBody};
+use farcall_onc::auth::{Flavor, OpaqueAuth, ShortHandle};
+use farcall_onc::msg::{self, Framing, ReplyBody, ReplyHeader};
 use farcall_wire::{Encode, Limits as WireLimits, Reader, Size, TransmitQueue};
 use futures_util::future::BoxFuture;
 use tokio_util::sync::ReusableBoxFuture;
@@ -99,7 +100,10 @@ impl<'a> Reply<'a> {
                 datagram(call, result)
             }
             Sink::Turn(call, _) => turn::with(|turn| {
-                msg::encode_success(&mut turn.out, Framing::Stream, call.xid, result)?;
+                match &call.short {
+                    None => msg::encode_success(&mut turn.out, Framing::Stream, call.xid, result)?,
+                    Some(short) => with_short(&mut turn.out, Framing::Stream, call, short, result)?,
+                };
                 Ok(())
             }),
         }
@@ -127,10 +131,33 @@ fn datagram<T: Encode + ?Sized>(call: &Call, result: &T) -> Result<(), Refuse> {
         )));
     }
     turn::with(|turn| {
-        msg::encode_success(&mut turn.out, Framing::Datagram, call.xid, result)?;
+        match &call.short {
+            None => msg::encode_success(&mut turn.out, Framing::Datagram, call.xid, result)?,
+            Some(short) => with_short(&mut turn.out, Framing::Datagram, call, short, result)?,
+        };
         turn.answered(call);
         Ok(())
     })
+}
+
+/// Packs a result behind a verifier with a shorter credential.
+#[cold]
+fn with_short<T: Encode + ?Sized>(
+    out: &mut TransmitQueue,
+    framing: Framing,
+    call: &Call,
+    short: &ShortHandle,
+    result: &T,
+) -> Result<usize, farcall_wire::EncodeError> {
+    let header = ReplyHeader {
+        xid: call.xid,
+        verifier: OpaqueAuth {
+            flavor: Flavor::SHORT,
+            body: short,
+        },
+        body: ReplyBody::Success,
+    };
+    msg::encode_reply(out, framing, &header, result)
 }
 
 /// Ends a call: what `reply` lacks is said now.

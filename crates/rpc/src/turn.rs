@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use farcall_wire::TransmitQueue;
 
+use farcall_onc::auth::ShortHandle;
 use farcall_onc::msg::{self, ReplyBody};
 use farcall_onc::record;
 use farcall_onc::server::{Habit, Plain};
@@ -43,6 +44,8 @@ pub(crate) struct Incoming {
     pub(crate) xid: u32,
     pub(crate) procedure: u32,
     pub(crate) credential: Credential,
+    /// A shorter credential for its caller's next calls.
+    pub(crate) short: Option<Arc<ShortHandle>>,
     pub(crate) sample: Option<Arc<Sample>>,
     pub(crate) arguments: Arguments,
 }
@@ -299,6 +302,7 @@ pub(crate) fn hold(program: &'static Program) -> Option<Held> {
             credential: Credential::None,
             deadline: None,
             sample: None,
+            short: None,
             line: turn.line.clone(),
         };
         Some(Held {
@@ -339,6 +343,7 @@ pub(crate) fn next(service: u32, held: &mut Held) -> Option<Range<usize>> {
         let call = &mut held.call;
         (call.xid, call.procedure) = (incoming.xid, incoming.procedure);
         (call.credential, call.sample) = (incoming.credential, incoming.sample);
+        call.short = incoming.short;
         let source = &call.source;
         let datagrams = source.transport == Transport::Udp;
         let datagram = datagrams.then_some((source.peer, source.local));
@@ -366,6 +371,9 @@ fn next_ahead(turn: &mut Turn, service: u32, held: &mut Held) -> Option<Range<us
     }
     if call.sample.is_some() {
         call.sample = None;
+    }
+    if call.short.is_some() {
+        call.short = None;
     }
     let (range, charge) = held.charge(start + Plain::ARGUMENTS..turn.at, turn.apart);
     // Batches are of streams.

@@ -246,7 +246,7 @@ fn described(listing: &Listing, names: &Names) -> Value {
     };
     json!({
         "binder": listing.binder,
-        "rpcbind_version": listing.version,
+        "rpcbind_versions": listing.versions,
         "registered": listing.rows.iter().map(row).collect::<Vec<_>>(),
     })
 }

@@ -10,7 +10,7 @@ pub mod sys;
 use crate::number::number;
 use farcall_wire::{Encode, EncodeError, Size, Writer};
 
-pub use short::{ShortConfig, ShortTable, Shortened};
+pub use short::{Handle as ShortHandle, ShortConfig, ShortTable, Shortened};
 pub use sys::{AuthSys, SysRef};
 
 /// Longest body of a credential or verifier, in bytes (RFC 5531 section 8.2, `opaque_auth`).
@@ -32,6 +32,12 @@ number! {
         GSS = 6, "RPCSEC_GSS";
         /// The probe for RPC-with-TLS (RFC 9289).
         TLS = 7, "AUTH_TLS";
+        /// A pseudo-flavour (RFC 2623 section 2.2.1): `RPCSEC_GSS` with Kerberos. In lists of MOUNT and SECINFO only.
+        KRB5 = 390_003, "krb5";
+        /// As [`KRB5`](Self::KRB5), with integrity.
+        KRB5I = 390_004, "krb5i";
+        /// As [`KRB5`](Self::KRB5), with privacy.
+        KRB5P = 390_005, "krb5p";
     }
 }
 
@@ -68,6 +74,23 @@ number! {
         GSS_CREDPROBLEM = 13, "RPCSEC_GSS_CREDPROBLEM";
         /// The GSS context must be made anew.
         GSS_CTXPROBLEM = 14, "RPCSEC_GSS_CTXPROBLEM";
+    }
+}
+
+impl Flavor {
+    /// Whether it is a pseudo-flavour: it names a mechanism and a service in a list, and no credential has it.
+    #[must_use]
+    pub fn is_pseudo(self) -> bool {
+        matches!(self, Self::KRB5 | Self::KRB5I | Self::KRB5P)
+    }
+
+    /// The flavour of credentials that a list means by it.
+    #[must_use]
+    pub fn on_the_wire(self) -> Self {
+        match self.is_pseudo() {
+            true => Self::GSS,
+            false => self,
+        }
     }
 }
 
@@ -169,5 +192,26 @@ impl AuthBlock {
 impl Default for AuthBlock {
     fn default() -> Self {
         Self::none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pseudo_flavours_stand_in_lists_and_gss_on_the_wire() {
+        // RFC 2623 section 2.2.1 gives the numbers.
+        for (flavor, name) in [(390_003, "krb5"), (390_004, "krb5i"), (390_005, "krb5p")] {
+            let flavor = Flavor(flavor);
+            assert_eq!(
+                (flavor.to_string().as_str(), flavor.is_pseudo()),
+                (name, true)
+            );
+            assert_eq!(flavor.on_the_wire(), Flavor::GSS);
+        }
+        for flavor in [Flavor::NONE, Flavor::SYS, Flavor::GSS, Flavor(390_006)] {
+            assert!(!flavor.is_pseudo() && flavor.on_the_wire() == flavor);
+        }
     }
 }

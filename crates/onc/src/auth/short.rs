@@ -146,6 +146,18 @@ impl Shortened {
         Self { full, short: None }
     }
 
+    /// The full credential.
+    #[must_use]
+    pub fn full(&self) -> &AuthBlock {
+        &self.full
+    }
+
+    /// Whether the next call goes with a handle.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.short.is_some()
+    }
+
     /// What goes with the next call.
     #[must_use]
     pub fn block(&self) -> &AuthBlock {

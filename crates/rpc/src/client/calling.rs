@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use farcall_onc::auth::AuthStat;
 use farcall_onc::msg::Target;
 use farcall_wire::{DecodeError, Encode, EncodeError, Reader, Size, TransmitQueue, Writer, ndr};
 use smallvec::SmallVec;
@@ -119,10 +120,15 @@ struct Request {
     deadline: Option<Instant>,
     retry: Retry,
     attempts: u32,
+    /// How often the short form of the credential was forgotten.
+    forgotten: u32,
 }
 
 /// A call under a security context, which may have to be made first.
 type Guarded = Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>;
+/// How often a call is made again because the server has forgotten the short form of its credential. Other calls may
+/// learn a new one meanwhile, which it may forget as well.
+const FORGOTTEN: u32 = 3;
 
 /// How far a call has come.
 enum Stage {
@@ -197,6 +203,7 @@ impl<T> Calling<T> {
             deadline: None,
             retry,
             attempts: 0,
+            forgotten: 0,
         };
         Self {
             request: Some(request),
@@ -409,6 +416,10 @@ impl Request {
     fn decode<T>(&self, decode: &Decode<T>, came: Came) -> Result<T, Error> {
         let limits = self.client.options.limits.wire();
         let decoded = match (decode, came) {
+            (_, Came::Xdr(Outcome::Forgotten)) => {
+                let refused = Cause::Authentication(AuthStat::REJECTEDCRED);
+                return Err(Error::new(Phase::Call, refused));
+            }
             (_, Came::Xdr(Outcome::Failed(error)) | Came::Ndr(dce::Outcome::Failed(error))) => {
                 return Err(error);
             }
@@ -486,6 +497,13 @@ impl<T> Future for Calling<T> {
                 Stage::Waiting(ticket) => {
                     let came = request.collect(*ticket, cx);
                     let came = ready!(came.map_or(Poll::Pending, Poll::Ready));
+                    if matches!(came, Came::Xdr(Outcome::Forgotten))
+                        && request.forgotten < FORGOTTEN
+                    {
+                        request.forgotten += 1;
+                        this.stage = Stage::New;
+                        continue;
+                    }
                     this.stage = Stage::Done;
                     match request.decode(&this.decode, came) {
                         Ok(value) => {

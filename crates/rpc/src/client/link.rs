@@ -4,12 +4,14 @@
 //! the driver holds it only to move bytes in and out. There is no task, no channel and no
 //! allocation for each call.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use farcall_onc::auth::{AuthStat, Shortened};
 use farcall_onc::client::{
     CallError, CallId, Cause as Lost, Client as Core, ClientConfig, Incoming, Maker,
 };
@@ -30,6 +32,19 @@ pub(crate) enum Outcome {
     Results(Bytes, Range<usize>),
     /// It did not, or nobody knows.
     Failed(Error),
+    /// It did not: the server has forgotten the short form of the caller's credential. The call is to be made again.
+    Forgotten,
+}
+
+/// In which form the caller's credential went with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// As it is; a short form of it may be learnt.
+    Full,
+    /// As the handle that the server gave for it.
+    Short,
+    /// As it is, and another than the connection's own.
+    Other,
 }
 
 /// One who waits.
@@ -43,6 +58,7 @@ struct Waiter {
     given: Duration,
     /// It wants the whole reply, whatever it says.
     whole: bool,
+    form: Form,
 }
 
 /// How things stand with the connection.
@@ -76,6 +92,8 @@ pub(crate) struct State {
     pub(crate) ended: Option<Error>,
     /// Messages received, ever.
     pub(crate) received: u64,
+    /// The connection's own credential and its short form, if that is wanted.
+    short: Option<Shortened>,
 }
 
 impl Link {
@@ -90,6 +108,7 @@ impl Link {
             woken: Vec::new(),
             ended: None,
             received: 0,
+            short: options.short.then(|| Shortened::new(options.auth.clone())),
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -169,11 +188,18 @@ impl State {
         if let Standing::Closed(error) = &self.standing {
             return Err(error.clone().executed(false));
         }
-        let ticket = self.seat(waker, given);
+        let (form, auth) = match &self.short {
+            Some(short) if short.full() == auth => match short.is_short() {
+                true => (Form::Short, Cow::Owned(short.block().clone())),
+                false => (Form::Full, Cow::Borrowed(auth)),
+            },
+            _ => (Form::Other, Cow::Borrowed(auth)),
+        };
+        let ticket = self.seat(waker, given, form);
         let deadline = now.checked_add(given);
         match self
             .core
-            .call(now, target, auth, arguments, deadline, ticket)
+            .call(now, target, &auth, arguments, deadline, ticket)
         {
             Ok(id) => {
                 self.waiter(ticket).id = Some(id);
@@ -247,13 +273,14 @@ impl State {
         }
     }
 
-    fn seat(&mut self, waker: &Waker, given: Duration) -> Ticket {
+    fn seat(&mut self, waker: &Waker, given: Duration, form: Form) -> Ticket {
         let waiter = Waiter {
             waker: Some(waker.clone()),
             outcome: None,
             id: None,
             given,
             whole: false,
+            form,
         };
         match self.free.pop() {
             Some(ticket) => {
@@ -319,16 +346,38 @@ impl State {
         };
         let message = bytes.get(range.clone()).unwrap_or_default();
         let incoming = self.core.handle_record(message);
+        let forgotten = self.heed(&incoming);
         if let Some((ticket, came)) = self.outcome(incoming, bytes, range) {
-            self.finish(ticket, came);
+            self.finish(ticket, forgotten.unwrap_or(came));
         }
+    }
+
+    /// Learns the short form of the caller's credential from a reply, or that it is none any more.
+    fn heed(&mut self, incoming: &Incoming<'_, Ticket>) -> Option<Outcome> {
+        let Incoming::Reply { token, header, .. } = incoming else {
+            return None;
+        };
+        self.short.as_ref()?;
+        let form = self.waiter(*token).form;
+        let short = self.short.as_mut()?;
+        match (form, header.body) {
+            (Form::Full, ReplyBody::Success) => short.learn(header.verifier),
+            (Form::Short, ReplyBody::AuthError(stat)) => {
+                // Another call may have found it out before.
+                let forgotten = short.refused(stat) || stat == AuthStat::REJECTEDCRED;
+                return forgotten.then_some(Outcome::Forgotten);
+            }
+            _ => {}
+        }
+        None
     }
 
     /// Matches a received datagram with its call.
     pub(crate) fn receive_datagram(&mut self, from: std::net::SocketAddr, bytes: &Bytes) {
         let incoming = self.core.handle_datagram(from, bytes);
+        let forgotten = self.heed(&incoming);
         if let Some((ticket, came)) = self.outcome(incoming, bytes, 0..bytes.len()) {
-            self.finish(ticket, came);
+            self.finish(ticket, forgotten.unwrap_or(came));
         }
     }
 

@@ -90,6 +90,10 @@ pub struct Options {
     pub auth: AuthBlock,
     /// ONC RPC: by what calls are proved and protected, instead of [`auth`](Self::auth). Default none.
     pub gss: Option<Gss>,
+    /// Whether a short handle that the server gives for [`auth`](Self::auth) is sent instead of it (`AUTH_SHORT`, RFC
+    /// 5531 appendix A). A server may forget its handles at any time; a call that is refused for that has not run and is
+    /// made again with the whole credential. Default false.
+    pub short: bool,
     /// Calls in flight at once; one more fails. Default 4096.
     pub in_flight: usize,
     /// UDP: when a call is sent again. Default after 1 s, then twice as long each time, at most
@@ -184,6 +188,7 @@ impl Default for Options {
             retry: Retry::Never,
             auth: AuthBlock::none(),
             gss: None,
+            short: false,
             in_flight: 4096,
             retransmit: farcall_onc::client::ClientConfig::default().retransmit,
             credentials: None,

@@ -59,7 +59,7 @@ async fn answered(link: &Link, within: Duration, target: Target) -> bool {
         };
         asked.ticket = None;
         Poll::Ready(match outcome {
-            Outcome::Results(..) => true,
+            Outcome::Results(..) | Outcome::Forgotten => true,
             Outcome::Failed(error) => !matches!(error.cause(), Cause::Deadline(_)),
         })
     })

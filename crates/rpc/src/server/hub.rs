@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
+use farcall_onc::auth::{ShortConfig, ShortTable};
 use farcall_onc::gss::Arrived;
 use farcall_onc::msg::{self, CallHeader, Framing, ReplyBody};
 use farcall_onc::record::Record;
@@ -21,6 +22,7 @@ use super::once::{Cache, DuplicateRequests, Run};
 use super::origin::Origin;
 use crate::call::{Call, Callee, Credential, Proved, Refuse};
 use crate::client::back::Back;
+use crate::client::seed;
 use crate::limits::Limits;
 use crate::operations::Hook;
 use crate::steps::recorder::Recorder;
@@ -47,6 +49,8 @@ pub(crate) struct Hub {
     cache: Option<Arc<Cache>>,
     /// Security contexts, if callers may have any.
     guarding: Option<Arc<Guarding>>,
+    /// Shorter credentials that were issued, if they are.
+    shorts: Option<Mutex<ShortTable>>,
     pub(crate) recorder: Option<Recorder>,
     /// Threads for busy connections.
     pub(crate) lanes: Lanes,
@@ -75,7 +79,7 @@ impl Hub {
         services: Vec<Hosted>,
         duplicates: DuplicateRequests,
         recorder: Option<Recorder>,
-        authorize: Option<Hook>,
+        (authorize, shorts): (Option<Hook>, Option<ShortConfig>),
         lanes: usize,
     ) -> Self {
         let wire = limits.wire();
@@ -93,6 +97,7 @@ impl Hub {
             services,
             cache: Cache::new(duplicates),
             guarding: None,
+            shorts: shorts.map(|config| Mutex::new(ShortTable::new(config, seed()))),
             recorder,
             lanes: Lanes::new(lanes),
             socket_lanes: Lanes::new(lanes),
@@ -219,6 +224,7 @@ impl Hub {
             xid,
             procedure,
             credential: Credential::None,
+            short: None,
             sample,
             arguments: place(record, Plain::ARGUMENTS, origin),
         });
@@ -246,7 +252,11 @@ impl Hub {
             return Verdict::Taken;
         }
         let framing = origin.source.transport.framing();
-        let admission = self.registry.admit(message, framing, |_| None);
+        let now = origin.source.received;
+        let admission = self.registry.admit(message, framing, |handle| {
+            let shorts = self.shorts.as_ref()?;
+            lock(shorts).accept(now, handle)
+        });
         // Calls that the duplicate request cache has to see are not taken like this.
         if !self.remembers(origin)
             && matches!(admission, Admission::Call(_) | Admission::Null { .. })
@@ -414,6 +424,13 @@ impl Hub {
             _ => return,
         };
         let sample = origin.sample(service.program(), procedure, xid);
+        let short = match (&admitted.caller, &self.shorts, &credential) {
+            (Caller::Sys(_), Some(shorts), Credential::Sys(sys)) => {
+                let issued = lock(shorts).issue(origin.source.received, sys);
+                issued.map(Arc::new)
+            }
+            _ => None,
+        };
         if let Some(cache) = self.remembering(origin, service, procedure) {
             let call = Call {
                 xid,
@@ -423,6 +440,7 @@ impl Hub {
                 credential,
                 deadline: None,
                 sample,
+                short,
                 line: turn.line.clone(),
             };
             if let Err(refuse) = plan.authorize(&call) {
@@ -444,6 +462,7 @@ impl Hub {
             xid,
             procedure,
             credential,
+            short,
             sample,
             arguments,
         });
@@ -475,6 +494,11 @@ impl Hub {
             turn.address(origin.source.peer, origin.source.local);
         }
     }
+}
+
+fn lock(shorts: &Mutex<ShortTable>) -> MutexGuard<'_, ShortTable> {
+    // Nothing panics while it is held.
+    shorts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a message is a reply (RFC 5531 section 9: the second word).

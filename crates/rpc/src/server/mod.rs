@@ -35,6 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use farcall_dce::security::AuthLevel;
+use farcall_onc::auth::ShortConfig;
 use farcall_onc::msg::Framing;
 use farcall_onc::server::Registry;
 use farcall_wire::Padding;
@@ -81,6 +82,7 @@ pub struct Builder {
     recorder: Option<Recorder>,
     lanes: Option<usize>,
     guarding: Option<Arc<Guarding>>,
+    shorts: Option<ShortConfig>,
     terms: Terms,
 }
 
@@ -197,6 +199,15 @@ impl Builder {
         self
     }
 
+    /// Gives callers with `AUTH_SYS` a short handle that they may send instead of their whole credential
+    /// (`AUTH_SHORT`, RFC 5531 appendix A), and takes such handles. A handle is worth no more than the credential that it
+    /// stands for. Default: none are given and none are taken.
+    #[must_use]
+    pub fn short_credentials(mut self, config: ShortConfig) -> Self {
+        self.shorts = Some(config);
+        self
+    }
+
     /// DCE/RPC: the mechanisms by which clients may prove who they are. Default: none.
     #[must_use]
     pub fn authenticate_with(mut self, acceptor: Arc<dyn farcall_dce::security::Acceptor>) -> Self {
@@ -290,7 +301,7 @@ impl Builder {
             hosted,
             self.duplicates,
             self.recorder,
-            self.terms.authorize.clone(),
+            (self.terms.authorize.clone(), self.shorts),
             self.lanes.unwrap_or(self.runtime.lanes()),
         );
         hub.guard(self.guarding);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use farcall_onc::auth::OpaqueAuth;
+use farcall_onc::auth::{Flavor, OpaqueAuth, ShortHandle};
 use farcall_onc::drc::{Begin, Drc, DrcConfig, Layer, Origin as Source, Principal, Ticket};
 use farcall_onc::msg::{self, Framing, ReplyBody, ReplyHeader};
 use farcall_onc::server::Admitted;
@@ -145,8 +145,9 @@ impl Cache {
         };
         tokio::spawn(async move {
             let framing = run.call.source.transport.framing();
+            let short = run.call.short.clone();
             let (xid, result) = run.run().await;
-            begun.finish(message(xid, framing, result));
+            begun.finish(message(xid, framing, short.as_deref(), result));
         });
     }
 }
@@ -242,7 +243,12 @@ impl Run {
 }
 
 /// The reply as a message without its mark; `None` if there is to be none.
-fn message(xid: u32, framing: Framing, result: Result<TransmitQueue, Refuse>) -> Option<Bytes> {
+fn message(
+    xid: u32,
+    framing: Framing,
+    short: Option<&ShortHandle>,
+    result: Result<TransmitQueue, Refuse>,
+) -> Option<Bytes> {
     let (body, results) = match result {
         Ok(results) if framing == Framing::Datagram && !fits_datagram(results.len()) => {
             tracing::warn!(len = results.len(), "result does not fit a datagram");
@@ -253,9 +259,16 @@ fn message(xid: u32, framing: Framing, result: Result<TransmitQueue, Refuse>) ->
         Err(refuse) => (refuse.body(), Vec::new()),
     };
     let mut queue = TransmitQueue::new();
+    let verifier = match (short, body) {
+        (Some(short), ReplyBody::Success) => OpaqueAuth {
+            flavor: Flavor::SHORT,
+            body: short,
+        },
+        _ => OpaqueAuth::NONE,
+    };
     let header = ReplyHeader {
         xid,
-        verifier: OpaqueAuth::NONE,
+        verifier,
         body,
     };
     msg::encode_reply(&mut queue, Framing::Datagram, &header, &Raw(&results)).ok()?;

@@ -15,5 +15,6 @@ mod ping;
 mod seams;
 mod stuck;
 mod testkit;
+mod shorts;
 mod spans;
 mod trace;
