@@ -726,6 +726,77 @@ network_test! {
         assert_eq!(binder.registry().all().iter().filter(|m| m.slot.program == PROGRAM).count(), 0);
     }
 
+    fn strangers_get_short_answers_and_not_again_and_again() {
+        let _ours = start_with(Policy::default());
+        let added = Command::new("ip").args(["addr", "add", "192.0.2.1/32", "dev", "lo"]).status();
+        assert!(added.expect("run ip").success());
+        let socket = UdpSocket::bind("192.0.2.1:0").expect("bind");
+        socket.connect("192.0.2.1:111").expect("connect");
+        socket.set_read_timeout(Some(SILENCE)).expect("set a limit");
+        let answer = |call: &Call| {
+            socket.send(&call.bytes()).expect("send");
+            let mut reply = [0; 9000];
+            socket.recv(&mut reply).ok()
+        };
+        // Every procedure of every version, with arguments that are as long as they usually are.
+        let rpcb = rpcb(RPCBIND, 4, "udp", "0.0.0.0.0.111");
+        let uaddr = probe::opaque(b"192.0.2.1.0.111");
+        for version in [2, 3, 4] {
+            for procedure in 0..=12 {
+                let arguments = match (version, procedure) {
+                    (_, 0 | 4 | 6 | 12) => Vec::new(),
+                    (2, 1..=3) => mapping(RPCBIND, 4, 17, 111),
+                    (_, 5 | 10) => probe::words(&[PROGRAM, 1, 1, 0]),
+                    (_, 7) => uaddr.clone(),
+                    (_, 8) => taddr(&[2, 0, 0, 111, 192, 0, 2, 1]),
+                    _ => rpcb.clone(),
+                };
+                let call = call(version, procedure, &arguments);
+                let len = answer(&call).unwrap_or(0);
+                // A list of addresses is twice as long as its question, and nothing else is longer.
+                let most = if procedure == GETADDRLIST { 3 } else { 1 } * call.bytes().len();
+                assert!(len <= most, "version {version} procedure {procedure}: {len} bytes for {}", call.bytes().len());
+            }
+        }
+        // A flood is answered as far as the rate goes: 500 at once, 100 a second.
+        let getport = call(2, GETPORT, &mapping(RPCBIND, 4, 17, 0)).bytes();
+        let began = std::time::Instant::now();
+        let mut answers = 0;
+        let mut reply = [0; 9000];
+        for _ in 0..40 {
+            (0..50).for_each(|_| drop(socket.send(&getport).expect("send")));
+            while socket.recv(&mut reply).is_ok() {
+                answers += 1;
+            }
+        }
+        let most = 500 + 100 * (began.elapsed().as_secs() + 1);
+        assert!((200..=most).contains(&answers), "{answers} answers to 2000 questions, at most {most}");
+        // Others are served meanwhile.
+        let other = ask(Way::Udp, &call(2, GETPORT, &mapping(RPCBIND, 4, 17, 0)));
+        assert_eq!(other, Heard::Reply(0x0123_4567, Answer::Success(vec![0, 0, 0, 111])));
+    }
+
+    fn what_trusts_this_machine_is_called_for_nobody() {
+        let _ours = start_with(Policy { indirect: true, ..Policy::default() });
+        let denied = [
+            (RPCBIND, 1), (RPCBIND, 2), (RPCBIND, 4), (RPCBIND, 12), // itself
+            (100_003, 1), (100_003, 21), (100_005, 1), (100_005, 3), (100_005, 4), // NFS, MOUNT
+            (100_004, 3), (100_004, 8), (100_007, 2), (100_009, 1), // NIS
+            (100_011, 1), (100_021, 7), (100_024, 2), (100_227, 1), // quotas, locks, status, access lists
+        ];
+        let too_weak = Heard::Reply(0x0123_4567, Answer::AuthError(5));
+        for (program, procedure) in denied {
+            for (version, by) in [(2, 5), (3, 5), (4, 5), (4, INDIRECT)] {
+                let passing = call(version, by, &probe::words(&[program, 3, procedure, 0]));
+                assert_eq!(ask(Way::Udp, &passing), too_weak, "{program} {procedure} by {version} {by}");
+            }
+            let passing = call(4, INDIRECT, &probe::words(&[program, 3, procedure, 0]));
+            for way in [Way::Tcp, Way::Local] {
+                assert_eq!(ask(way, &passing), too_weak, "{program} {procedure} {way:?}");
+            }
+        }
+    }
+
     fn every_user_of_the_machine_registers_under_its_own_name() {
         if !available(&["rpcgen", "gcc", "rpcinfo", "setpriv"]) {
             return;

@@ -252,7 +252,8 @@ impl<T> Calling<T> {
     /// # Errors
     /// The arguments cannot be packed, the connection has ended for good, or more waits for the peer already than
     /// [`Limits::write_queue`](crate::Limits::write_queue) (at least 16 MiB): make an ordinary call then. Over DCE/RPC
-    /// the interface says which operations have no reply (`maybe`), so there it is refused.
+    /// the interface says which operations have no reply (`maybe`), so there it is refused; so it is under
+    /// [`Options::gss`](super::Options::gss), where a reply proves the server.
     // req: onc-5531-8.4
     pub fn one_way(self) -> Result<(), Error> {
         let Some(request) = &self.request else {

@@ -373,6 +373,8 @@ impl Future for RawCall<'_> {
                 Poll::Ready(match outcome {
                     Outcome::Results(bytes, range) => Ok((bytes, range)),
                     Outcome::Failed(error) => Err(error),
+                    // Only credentials that are no contexts have short forms.
+                    Outcome::Forgotten => Err(Error::local(Phase::Call, "a short form of nothing")),
                 })
             }
         }

@@ -238,7 +238,7 @@ impl State {
         if let Standing::Closed(error) = &self.standing {
             return Err(error.clone().executed(false));
         }
-        let ticket = self.seat(waker, given);
+        let ticket = self.seat(waker, given, Form::Other);
         let deadline = now.checked_add(given);
         match self.core.call_message(now, make, deadline, ticket) {
             Ok(id) => {

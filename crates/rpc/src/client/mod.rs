@@ -504,6 +504,11 @@ impl Client {
                 "this is a client of interfaces, not of programs",
             ));
         };
+        if self.options.gss.is_some() {
+            let text =
+                "a call under a security context waits for its reply: only that proves the server";
+            return Err(Error::local(Phase::Call, text));
+        }
         let link = &handle.link;
         let auth = &self.options.auth;
         let needs_driver = link.lock().one_way(target, auth, arguments)?;

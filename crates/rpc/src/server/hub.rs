@@ -354,6 +354,7 @@ impl Hub {
             credential: Credential::Gss(Arc::new(proved)),
             deadline: None,
             sample: origin.sample(service.program(), header.procedure, header.xid),
+            short: None,
             line: turn.line.clone(),
         };
         plan.authorize(&call).map_err(|refuse| refuse.body())?;

@@ -211,7 +211,7 @@ impl Run {
             let sample = self.call.sample.clone();
             let (xid, result) = self.run().await;
             drop(kept);
-            target.deliver(message(xid, framing, result), sample);
+            target.deliver(message(xid, framing, None, result), sample);
         });
     }
 }
