@@ -234,6 +234,42 @@ const GOALS: &[Goal] = &[
         AtLeast(30.0),
     ),
     goal(
+        "D1",
+        ".. NDR: encode the listing, libtirpc's XDR / ours",
+        Divide("listing encode", "libtirpc", "ndr"),
+        Beside,
+    ),
+    goal(
+        "D1",
+        ".. NDR: encode 10 k structs, libtirpc's XDR / ours",
+        Divide("samples encode", "libtirpc", "ndr"),
+        Beside,
+    ),
+    goal(
+        "D1",
+        ".. NDR: decode the listing, libtirpc's XDR / ours",
+        Divide("listing decode", "libtirpc", "ndr"),
+        Beside,
+    ),
+    goal(
+        "D1",
+        ".. NDR: decode 10 k structs, libtirpc's XDR / ours",
+        Divide("samples decode", "libtirpc", "ndr"),
+        Beside,
+    ),
+    goal(
+        "D1",
+        ".. NDR: encode 100 k numbers, memcpy / ours",
+        Divide("numbers encode", "memcpy", "ndr"),
+        Beside,
+    ),
+    goal(
+        "D1",
+        ".. NDR: decode 100 k numbers, memcpy / ours",
+        Divide("numbers decode", "memcpy", "ndr"),
+        Beside,
+    ),
+    goal(
         "M1",
         "user memory of an idle connection, KiB",
         Figure("idle memory", "farcall"),

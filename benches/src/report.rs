@@ -124,7 +124,7 @@ impl Report<'_> {
             };
             let _ = writeln!(
                 out,
-                "  {}  {:<42}{:>8}  {:>8.3}  {spread:<18}  {verdict}",
+                "  {}  {:<47}{:>8}  {:>8.3}  {spread:<18}  {verdict}",
                 goal.id, goal.text, goal.bound, goal.ratio.median
             );
         }

@@ -4,12 +4,14 @@
 //! bytes' hash lets the orchestrator see that libtirpc's and ours are the same bytes.
 
 mod farcall;
+mod ndr;
 mod prost;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use farcall_wire::ndr::Syntax;
 use serde::{Deserialize, Serialize};
 
 use crate::options::Options;
@@ -21,7 +23,7 @@ pub(crate) const ENTRIES: u32 = 500;
 pub(crate) const NUMBERS: u32 = 100_000;
 pub(crate) const SAMPLES: u32 = 10_000;
 
-const CODECS: &[&str] = &["libtirpc", "farcall", "prost"];
+const CODECS: &[&str] = &["libtirpc", "farcall", "ndr", "prost"];
 
 /// One timed direction of one shape; what `c/codec.c` prints too.
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,6 +50,22 @@ pub(crate) fn run(name: &str, options: &Options) -> Result<()> {
                 measure,
             },
         ),
+        "ndr" => {
+            ndr::run(
+                &Clock {
+                    codec: "ndr",
+                    measure,
+                },
+                Syntax::Ndr,
+            )?;
+            ndr::run(
+                &Clock {
+                    codec: "ndr64",
+                    measure,
+                },
+                Syntax::Ndr64,
+            )
+        }
         "prost" => prost::run(&Clock {
             codec: "prost",
             measure,
