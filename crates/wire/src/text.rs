@@ -60,6 +60,25 @@ impl Str {
         std::str::from_utf8(self.as_bytes())
     }
 
+    /// Takes the last byte away.
+    pub(crate) fn pop(&mut self) -> Option<u8> {
+        match &mut self.0 {
+            Kept::Short([len, bytes @ ..]) => {
+                let left = len.checked_sub(1)?;
+                let last = bytes.get_mut(usize::from(left))?;
+                *len = left;
+                Some(std::mem::take(last))
+            }
+            Kept::Long(bytes) => {
+                let last = bytes.pop()?;
+                if bytes.len() <= Self::SHORT {
+                    *self = Self::from(bytes.as_slice());
+                }
+                Some(last)
+            }
+        }
+    }
+
     /// The bytes in a vector; those of a long string are not copied.
     pub fn into_bytes(self) -> Vec<u8> {
         match self.0 {
@@ -193,7 +212,12 @@ mod tests {
             assert_eq!(short.to_string(), text);
             assert_eq!(short.clone().into_bytes(), text.as_bytes());
             assert!(short < Str::from(format!("{text}a")));
+            let mut popped = Str::from(format!("{text}a"));
+            assert_eq!(popped.pop(), Some(b'a'));
+            assert_eq!(popped, short);
+            assert_eq!(popped.short().is_some(), len <= Str::SHORT);
         }
         assert!(Str::default().is_empty());
+        assert_eq!(Str::default().pop(), None);
     }
 }

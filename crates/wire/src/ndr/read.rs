@@ -16,6 +16,7 @@ use crate::cursor::{self, Limits};
 use crate::error::{DecodeError, DecodeErrorKind as Kind};
 
 use super::syntax::{Align, Mode, Order, Syntax};
+use super::write::Kept;
 
 /// Steps that take no bytes, for each byte present.
 const FUEL_PER_BYTE: usize = 16;
@@ -38,7 +39,7 @@ pub struct Reader<'a> {
     /// Hoisted maximum counts that wait for their array.
     pub(super) counts: VecDeque<u64>,
     /// Offsets that the first walk keeps for the second, in order.
-    pub(super) offsets: VecDeque<usize>,
+    pub(super) offsets: Kept,
     /// Where offsets of relative pointers count from.
     pub(super) base: usize,
     /// The furthest that a relative pointer was read to.
@@ -75,7 +76,7 @@ impl<'a> Reader<'a> {
         Self {
             whole: inner.rest(),
             inner,
-            offsets: VecDeque::new(),
+            offsets: Kept::default(),
             base: 0,
             furthest: 0,
             mode: Mode::new(syntax, order),
@@ -314,9 +315,9 @@ impl<'a> Reader<'a> {
         f: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<T, DecodeError> {
         self.inner.descend()?;
-        let outer = std::mem::take(&mut self.offsets);
+        let outer = self.offsets.enter();
         let value = f(self)?;
-        self.offsets = outer;
+        self.offsets.leave(outer);
         self.inner.ascend();
         Ok(value)
     }

@@ -124,11 +124,9 @@ impl Text for WideStr {
 }
 
 impl Text for Str {
+    #[inline]
     fn pop(&mut self) -> Option<u8> {
-        let (last, rest) = self.split_last()?;
-        let (last, rest) = (*last, Self::from(rest));
-        *self = rest;
-        Some(last)
+        Self::pop(self)
     }
 }
 

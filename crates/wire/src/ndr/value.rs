@@ -10,7 +10,7 @@ use crate::uuid::Uuid;
 
 use super::read::Reader;
 use super::syntax::{Align, Order};
-use super::write::Writer;
+use super::write::{LARGE, Writer};
 
 /// What writing gives.
 pub type Put = Result<(), EncodeError>;
@@ -118,6 +118,9 @@ pub trait Tag: Value + Int + Copy {
     fn from_int(number: i64) -> Option<Self>;
 }
 
+/// How many numbers of an array are turned at a time.
+const PIECE: usize = 256;
+
 /// The basic numbers: length, word, and whole arrays as blocks.
 macro_rules! numbers {
     ($($type:ident, $len:literal, $align:ident;)*) => {$(
@@ -141,9 +144,23 @@ macro_rules! numbers {
                 }
                 w.align(Self::ALIGN);
                 let little = w.mode().order == Order::Little;
-                let block = w.block(items.len().saturating_mul($len));
-                for (place, item) in block.as_chunks_mut().0.iter_mut().zip(items) {
-                    *place = if little { item.to_le_bytes() } else { item.to_be_bytes() };
+                let len = items.len().saturating_mul($len);
+                if len < LARGE {
+                    let block = w.block(len);
+                    for (place, item) in block.as_chunks_mut().0.iter_mut().zip(items) {
+                        *place = if little { item.to_le_bytes() } else { item.to_be_bytes() };
+                    }
+                    return Ok(());
+                }
+                w.reserve(len);
+                // Piece by piece through the cache: memory need not be cleared first.
+                for piece in items.chunks(PIECE) {
+                    let mut words = [[0; $len]; PIECE];
+                    for (word, item) in words.iter_mut().zip(piece) {
+                        *word = if little { item.to_le_bytes() } else { item.to_be_bytes() };
+                    }
+                    let words = words.get(..piece.len()).unwrap_or_default();
+                    w.slice(words.as_flattened());
                 }
                 Ok(())
             }

@@ -6,8 +6,9 @@
 //!
 //! [C706]: https://pubs.opengroup.org/onlinepubs/9629399/chap14.htm
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
+use crate::cursor::copy;
 use crate::error::{EncodeError, EncodeErrorKind as Kind};
 
 use super::syntax::{Align, Mode, Order, Syntax};
@@ -18,20 +19,76 @@ const DEPTH: u32 = 1024;
 /// The first referent identifier, as deployed peers have it.
 pub(super) const FIRST_REFERENT: u32 = 0x0002_0000;
 
+/// How much memory is cleared beyond what is needed, at least and at most.
+const LEAST: usize = 64;
+const MOST: usize = 512;
+
+/// From how many bytes on it is worth not to clear memory first.
+pub(super) const LARGE: usize = 256;
+
+/// Positions that the first walk over a value keeps for the second, in order. What a pointer
+/// points at has its own.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    all: Vec<usize>,
+    next: usize,
+}
+
+impl Kept {
+    pub(super) fn push_back(&mut self, position: usize) {
+        self.all.push(position);
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<usize> {
+        let position = *self.all.get(self.next)?;
+        self.next = self.next.saturating_add(1);
+        Some(position)
+    }
+
+    /// Begins with none; what there was comes back.
+    #[inline]
+    pub(super) fn enter(&mut self) -> Outer {
+        let outer = Outer {
+            next: self.next,
+            len: self.all.len(),
+        };
+        self.next = outer.len;
+        outer
+    }
+
+    /// Goes back to what there was.
+    #[inline]
+    pub(super) fn leave(&mut self, outer: Outer) {
+        self.all.truncate(outer.len);
+        self.next = outer.next;
+    }
+}
+
+/// Where the enclosing positions are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outer {
+    next: usize,
+    len: usize,
+}
+
 /// A growing stub: the bytes of a call's parameters.
 ///
 /// Positions, and with them alignment, count from where the stub begins.
 #[derive(Debug)]
 pub struct Writer {
+    /// What is written, and behind it zeros: memory is cleared in large pieces, and alignment is
+    /// nothing but going on.
     bytes: Vec<u8>,
     /// Where the stub begins in `bytes`.
     origin: usize,
+    /// Where it ends.
+    end: usize,
     mode: Mode,
     depth: u32,
     next_referent: u32,
     pub(super) full: BTreeMap<u32, Label>,
     /// Positions that the first walk keeps for the second, in order.
-    pub(super) offsets: VecDeque<usize>,
+    pub(super) offsets: Kept,
     /// Where offsets of relative pointers count from.
     pub(super) base: usize,
 }
@@ -53,30 +110,32 @@ impl Writer {
     pub fn append_to(bytes: Vec<u8>, syntax: Syntax, order: Order) -> Self {
         Self {
             origin: bytes.len(),
+            end: bytes.len(),
             bytes,
             mode: Mode::new(syntax, order),
             depth: DEPTH,
             next_referent: FIRST_REFERENT,
             full: BTreeMap::new(),
-            offsets: VecDeque::new(),
+            offsets: Kept::default(),
             base: 0,
         }
     }
 
     /// All bytes, those before the stub included.
-    pub fn into_bytes(self) -> Vec<u8> {
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.end);
         self.bytes
     }
 
     /// The bytes of the stub.
     pub fn stub(&self) -> &[u8] {
-        self.bytes.get(self.origin..).unwrap_or_default()
+        self.bytes.get(self.origin..self.end).unwrap_or_default()
     }
 
     /// Bytes of the stub so far.
     #[inline]
     pub fn position(&self) -> usize {
-        self.bytes.len().wrapping_sub(self.origin)
+        self.end.wrapping_sub(self.origin)
     }
 
     /// Syntax, order and packing.
@@ -103,7 +162,8 @@ impl Writer {
     /// Takes memory for `more` bytes at once.
     #[inline]
     pub fn reserve(&mut self, more: usize) {
-        self.bytes.reserve(more);
+        let free = self.bytes.len().saturating_sub(self.end);
+        self.bytes.reserve(more.saturating_sub(free));
     }
 
     /// Writes zeros up to the alignment.
@@ -117,7 +177,7 @@ impl Writer {
     /// Writes `n` zeros.
     #[inline]
     pub fn zeros(&mut self, n: usize) {
-        self.bytes.resize(self.bytes.len().saturating_add(n), 0);
+        self.extend_to(self.end.saturating_add(n));
     }
 
     /// Writes zeros up to the alignment in NDR64; nothing in NDR.
@@ -133,7 +193,13 @@ impl Writer {
     /// Writes bytes as they are.
     #[inline]
     pub fn slice(&mut self, bytes: &[u8]) {
+        if bytes.len() < LARGE {
+            return copy(self.block(bytes.len()), bytes);
+        }
+        // Without clearing first what is written at once.
+        self.bytes.truncate(self.end);
         self.bytes.extend_from_slice(bytes);
+        self.end = self.bytes.len();
     }
 
     /// Writes a count, an offset or a pointer: 4 bytes in NDR, 8 in NDR64.
@@ -210,9 +276,39 @@ impl Writer {
     /// `len` more bytes, zero, to be filled in.
     #[inline]
     pub(super) fn block(&mut self, len: usize) -> &mut [u8] {
-        let start = self.bytes.len();
-        self.bytes.resize(start.saturating_add(len), 0);
-        self.bytes.get_mut(start..).unwrap_or_default()
+        let start = self.end;
+        self.extend_to(start.saturating_add(len));
+        self.bytes.get_mut(start..self.end).unwrap_or_default()
+    }
+
+    /// Goes on to this place; what is passed over is zero.
+    #[inline]
+    fn extend_to(&mut self, end: usize) {
+        if end > self.bytes.len() {
+            self.grow(end);
+        }
+        self.end = end;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, needed: usize) {
+        // Not in proportion to all there is: large pieces take away what was cleared behind them.
+        let more = (needed / 4).clamp(LEAST, MOST);
+        self.bytes.resize(needed.saturating_add(more), 0);
+    }
+
+    /// A number, aligned.
+    #[inline]
+    fn word<const N: usize>(&mut self, align: Align, bytes: [u8; N]) {
+        let start = self
+            .end
+            .saturating_add(align.gap(self.mode, self.position()));
+        self.extend_to(start.saturating_add(N));
+        let place = self.bytes.get_mut(start..self.end);
+        if let Some(place) = place.and_then(|place| place.first_chunk_mut::<N>()) {
+            *place = bytes;
+        }
     }
 
     /// Writes one level deeper: what a pointer points at, with all that it points at itself.
@@ -228,9 +324,9 @@ impl Writer {
             return Err(EncodeError::new(Kind::DepthExceeded { limit: DEPTH }));
         };
         self.depth = left;
-        let outer = std::mem::take(&mut self.offsets);
+        let outer = self.offsets.enter();
         let result = f(self);
-        self.offsets = outer;
+        self.offsets.leave(outer);
         self.depth = left.saturating_add(1);
         result
     }
@@ -249,11 +345,11 @@ macro_rules! numbers {
             #[doc = concat!("Writes an aligned `", stringify!($type), "`.")]
             #[inline]
             pub fn $name(&mut self, value: $type) {
-                self.align(Align::$align);
-                match self.mode.order {
-                    Order::Little => self.bytes.extend_from_slice(&value.to_le_bytes()),
-                    Order::Big => self.bytes.extend_from_slice(&value.to_be_bytes()),
-                }
+                let bytes = match self.mode.order {
+                    Order::Little => value.to_le_bytes(),
+                    Order::Big => value.to_be_bytes(),
+                };
+                self.word(Align::$align, bytes);
             }
         )*}
     };
@@ -270,4 +366,52 @@ numbers! {
     i64: i64, A8;
     f32: f32, A4;
     f64: f64, A8;
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::as_conversions)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_and_large_pieces_leave_zeros_between_them_and_nothing_behind() {
+        // Behind something that was there, and in memory that holds other things.
+        let mut memory = vec![0xee; 4096];
+        memory.truncate(5);
+        let mut w = Writer::append_to(memory, Syntax::Ndr, Order::Little);
+        let mut model: Vec<u8> = Vec::new();
+        for round in 0..200_usize {
+            let piece = vec![round as u8 | 1; round * 7 % 601];
+            w.slice(&piece);
+            model.extend(&piece);
+            w.u32(0x0403_0201);
+            model.resize(model.len().next_multiple_of(4), 0);
+            model.extend([1, 2, 3, 4]);
+            w.u8(9);
+            model.push(9);
+            w.u64(u64::MAX);
+            model.resize(model.len().next_multiple_of(8), 0);
+            model.extend([0xff; 8]);
+            w.zeros(round % 3);
+            model.resize(model.len() + round % 3, 0);
+            assert_eq!((w.stub(), w.position()), (&model[..], model.len()));
+        }
+        let bytes = w.into_bytes();
+        assert_eq!(bytes.split_at(5), (&[0xee; 5][..], &model[..]));
+    }
+
+    #[test]
+    fn each_level_keeps_positions_of_its_own() {
+        let mut kept = Kept::default();
+        kept.push_back(1);
+        kept.push_back(2);
+        assert_eq!(kept.pop_front(), Some(1));
+        let outer = kept.enter();
+        assert_eq!(kept.pop_front(), None);
+        kept.push_back(3);
+        kept.push_back(4);
+        assert_eq!(kept.pop_front(), Some(3));
+        kept.leave(outer);
+        assert_eq!((kept.pop_front(), kept.pop_front()), (Some(2), None));
+    }
 }

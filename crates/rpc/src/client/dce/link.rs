@@ -288,7 +288,7 @@ impl State {
         let Some(Some(waiter)) = self.waiters.get(ticket) else {
             return Ok(true);
         };
-        let (request, deadline) = (waiter.request.clone(), waiter.deadline);
+        let (request, deadline) = (&waiter.request, waiter.deadline);
         let id = request.interface.syntax_id();
         let context = self.contexts.iter().find(|bound| bound.interface == id);
         let (Some(core), Some(bound)) = (&mut self.core, context) else {
@@ -297,11 +297,11 @@ impl State {
         };
         let (context, syntax) = bound
             .context
-            .map_err(|refused| not_bound(&request, refused))?;
+            .map_err(|refused| not_bound(request, refused))?;
         if syntax != request.syntax {
             return Err(other_syntax(request.interface));
         }
-        let Request { opnum, object, .. } = request;
+        let Request { opnum, object, .. } = *request;
         if request.is_maybe() {
             let sent = core.maybe(context, opnum, object, &request.stub);
             sent.map_err(refused_call)?;
