@@ -15,6 +15,8 @@
 //! - [`inspect`]: what a client is about to call, followed through clear headers;
 //! - [`audit`]: who did what, one line for each event;
 //! - [`metrics`]: numbers for machines that watch;
+//! - [`tap`]: a capture of the RPC inside;
+//! - [`status`]: what goes on, as text for people;
 //! - [`origin`]: whence a connection comes, where something stands in front;
 //! - [`guard`]: the judge of raw requests below the HTTP server;
 //! - [`tls`]: certificates, the server's and its clients';
@@ -34,6 +36,8 @@ pub mod live;
 pub mod inspect;
 pub mod audit;
 pub mod metrics;
+pub mod tap;
+pub mod status;
 pub mod origin;
 pub mod guard;
 pub mod tls;
