@@ -12,6 +12,9 @@ use crate::config::place::{Fault, Source};
 use crate::config::{ChannelBinding, Config, Listener, Redact, Switch};
 use crate::policy::Policy;
 
+/// A configuration to begin with.
+pub const TEMPLATE: &str = include_str!("../templates/proxy.toml");
+
 /// What a proxy does not start with, as far as the file alone shows it. Rules and targets are checked when they are made.
 #[must_use]
 pub fn faults(config: &Config, source: &Source) -> Vec<Fault> {
@@ -520,6 +523,13 @@ mod tests {
             let found = warned(&text);
             assert!(found.contains(expected), "{text}\n gave {found}");
         }
+    }
+
+    #[test]
+    fn the_template_is_right_and_wise() {
+        let (config, source) = made(TEMPLATE);
+        assert_eq!(shown(&faults(&config, &source)), "");
+        assert_eq!(warned(TEMPLATE), "");
     }
 
     #[test]

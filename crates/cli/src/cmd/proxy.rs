@@ -1,10 +1,15 @@
-//! `farcall proxy`: the RPC proxy as a daemon.
+//! `farcall proxy`: the RPC proxy as a daemon, and what helps to keep its configuration.
 
+mod check;
+mod explain;
+
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use farcall_proxy::Proxy;
-use serde_json::json;
+use farcall_proxy::config::{Fault, Faults};
+use serde_json::{Value, json};
 
 use crate::daemon::{Asked, Signals};
 use crate::output::{Done, Output};
@@ -15,7 +20,11 @@ use crate::peer;
 /// SIGHUP reads the configuration, certificates and keys again; what is wrong changes nothing. SIGTERM lets connections end, a second one
 /// ends them at once.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+
     /// The configuration
     #[arg(short, long, value_name = "FILE", default_value = "proxy.toml")]
     config: PathBuf,
@@ -26,7 +35,29 @@ pub(crate) struct Args {
     grace: Option<Duration>,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Say what is wrong or unwise in a configuration; exit code 1 if something is wrong
+    Check(check::Args),
+    /// Say what would be decided about a caller and a call, by which rule, and why; exit code 1 if it is denied
+    Explain(explain::Args),
+    /// Print a configuration to begin with
+    Template,
+}
+
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
+    match &args.verb {
+        None => run_proxy(args, out).await,
+        Some(Verb::Check(args)) => check::run(args, out),
+        Some(Verb::Explain(args)) => explain::run(args, out),
+        Some(Verb::Template) => {
+            out.text(farcall_proxy::check::TEMPLATE)?;
+            Ok(Done::Yes)
+        }
+    }
+}
+
+async fn run_proxy(args: Args, out: &Output) -> anyhow::Result<Done> {
     let out = out.clone();
     // It has a runtime of its own, with all cores: one connection's TLS is not to delay another's calls.
     let serving = tokio::task::spawn_blocking(move || {
@@ -67,4 +98,53 @@ async fn serve(args: Args, out: &Output) -> anyhow::Result<Done> {
     }
     tracing::info!("draining");
     Ok(signals.unless_asked_again(proxy.drain(args.grace)).await)
+}
+
+/// The addresses of a name, as this machine's resolver has them.
+fn resolve(name: &str) -> std::io::Result<Vec<IpAddr>> {
+    Ok((name, 0).to_socket_addrs()?.map(|it| it.ip()).collect())
+}
+
+/// Prints what is wrong with a configuration, each with its place and its hint.
+fn tell(faults: &[Fault], severity: &str, out: &Output) -> std::io::Result<()> {
+    let paint = out.paint();
+    for fault in faults {
+        let word = match severity {
+            "error" => paint.red(severity),
+            _ => paint.bold(severity),
+        };
+        out.line(format_args!("{word}: {fault}"))?;
+        if let Some(hint) = &fault.hint {
+            out.line(format_args!("  {} {hint}", paint.cyan("hint:")))?;
+        }
+    }
+    Ok(())
+}
+
+fn described(faults: &[Fault], severity: &str) -> Vec<Value> {
+    let one = |fault: &Fault| {
+        json!({
+            "severity": severity,
+            "file": fault.file,
+            "line": fault.place.line,
+            "column": fault.place.column,
+            "key": fault.place.key,
+            "message": fault.what,
+            "hint": fault.hint,
+        })
+    };
+    faults.iter().map(one).collect()
+}
+
+/// Faults as an error of the command.
+fn failed(faults: &Faults) -> anyhow::Error {
+    let first = faults.0.first();
+    let mut failure =
+        crate::output::Failure::new(first.map_or_else(String::new, ToString::to_string));
+    if let Some(hint) = first.and_then(|it| it.hint.clone()) {
+        failure = failure.hint(hint);
+    }
+    failure
+        .hint("farcall proxy check FILE says all that is wrong")
+        .into()
 }
