@@ -138,9 +138,8 @@ fn create(path: &Path) -> io::Result<File> {
 
 /// Overwrites what must not be seen.
 pub fn redact(pdu: &mut [u8], what: Redact) {
-    let hide = match hidden(pdu, what) {
-        Some(hide) => hide,
-        None => vec![Header::LEN.min(pdu.len())..pdu.len()],
+    let Some(hide) = hidden(pdu, what) else {
+        return pdu.iter_mut().skip(Header::LEN).for_each(|byte| *byte = 0);
     };
     for range in hide {
         if let Some(bytes) = pdu.get_mut(range) {
