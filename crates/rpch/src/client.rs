@@ -3,9 +3,10 @@
 //! Read first: MS-RPCH section 3.2.2. This file does not find out whether an HTTP proxy stands in between (that is the
 //! driver's, with echo requests), and authenticates nobody.
 //!
-//! Modules, from the ground up: `event`, `machine`.
+//! Modules, from the ground up: `event`, `table` (which PDU when), `machine`.
 
 mod event;
+mod table;
 mod machine;
 
 pub use event::Event;

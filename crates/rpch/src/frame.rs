@@ -100,6 +100,7 @@ impl Splitter {
             None => Ok(1),
             Some(b'n') if self.banner => Ok(BANNER.len()),
             Some(b'H') if self.lines => line_need(begun),
+            Some(version) if *version != 5 => Err(Failure::Violation("what begins here is no PDU")),
             Some(_) => match begun.first_chunk::<{ Header::LEN }>() {
                 None => Ok(Header::LEN),
                 Some(header) => Ok(usize::from(Header::parse(header)?.frag_length)),

@@ -12,3 +12,12 @@ pub mod response;
 pub use request::{Class, Pragmas, RequestHead};
 pub use response::{ECHO, RpcError, StatusLine};
 pub use target::{NotRpc, Resource, Target};
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests;

@@ -37,8 +37,6 @@
 //! - [`opening`]: the first PDU of a channel;
 //! - [`client`], [`in_proxy`], [`out_proxy`], [`server`]: the four roles.
 
-#![allow(dead_code)]
-
 mod number;
 pub mod direction;
 pub mod rts;

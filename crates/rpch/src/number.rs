@@ -1,10 +1,5 @@
 //! Between the widths of numbers, without `as`.
 
-/// A length on the wire as a length in memory.
-pub(crate) fn wide(len: u32) -> usize {
-    usize::try_from(len).unwrap_or(usize::MAX)
-}
-
 /// A length in memory as one on the wire; a longer one than fits is the longest.
 pub(crate) fn narrow(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)

@@ -14,3 +14,12 @@ pub use command::{Command, Destination, FlowControlAck, RtsError};
 pub use cookie::Cookie;
 pub use message::{Kind, Message};
 pub use pdu::{Flags, Pdu};
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests;
