@@ -154,6 +154,7 @@ impl Relay {
                 let request = Request {
                     early,
                     body,
+                    ends: about.direction == Direction::In,
                     answer,
                 };
                 if commands
@@ -168,6 +169,7 @@ impl Relay {
                 let request = Request {
                     early,
                     body,
+                    ends: about.direction == Direction::In,
                     answer,
                 };
                 let begun = self.begin(
@@ -226,6 +228,7 @@ impl Relay {
             lifetime: config.lifetime,
             reach: self.reach(pinned, about.port, limits),
             shared,
+            idle: limits.idle,
             commands,
             request,
         };

@@ -446,7 +446,9 @@ async fn garbage_in_place_of_a_pdu_ends_the_connection_and_is_written_down() {
     let running = start(&target(port, ALLOW)).await;
     let mut client = Client::open(&running.at, "server1:593", 5).await;
     client.opened().await;
-    client.r#in.write_all(&[0xff; 64]).await.expect("sent");
+    // A PDU of version 6, 16 bytes long.
+    let garbage = b"\x06\0\0\x03\x10\0\0\0\x10\0\0\0\x01\0\0\0";
+    client.r#in.write_all(garbage).await.expect("sent");
     let mut rest = Vec::new();
     tokio::time::timeout(PATIENCE, client.out.read_to_end(&mut rest))
         .await

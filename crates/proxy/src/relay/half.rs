@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use farcall_rpch::{Ended, First};
@@ -22,6 +22,9 @@ use crate::channel::{Direction, code};
 
 /// Rounds in a row before others on the thread have their turn.
 const ROUNDS: usize = 32;
+
+/// How long what is over may take to write its last words.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What others want of a half.
 pub(super) enum Command {
@@ -63,6 +66,8 @@ pub(super) struct Parts {
     pub(super) reach: Arc<Reach>,
     /// The virtual connection.
     pub(super) shared: Arc<Virtual>,
+    /// How long the client may say nothing.
+    pub(super) idle: Duration,
     /// What others want of it.
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
     /// The request whose channel is the machine's first.
@@ -80,7 +85,11 @@ pub(super) struct Half<M, J> {
     wires: Vec<Wire>,
     commands: mpsc::UnboundedReceiver<Command>,
     timer: Pin<Box<Sleep>>,
-    over: bool,
+    /// When the client said something last, and how long it may say nothing.
+    heard: Instant,
+    idle: Duration,
+    /// It is over, and everything ends at this moment at the latest.
+    over: Option<Instant>,
 }
 
 impl<M: Machine, J: Judge> Half<M, J> {
@@ -96,7 +105,9 @@ impl<M: Machine, J: Judge> Half<M, J> {
             wires: vec![Wire::client(farcall_rpch::ChannelId::FIRST, parts.request)],
             commands: parts.commands,
             timer: Box::pin(tokio::time::sleep_until(Instant::now().into())),
-            over: false,
+            heard: Instant::now(),
+            idle: parts.idle,
+            over: None,
         }
     }
 
@@ -117,7 +128,10 @@ impl<M: Machine, J: Judge> Half<M, J> {
             progress |= self.receive(cx, now);
             progress |= self.time_out(cx, now);
             self.wires.retain(|wire| !wire.is_gone());
-            if self.over && self.wires.is_empty() {
+            if self
+                .over
+                .is_some_and(|until| self.wires.is_empty() || until <= now)
+            {
                 return Poll::Ready(());
             }
             if !progress {
@@ -130,7 +144,7 @@ impl<M: Machine, J: Judge> Half<M, J> {
 
     fn take_commands(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut progress = false;
-        while !self.over
+        while self.over.is_none()
             && let Poll::Ready(Some(command)) = self.commands.poll_recv(cx)
         {
             progress = true;
@@ -179,7 +193,8 @@ impl<M: Machine, J: Judge> Half<M, J> {
                 }
                 Event::Ended(ended) => {
                     self.judge.ended(&ended);
-                    self.over = true;
+                    self.wires.iter_mut().for_each(Wire::close);
+                    self.over = now.checked_add(LAST_WORDS);
                 }
             }
         }
@@ -238,6 +253,9 @@ impl<M: Machine, J: Judge> Half<M, J> {
             match wire.poll_read(cx, readable) {
                 Poll::Pending => continue,
                 Poll::Ready(Happened::Bytes(bytes)) => {
+                    if wire.is_client() {
+                        self.heard = now;
+                    }
                     self.machine.handle_bytes(now, wire.id, bytes)
                 }
                 Poll::Ready(Happened::Connected) => self.machine.handle_connected(now, wire.id),
@@ -249,10 +267,20 @@ impl<M: Machine, J: Judge> Half<M, J> {
     }
 
     fn time_out(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let Some(at) = self.machine.poll_timeout().filter(|_| !self.over) else {
+        let silent = self.heard.checked_add(self.idle);
+        let silent = silent.filter(|_| self.direction == Direction::In);
+        let next = match self.over {
+            Some(until) => Some(until),
+            None => self.machine.poll_timeout().into_iter().chain(silent).min(),
+        };
+        let Some(at) = next else {
             return false;
         };
-        if at <= now {
+        if at <= now && self.over.is_none() {
+            if silent == Some(at) {
+                self.machine.close(now, code::CALL_FAILED);
+                self.heard = now;
+            }
             self.machine.handle_timeout(now);
             return true;
         }

@@ -23,6 +23,9 @@ use crate::live::{Live, State};
 use crate::metrics::{Metrics, Refusal, Way};
 use crate::policy::{Ask, Decision, Moment, Rates, Request};
 
+/// Denied calls of one virtual connection; whoever goes on then is cut off, since each answer may have to wait in memory.
+const MOST_DENIED: usize = 10_000;
+
 /// What decides and what is written down.
 pub struct Services {
     /// The configuration and policy in force.
@@ -109,6 +112,7 @@ pub(super) struct Rules {
     services: Arc<Services>,
     shared: Arc<Virtual>,
     direction: Direction,
+    denied: usize,
 }
 
 impl Rules {
@@ -117,10 +121,11 @@ impl Rules {
             services,
             shared,
             direction,
+            denied: 0,
         }
     }
 
-    fn of_client(&self, pdu: &Bytes) -> Ruling {
+    fn of_client(&mut self, pdu: &Bytes) -> Ruling {
         let state = self.services.live.current();
         let at = Moment::now();
         let mut allows = |asked: &inspect::Asked| self.allows(&state, asked, at);
@@ -136,6 +141,10 @@ impl Rules {
             Ok(Act::Forward) => Ruling::Forward,
             Ok(Act::Swallow) => Ruling::Refuse,
             Ok(Act::Answer(fault)) => {
+                self.denied += 1;
+                if self.denied > MOST_DENIED {
+                    return self.violation("too many denied calls");
+                }
                 let fault = Bytes::copy_from_slice(&fault);
                 match self.shared.tell(Direction::Out, Command::Inject(fault)) {
                     true => Ruling::Refuse,

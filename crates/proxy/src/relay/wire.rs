@@ -64,6 +64,8 @@ pub(super) struct Request {
     pub(super) early: Bytes,
     /// What is still to be read.
     pub(super) body: Incoming,
+    /// Whether the end of what is read is the end of the channel: an OUT request has said all it has to say then.
+    pub(super) ends: bool,
     /// Where its answer goes.
     pub(super) answer: oneshot::Sender<Answer>,
 }
@@ -93,6 +95,7 @@ enum End {
     Client {
         early: Bytes,
         body: Option<Incoming>,
+        ends: bool,
         answer: Option<oneshot::Sender<Answer>>,
         to: Option<Response>,
     },
@@ -115,6 +118,7 @@ impl Wire {
             End::Client {
                 early: request.early,
                 body: Some(request.body),
+                ends: request.ends,
                 answer: Some(request.answer),
                 to: None,
             },
@@ -138,6 +142,11 @@ impl Wire {
     /// Whether nothing is left of it.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self.end, End::Gone)
+    }
+
+    /// Whether a client is at its other end.
+    pub(super) fn is_client(&self) -> bool {
+        matches!(self.end, End::Client { .. })
     }
 
     /// Whether it takes more to be written.
@@ -284,10 +293,11 @@ impl Wire {
             End::Client {
                 early,
                 body,
+                ends,
                 answer,
                 to,
             } => {
-                std::task::ready!(poll_client(cx, early, body, answer, to, readable))
+                std::task::ready!(poll_client(cx, early, (body, *ends), answer, to, readable))
             }
         };
         if matches!(happened, Happened::Closed) {
@@ -300,7 +310,7 @@ impl Wire {
 fn poll_client(
     cx: &mut Context<'_>,
     early: &mut Bytes,
-    body: &mut Option<Incoming>,
+    (body, ends): (&mut Option<Incoming>, bool),
     answer: &mut Option<oneshot::Sender<Answer>>,
     to: &mut Option<Response>,
     readable: bool,
@@ -331,9 +341,9 @@ fn poll_client(
         // An OUT request has said all it has to say; an IN channel has come to the end of its lifetime.
         None => {
             *body = None;
-            match to.is_some() {
-                true => Poll::Pending,
-                false => Poll::Ready(Happened::Closed),
+            match ends {
+                true => Poll::Ready(Happened::Closed),
+                false => Poll::Pending,
             }
         }
     }
