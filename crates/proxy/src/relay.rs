@@ -298,9 +298,9 @@ async fn first(
         let frame = timeout_at(until, asked.body.frame())
             .await
             .map_err(|_| FirstError::Late)?;
-        let bytes = frame
-            .and_then(Result::ok)
-            .and_then(|frame| frame.into_data().ok());
+        let ended = Failure::Violation("a body that ends before its first PDU");
+        let frame = frame.ok_or(FirstError::Wrong(ended))?;
+        let bytes = frame.ok().and_then(|frame| frame.into_data().ok());
         let mut bytes = bytes.ok_or(FirstError::Gone)?;
         if let Some(first) = opening
             .handle_bytes(&mut bytes)

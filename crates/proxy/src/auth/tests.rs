@@ -350,3 +350,40 @@ async fn a_helper_is_asked_for_a_domains_accounts() {
         Ok("DOM\\bob")
     );
 }
+
+/// By hand, after MS-NLMP sections 2.2.1.2 and 2.2.2.1: the pairs of the challenge begin where its field at 40 says.
+#[tokio::test]
+async fn the_challenge_says_nothing_of_this_machine_and_has_all_names() {
+    let folder = folder();
+    let shared = authenticator(&all(folder.path()));
+    let mut handshake = bob("secret")
+        .begin("HTTP/h.test", false, false)
+        .expect("begun");
+    let Ok(Progress::Continue(token)) = handshake.step(b"") else {
+        panic!("no first message");
+    };
+    let sent = value(&format!("NTLM {}", STANDARD.encode(token)));
+    let challenges = told(session(&shared).judge(Some(&sent)).await).expect_err("a challenge");
+    let challenge = challenges[0].strip_prefix("NTLM ").expect("the scheme");
+    let challenge = STANDARD.decode(challenge).expect("base64");
+    let number = |at: usize| usize::from(u16::from_le_bytes([challenge[at], challenge[at + 1]]));
+    let mut pairs = &challenge[number(44)..number(44) + number(40)];
+    let mut names = Vec::new();
+    while let [id, 0, len, 0, rest @ ..] = pairs
+        && *id != 0
+    {
+        let (value, rest) = rest.split_at(usize::from(*len));
+        if *id <= 4 {
+            let text: String = value
+                .iter()
+                .step_by(2)
+                .map(|byte| char::from(*byte))
+                .collect();
+            names.push((*id, text));
+        }
+        pairs = rest;
+    }
+    names.sort();
+    let expected = [(1, "RPC"), (2, "RPC"), (3, "rpc"), (4, "rpc")];
+    assert_eq!(names, expected.map(|(id, name)| (id, name.to_owned())));
+}

@@ -78,6 +78,10 @@ pub struct Timing {
 
 /// Whoever writes down what happens at the front.
 pub trait Witness: Send + Sync + 'static {
+    /// A connection came.
+    fn came(&self) {}
+    /// A connection that came has ended.
+    fn went(&self) {}
     /// Too many connections: this one is closed at once.
     fn crowded(&self, listener: &str, source: IpAddr);
     /// A request that has not one meaning; its connection is closed.
@@ -128,6 +132,7 @@ pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
 ) {
+    shared.witness.came();
     let served = begin(&shared, &setup, stream, peer);
     tokio::select! {
         result = served => {
@@ -137,6 +142,7 @@ pub(super) async fn serve(
         }
         () = shared.ended.cancelled() => {}
     }
+    shared.witness.went();
 }
 
 async fn begin(

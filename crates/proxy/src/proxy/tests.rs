@@ -82,9 +82,14 @@ async fn head(stream: &mut TcpStream) -> String {
 }
 
 async fn request(to: &str, method: &str, target: &str, length: u64) -> TcpStream {
+    request_as(to, method, target, length, "").await
+}
+
+/// The same with more headers.
+async fn request_as(to: &str, method: &str, target: &str, length: u64, more: &str) -> TcpStream {
     let mut stream = TcpStream::connect(to).await.expect("connects");
     let head = format!(
-        "{method} /rpc/rpcproxy.dll?{target} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n"
+        "{method} /rpc/rpcproxy.dll?{target} HTTP/1.1\r\nHost: h\r\n{more}Content-Length: {length}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.expect("sent");
     stream
@@ -99,8 +104,12 @@ struct Client {
 impl Client {
     /// Opens one, as Samba does: bytes of its CONN/A1 and CONN/B1 with these cookies.
     async fn open(to: &str, target: &str, vc: u8) -> Self {
-        let mut r#in = request(to, "RPC_IN_DATA", target, 1 << 30).await;
-        let mut out = request(to, "RPC_OUT_DATA", target, 76).await;
+        Self::open_as(to, target, vc, "").await
+    }
+
+    async fn open_as(to: &str, target: &str, vc: u8, more: &str) -> Self {
+        let mut r#in = request_as(to, "RPC_IN_DATA", target, 1 << 30, more).await;
+        let mut out = request_as(to, "RPC_OUT_DATA", target, 76, more).await;
         let mut a1 =
             b"\x05\0\x14\x03\x10\0\0\0\x4c\0\0\0\0\0\0\0\0\0\x04\0\x06\0\0\0\x01\0\0\0\x03\0\0\0"
                 .to_vec();
@@ -487,4 +496,44 @@ async fn a_channel_without_its_first_pdu_or_its_twin_is_given_up() {
         .await
         .expect("in time")
         .expect("the end");
+}
+
+#[ignore = "the machines of rpch"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_user_with_a_stolen_cookie_is_refused_and_the_victim_goes_on() {
+    use std::os::unix::fs::PermissionsExt;
+    // The password is `<.S.2K(Zq'`.
+    const HASH: &str = "$2a$04$VYAclAMpaXY/oqAo9yUpkuWmoYywaPzyhu56HxXpVltnBIfmO9tgu";
+    let folder = tempfile::tempdir().expect("a folder");
+    let passwords = folder.path().join("passwords");
+    std::fs::write(&passwords, format!("alice:{HASH}\nbob:{HASH}\n")).expect("written");
+    std::fs::set_permissions(&passwords, std::fs::Permissions::from_mode(0o600)).expect("closed");
+    let (port, _) = server().await;
+    let listener = format!(
+        "[[listen]]\nname = \"users\"\nendpoint = \"http://127.0.0.1:0\"\n[listen.authentication.basic]\nusers = {passwords:?}\n{}",
+        target(port, ALLOW)
+    );
+    let running = start(&listener).await;
+    let at = running.proxy.endpoints()[1]
+        .strip_prefix("http://")
+        .expect("a URL")
+        .to_owned();
+    let alice = "Authorization: Basic YWxpY2U6PC5TLjJLKFpxJw==\r\n";
+    let bob = {
+        use base64::Engine;
+        let value = base64::engine::general_purpose::STANDARD.encode("bob:<.S.2K(Zq'");
+        format!("Authorization: Basic {value}\r\n")
+    };
+    let mut victim = Client::open_as(&at, "server1:593", 7, alice).await;
+    victim.opened().await;
+    let mut thief = Client::open_as(&at, "server1:593", 7, &bob).await;
+    for stream in [&mut thief.r#in, &mut thief.out] {
+        let refused = head(stream).await;
+        assert!(
+            refused.starts_with("HTTP/1.1 503 RPC Error: 5\r\n"),
+            "{refused}"
+        );
+    }
+    assert_eq!(victim.bind(MGMT).await[2], PacketType::BIND_ACK.0);
+    assert!(running.audit().contains("another client's cookie"));
 }

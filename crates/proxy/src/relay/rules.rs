@@ -21,7 +21,7 @@ use crate::identity::Identity;
 use crate::inspect::{self, Act, Back};
 use crate::live::{Live, State};
 use crate::metrics::{Metrics, Refusal, Way};
-use crate::policy::{Ask, Decision, Moment, Rates, Request};
+use crate::policy::{Ask, Decision, Moment, Rates, Reason, Request};
 
 /// Denied calls of one virtual connection; whoever goes on then is cut off, since each answer may have to wait in memory.
 const MOST_DENIED: usize = 10_000;
@@ -70,6 +70,9 @@ impl Services {
         match Verdict::of(decision) {
             Verdict::Allow => {}
             Verdict::WouldDeny => self.metrics.would_deny.one(),
+            Verdict::Deny if decision.reason == Reason::Rate => {
+                self.metrics.refusals.of(Refusal::Rate).one();
+            }
             Verdict::Deny => self.metrics.refusals.of(refusal).one(),
         }
     }
@@ -306,6 +309,15 @@ impl Judge for Rules {
 }
 
 impl Witness for Services {
+    fn came(&self) {
+        self.metrics.accepted.one();
+        self.metrics.connections.add(1);
+    }
+
+    fn went(&self) {
+        self.metrics.connections.add(-1);
+    }
+
     fn crowded(&self, listener: &str, source: IpAddr) {
         self.metrics.refusals.of(Refusal::Limit).one();
         tracing::info!(listener, %source, "too many connections");
