@@ -17,9 +17,10 @@ fn main() -> Result<(), Error> {
         "../idl/dssetup.idl",
         "../idl/unixinfo.idl",
         "../idl/lsarpc.idl",
+        "../idl/streams.idl",
     ])?;
     let compared = [
-        "epmapper", "lsarpc", "mgmt", "netlogon", "rpcecho", "samr", "srvsvc", "svcctl",
+        "epmapper", "lsarpc", "mgmt", "netlogon", "rpcecho", "samr", "srvsvc", "svcctl", "streams",
         "unixinfo", "winreg",
     ];
     let folder = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("codecs");

@@ -29,3 +29,8 @@ pub mod dssetup {
 pub mod unixinfo {
     include!(concat!(env!("OUT_DIR"), "/unixinfo.rs"));
 }
+
+/// Pipes, in both directions: an interface of our own.
+pub mod streams {
+    include!(concat!(env!("OUT_DIR"), "/streams.rs"));
+}

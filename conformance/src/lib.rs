@@ -10,6 +10,7 @@
 //! - [`raw`]: the same for PDUs of DCE/RPC;
 //! - [`demo`]: our side of the demo program; [`thermometer`]: the interface of the guide;
 //! - [`echo`]: our side of Samba's test interface; [`interfaces`]: what domain controllers offer;
+//! - [`streams`]: our own interface of pipes;
 //! - [`dce`]: our echo server with accounts, and our clients as a user of Samba's domain;
 //! - [`link`]: a simulated network with loss, delay, duplication and reordering, and its clock;
 //! - [`pair`]: a client and a server of the ONC core at the two ends of such a link.
@@ -22,6 +23,7 @@ pub mod raw;
 pub mod demo;
 pub mod echo;
 pub mod interfaces;
+pub mod streams;
 pub mod dce;
 pub mod thermometer;
 #[cfg(doctest)]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use farcall_dce::co::client::{CallId, Client, ClientConfig, Event};
+use farcall_dce::co::client::{CallId, Client, ClientConfig, Event, Pieces};
 use farcall_dce::pdu::header::Header;
 use farcall_dce::seed::Seed;
 use farcall_dce::syntax::{SyntaxId, Uuid};
@@ -98,6 +98,28 @@ impl World {
                 self.client.handle_timeout(self.now);
             }
             5 => drop(self.client.alter(self.now, &[ECHO])),
+            7 if number & 8 == 0 => {
+                let (stub, token) = (vec![number; usize::from(number) * 40], self.next);
+                let pieces = Pieces {
+                    request: number & 16 != 0,
+                    response: number & 32 != 0,
+                };
+                let begun = self
+                    .client
+                    .call_in_pieces(self.now, 0, 1, None, &stub, None, token, pieces);
+                if let Ok(id) = begun {
+                    self.next += 1;
+                    self.open.insert(token);
+                    self.ids.push((id, token));
+                }
+            }
+            7 => {
+                let open = self.ids.iter().find(|(id, _)| self.client.is_open(*id));
+                if let Some((id, _)) = open.copied() {
+                    let stub = vec![1; usize::from(number) * 20];
+                    drop(self.client.more(id, &stub, number & 16 != 0));
+                }
+            }
             6 => drop(self.client.maybe(0, 1, None, b"hint")),
             _ => {}
         }

@@ -77,6 +77,8 @@ pub(crate) fn described(interface: &ndr::Interface) -> &'static Interface {
         blocking: false,
         broadcast: it.broadcast,
         maybe: it.maybe,
+        in_pipes: 0,
+        out_pipes: 0,
     });
     Box::leak(Box::new(Interface {
         uuid: interface.uuid.unwrap_or(Uuid::NIL),

@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::task::Waker;
 
 use bytes::Bytes;
 use farcall_dce::co::Stub;
@@ -18,17 +19,24 @@ use farcall_dce::status;
 use farcall_wire::{EncodeError, TransmitQueue, ndr};
 
 use crate::call::{Call, Callee, Credential, Invoked, Place, Source};
+use crate::conduit::Conduit;
+use crate::error::Error;
 use crate::interface::Interface;
 use crate::steps::tap::Sample;
 
 /// Largest buffer for packing that a thread keeps, in bytes.
 const KEEP: usize = 1 << 20;
 
+/// Results in pieces wait in their pipes while so many bytes wait for the peer.
+const FLOW: usize = 256 << 10;
+
 /// A request that waits for its operation.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub(crate) request: Request,
     pub(crate) sample: Option<Arc<Sample>>,
+    /// What of it comes and goes in pieces, if it has pipes.
+    pub(crate) conduit: Option<Arc<Conduit>>,
 }
 
 /// The calls and responses of one turn.
@@ -59,6 +67,8 @@ pub(crate) struct Turn {
     /// The worker that is polled was pending: it ends with the call it works on, so that what is
     /// pending is known by one call.
     pub(crate) resumed: bool,
+    /// Calls with pipes that were handed out and are not over.
+    conduits: Vec<(ReplyTo, Arc<Conduit>)>,
     /// Where results are packed.
     scratch: Vec<u8>,
 }
@@ -96,7 +106,7 @@ pub(crate) struct Held {
 impl Turn {
     /// Whether nothing waits, neither calls nor responses.
     pub(crate) fn is_idle(&self) -> bool {
-        self.calls.is_empty() && self.out.is_empty() && !self.has_more()
+        self.calls.is_empty() && self.out.is_empty() && !self.has_more() && self.conduits.is_empty()
     }
 
     /// Whether the batch has been taken in only in part.
@@ -141,6 +151,75 @@ impl Turn {
         core.plain_service(&self.batch, self.at)
     }
 
+    /// A call with pipes has come.
+    pub(crate) fn open(&mut self, to: ReplyTo, conduit: &Arc<Conduit>) {
+        self.conduits.push((to, Arc::clone(conduit)));
+    }
+
+    /// More of a call's arguments have come.
+    pub(crate) fn deliver(&mut self, to: &ReplyTo, piece: Bytes, last: bool) {
+        if let Some((_, conduit)) = self.conduits.iter().find(|(own, _)| own == to) {
+            conduit.deliver(piece, last);
+        }
+    }
+
+    /// Whether arguments of a call are read too slowly to read more of them.
+    pub(crate) fn is_full(&self) -> bool {
+        self.conduits.iter().any(|(_, conduit)| conduit.is_full())
+    }
+
+    /// Whether arguments of a call are still to come.
+    pub(crate) fn is_open(&self) -> bool {
+        self.conduits.iter().any(|(_, conduit)| conduit.is_open())
+    }
+
+    /// Ends what comes and goes in pieces: of one call, or of all.
+    pub(crate) fn break_off(&mut self, call: Option<u32>, why: &Error) {
+        self.conduits.retain(|(to, conduit)| {
+            let ends = call.is_none_or(|call| call == to.call_id);
+            if ends {
+                conduit.end(Some(why.clone()));
+            }
+            !ends
+        });
+    }
+
+    /// Lets results that operations have written into pipes go, as far as the peer takes them.
+    /// Whether anything went.
+    pub(crate) fn pump(&mut self, waker: &Waker) -> bool {
+        let mut moved = false;
+        for n in 0..self.conduits.len() {
+            let Some((to, conduit)) = self.conduits.get(n).cloned() else {
+                break;
+            };
+            conduit.watch(waker);
+            while self.out.len() <= self.write_queue.min(FLOW)
+                && let Some((piece, _)) = conduit.take()
+            {
+                self.part(&to, &piece);
+                moved = true;
+            }
+        }
+        moved
+    }
+
+    fn part(&mut self, to: &ReplyTo, piece: &[u8]) {
+        if let Some(core) = &mut self.core {
+            note(to, core.part(to, piece, &mut self.out));
+        }
+    }
+
+    /// What was written into the pipes of a call goes before its end.
+    fn flush(&mut self, to: &ReplyTo) {
+        let found = self.conduits.iter().find(|(own, _)| own == to);
+        let Some(conduit) = found.map(|(_, conduit)| Arc::clone(conduit)) else {
+            return;
+        };
+        while let Some((piece, _)) = conduit.take() {
+            self.part(to, &piece);
+        }
+    }
+
     /// Runs `f` with this turn in the thread's place, and takes it back even if `f` panics.
     pub(crate) fn enter<T>(self: &mut Box<Self>, f: impl FnOnce() -> T) -> T {
         struct Back<'a>(&'a mut Box<Turn>);
@@ -156,6 +235,9 @@ impl Turn {
 
     /// Answers a call with a stub.
     pub(crate) fn reply(&mut self, to: &ReplyTo, stub: &[u8]) {
+        if !self.conduits.is_empty() {
+            self.flush(to);
+        }
         if let Some(core) = &mut self.core {
             note(to, core.reply(to, stub, &mut self.out));
         }
@@ -184,6 +266,14 @@ impl Turn {
             place.desk.end(to.call_id);
         }
         self.current = None;
+        if !self.conduits.is_empty() {
+            self.conduits.retain(|(own, conduit)| {
+                if own == to {
+                    conduit.end(None);
+                }
+                own != to
+            });
+        }
     }
 
     /// Packs a result and answers a call with it.
@@ -261,7 +351,11 @@ pub(crate) fn next(
         if first.request.service != service {
             return None;
         }
-        let Incoming { request, sample } = turn.calls.pop_front()?;
+        let Incoming {
+            request,
+            sample,
+            conduit,
+        } = turn.calls.pop_front()?;
         turn.current = Some(request.to);
         let held = held.get_or_insert_with(|| Held::new(source));
         let call = &mut held.call;
@@ -270,6 +364,7 @@ pub(crate) fn next(
         let invoked = invoked(&mut call.callee, interface, place, request.to);
         (invoked.object, invoked.caller) = (request.object, request.caller);
         (invoked.syntax, invoked.maybe) = (request.syntax, request.maybe);
+        invoked.conduit = conduit;
         Some(held.fetch(request.stub, &turn.batch, turn.generation))
     })
 }
@@ -301,6 +396,9 @@ fn next_ahead(
         invoked.caller = None;
     }
     (invoked.object, invoked.maybe) = (None, false);
+    if invoked.conduit.is_some() {
+        invoked.conduit = None;
+    }
     invoked.syntax = plain.syntax;
     if fresh {
         (held.bytes, held.generation) = (turn.batch.clone(), turn.generation);
@@ -326,6 +424,7 @@ fn invoked<'a>(
             to,
             syntax: Default::default(),
             maybe: false,
+            conduit: None,
         });
     }
     match callee {

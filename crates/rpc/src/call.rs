@@ -16,6 +16,7 @@ use farcall_wire::ndr::ContextHandle;
 use farcall_wire::{DecodeError, EncodeError, Reader, Uuid, ndr};
 use tokio::sync::RwLock;
 
+use crate::conduit::Conduit;
 use crate::desk::Desk;
 use crate::endpoint::Transport;
 use crate::held::{self, Held, Shared};
@@ -172,6 +173,8 @@ pub(crate) struct Invoked {
     pub(crate) syntax: ndr::Syntax,
     /// No reply is wanted.
     pub(crate) maybe: bool,
+    /// What of it comes and goes in pieces, if it has pipes.
+    pub(crate) conduit: Option<Arc<Conduit>>,
 }
 
 /// What the calls of one association share.

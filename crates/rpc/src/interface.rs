@@ -42,6 +42,10 @@ pub struct Operation {
     pub broadcast: bool,
     /// The caller wants no answer, and does not learn whether it ran. Default false.
     pub maybe: bool,
+    /// How many of its arguments are pipes. Default 0.
+    pub in_pipes: u8,
+    /// How many of its results are pipes. Default 0.
+    pub out_pipes: u8,
 }
 
 impl Interface {
@@ -82,6 +86,8 @@ impl Operation {
             blocking: false,
             broadcast: false,
             maybe: false,
+            in_pipes: 0,
+            out_pipes: 0,
         }
     }
 
@@ -99,6 +105,16 @@ impl Operation {
     pub const fn broadcast(self) -> Self {
         Self {
             broadcast: true,
+            ..self
+        }
+    }
+
+    /// The same, with so many [pipes](crate::pipe) that go and come.
+    #[must_use]
+    pub const fn pipes(self, in_pipes: u8, out_pipes: u8) -> Self {
+        Self {
+            in_pipes,
+            out_pipes,
             ..self
         }
     }

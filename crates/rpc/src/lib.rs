@@ -49,8 +49,8 @@
 //! ```
 //!
 //! Modules, from the ground up: what things are called ([`endpoint`], [`program`]), what may go
-//! wrong ([`error`], [`limits`]), a call as its procedure sees it ([`call`]), what generated code
-//! stands on ([`stub`]), the clients ([`client`], [`blocking`]), tower's seam ([`middleware`]),
+//! wrong ([`error`], [`limits`]), a call as its procedure sees it ([`call`], [`pipe`]), what generated
+//! code stands on ([`stub`]), the clients ([`client`], [`blocking`]), tower's seam ([`middleware`]),
 //! the ten steps of a call ([`trace`]), rpcbind and the endpoint mapper ([`registrar`],
 //! [`client::resolve`], [`client::mapper`]), the server ([`server`]), and a kit for users' tests
 //! ([`testkit`]).
@@ -67,10 +67,13 @@ mod steps;
 pub mod held;
 mod desk;
 mod line;
+mod conduit;
 pub mod call;
+pub mod pipe;
 mod turn;
 mod association;
 mod operations;
+mod piped;
 pub mod stub;
 mod scratch;
 mod socket;

@@ -42,6 +42,11 @@ pub struct Limits {
     /// DCE/RPC: largest stub of a request or response, all fragments together, in bytes. Default
     /// 4 MiB.
     pub stub: usize,
+    /// DCE/RPC: bytes of a call's pipes that may wait each way, to be read or to be sent. Default
+    /// 256 KiB.
+    pub pipe: usize,
+    /// DCE/RPC: how long the next piece of an `[in]` pipe may take. Default 5 min.
+    pub pipe_stall: Duration,
     /// DCE/RPC: presentation contexts (interfaces in a syntax) of one connection. Default 1024.
     pub contexts: usize,
     /// DCE/RPC: security contexts of one connection. Default 2049, as Windows has it.
@@ -73,6 +78,8 @@ impl Default for Limits {
             depth: 64,
             fragment: 5840,
             stub: 4 << 20,
+            pipe: 256 << 10,
+            pipe_stall: Duration::from_secs(300),
             contexts: 1024,
             auth_contexts: 2049,
             handles: 4096,

@@ -82,6 +82,21 @@ impl NdrReply<'_> {
         self.written = true;
         Ok(())
     }
+
+    /// Gives a result that is packed already.
+    pub(crate) fn put(&mut self, packed: &[u8]) -> Result<(), Refuse> {
+        self.call.mark(Step::ProcedureReturns);
+        let invoked = self.call.invoked()?;
+        match &mut self.sink {
+            Sink::Turn => association::with(|turn| match invoked.maybe {
+                true => turn.end(&invoked.to),
+                false => turn.reply(&invoked.to, packed),
+            }),
+            Sink::Own(stub) => stub.extend_from_slice(packed),
+        }
+        self.written = true;
+        Ok(())
+    }
 }
 
 /// Ends a call: what its reply lacks is said now.

@@ -27,6 +27,8 @@ use crate::endpoint::Transport;
 pub use crate::interface::{Interface, Operation};
 use crate::operations::{Anonymous, Exported, Hook};
 pub use crate::operations::{NdrReply, Operations};
+pub use crate::pipe::{Answer, Sinks, Sources};
+pub use crate::piped::Pipes;
 pub use crate::program::{Procedure, Program};
 use crate::steps::step::Step;
 use crate::turn;

@@ -1,5 +1,6 @@
 //! An association with a server of DCE/RPC whose calls block their thread.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ pub(super) struct Association {
     interfaces: Vec<SyntaxId>,
     /// How arguments are packed, once that is known.
     syntax: Option<Syntax>,
+    /// What came with the last read, and was not asked for yet: pieces of results.
+    pub(super) ready: VecDeque<Came>,
     /// Where a read lands.
     input: Box<[u8]>,
 }
@@ -38,12 +41,34 @@ pub(super) struct Packed {
     pub(super) interface: &'static Interface,
     pub(super) opnum: u16,
     stub: Vec<u8>,
-    syntax: Syntax,
+    pub(super) syntax: Syntax,
+}
+
+impl Packed {
+    pub(super) fn new(
+        interface: &'static Interface,
+        opnum: u16,
+        stub: Vec<u8>,
+        syntax: Syntax,
+    ) -> Self {
+        Self {
+            interface,
+            opnum,
+            stub,
+            syntax,
+        }
+    }
+
+    pub(super) fn stub(&self) -> &[u8] {
+        &self.stub
+    }
 }
 
 /// What an event means for whoever waits.
-enum Came {
+pub(super) enum Came {
     Bound,
+    /// A part of results that come in pieces.
+    Piece(Bytes, ndr::Order),
     Results(Bytes, ndr::Order),
     Failed(Error),
 }
@@ -57,8 +82,18 @@ impl Association {
             contexts: Vec::new(),
             interfaces: vec![interface.syntax_id()],
             syntax: None,
+            ready: VecDeque::new(),
             input: vec![0; ROOM].into(),
         }
+    }
+
+    /// How arguments are packed.
+    pub(super) fn syntax(&self) -> Syntax {
+        self.syntax.unwrap_or_default()
+    }
+
+    pub(super) fn core(&mut self) -> &mut Core<()> {
+        &mut self.core
     }
 
     /// Connects and binds unless that is done.
@@ -135,7 +170,9 @@ impl Association {
         let id = begun.map_err(link::refused_call)?;
         let (bytes, order) = match self.wait(deadline, Phase::Call) {
             Ok(Came::Results(bytes, order)) => (bytes, order),
-            Ok(Came::Bound) => return Err(Error::local(Phase::Call, "an unexpected bind_ack")),
+            Ok(Came::Bound | Came::Piece(..)) => {
+                return Err(Error::local(Phase::Call, "an unexpected bind_ack"));
+            }
             Ok(Came::Failed(error)) => return Err(error),
             Err(error) => return Err(self.give_up(id, error)),
         };
@@ -145,7 +182,7 @@ impl Association {
     }
 
     /// The presentation context of a call's interface, which is bound if it is not yet.
-    fn context(&mut self, packed: &Packed, deadline: Instant) -> Result<u16, Error> {
+    pub(super) fn context(&mut self, packed: &Packed, deadline: Instant) -> Result<u16, Error> {
         let id = packed.interface.syntax_id();
         let find = |contexts: &[Bound]| {
             let found = contexts.iter().find(|bound| bound.interface == id);
@@ -169,7 +206,10 @@ impl Association {
     }
 
     /// Sends what the core has and reads until something has come.
-    fn wait(&mut self, deadline: Instant, phase: Phase) -> Result<Came, Error> {
+    pub(super) fn wait(&mut self, deadline: Instant, phase: Phase) -> Result<Came, Error> {
+        if let Some(came) = self.ready.pop_front() {
+            return Ok(came);
+        }
         let given = deadline.saturating_duration_since(Instant::now());
         loop {
             self.send().map_err(|e| broken(&e, true))?;
@@ -182,18 +222,21 @@ impl Association {
                 return Err(Error::new(phase, Cause::Deadline(given)));
             };
             let batch = Bytes::copy_from_slice(self.input.get(..len).unwrap_or_default());
-            if let Some(came) = self.receive(&batch) {
+            self.receive(&batch);
+            if let Some(came) = self.ready.pop_front() {
                 return Ok(came);
             }
         }
     }
 
-    fn receive(&mut self, batch: &Bytes) -> Option<Came> {
-        let (mut at, mut first) = (0, None);
+    fn receive(&mut self, batch: &Bytes) {
+        let mut at = 0;
         while let Some(event) = self.core.handle_bytes(Instant::now(), batch, &mut at) {
-            first = first.or(self.take(event, batch));
+            let came = self.take(event, batch);
+            // Only pieces come in numbers: of anything else, the first is what is waited for.
+            let pieces = matches!(self.ready.back(), None | Some(Came::Piece(..)));
+            self.ready.extend(came.filter(|_| pieces));
         }
-        first
     }
 
     fn take(&mut self, event: Event<()>, batch: &Bytes) -> Option<Came> {
@@ -203,8 +246,7 @@ impl Association {
                 Some(Came::Bound)
             }
             Event::Response { order, stub, .. } => Some(Came::Results(stub.bytes(batch), order)),
-            // No call asks for pieces.
-            Event::Piece { .. } => None,
+            Event::Piece { order, stub, .. } => Some(Came::Piece(stub.bytes(batch), order)),
             Event::Fault { fault, .. } => Some(Came::Failed(faults::error(&fault))),
             Event::Ended { sent, .. } => {
                 let why = Cause::Disconnected("before the reply came".into());
@@ -223,7 +265,7 @@ impl Association {
         }
     }
 
-    fn send(&mut self) -> io::Result<()> {
+    pub(super) fn send(&mut self) -> io::Result<()> {
         self.core.poll_transmit(&mut self.out);
         while !self.out.is_empty() {
             let written = match self.socket.as_mut() {
@@ -278,7 +320,8 @@ impl Association {
     }
 
     /// Gives the connection up; the next call makes another.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
+        self.ready.clear();
         self.core.lost();
         while self.core.poll_event().is_some() {}
         (self.socket, self.contexts) = (None, Vec::new());
@@ -292,7 +335,7 @@ impl Came {
         match self {
             Self::Bound => Ok(()),
             Self::Failed(error) => Err(error),
-            Self::Results(..) => Err(Error::local(
+            Self::Piece(..) | Self::Results(..) => Err(Error::local(
                 Phase::Bind,
                 "a response instead of a bind_ack",
             )),

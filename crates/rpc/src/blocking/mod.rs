@@ -4,6 +4,7 @@
 //! It needs no runtime. It takes `&self`, and threads that share one wait for each other.
 
 mod association;
+mod piped;
 
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
@@ -25,6 +26,7 @@ use crate::endpoint::{Endpoint, IntoEndpoint, Transport};
 use crate::error::{Cause, Error, Phase};
 use crate::interface::Interface;
 use crate::local;
+use crate::pipe::{Sinks, Sources};
 use crate::program::Program;
 use crate::socket;
 use crate::stub::Raw;
@@ -223,6 +225,41 @@ impl Client {
             .ensure(&self.address, &self.endpoint, &self.options)
             .and_then(|()| association.pack(interface, opnum, &self.options, encode))
             .and_then(|packed| association.call(&packed, &self.options, known, decode));
+        calling.map_err(|error| {
+            let error = error.with_procedure(interface.operation_name(opnum));
+            faults::advised(error.with_peer(&self.endpoint), &self.options)
+        })
+    }
+
+    /// Calls an operation that has pipes. This is what generated clients do: `encode` packs what
+    /// stands beside the pipes, `sources` are those that go, and `sinks` take those that come.
+    ///
+    /// # Errors
+    /// As the asynchronous client: see [`Error`].
+    #[expect(clippy::too_many_arguments, reason = "generated code calls it")]
+    pub fn operation_piped<T>(
+        &self,
+        interface: &'static Interface,
+        opnum: u16,
+        known: &[i64],
+        encode: impl FnOnce(&mut ndr::Writer) -> Result<(), EncodeError>,
+        sources: Sources,
+        sinks: Sinks<'_>,
+        decode: NdrDecoder<T>,
+    ) -> Result<T, Error> {
+        let Some(association) = &self.association else {
+            let text = format!("this is a client of programs: it cannot call {interface}");
+            return Err(Error::local(Phase::Call, text)
+                .hint("connect with blocking::Client::connect_interface"));
+        };
+        let mut association = association.lock().unwrap_or_else(PoisonError::into_inner);
+        let calling = association
+            .ensure(&self.address, &self.endpoint, &self.options)
+            .and_then(|()| {
+                let pipes = (sources, sinks);
+                association.pack_piped(interface, opnum, &self.options, encode, pipes)
+            })
+            .and_then(|piped| association.call_piped(piped, &self.options, known, decode));
         calling.map_err(|error| {
             let error = error.with_procedure(interface.operation_name(opnum));
             faults::advised(error.with_peer(&self.endpoint), &self.options)

@@ -25,7 +25,9 @@ use super::link::{Outcome, Ticket};
 use super::options::Retry;
 use super::{Client, NdrDecoder};
 use crate::call::Call;
+use crate::conduit::Conduit;
 use crate::error::{Cause, Error, Phase};
+use crate::pipe::{Answer, Hold, Intake, Outlet, Received, Sources};
 use crate::stub::Program;
 
 /// Reads a result.
@@ -100,6 +102,8 @@ enum Work {
 enum Decode<T> {
     Xdr(Decoder<T>),
     Ndr(NdrDecoder<T>),
+    /// While it comes.
+    Piped(fn(Received) -> T),
     /// It is known already.
     Known,
 }
@@ -152,6 +156,8 @@ pub struct Calling<T> {
     stage: Stage,
     known: Option<Result<T, Error>>,
     decode: Decode<T>,
+    /// Arguments that are still to go.
+    feeding: Option<Box<(Sources, Outlet)>>,
     /// None unless somebody listens at level debug.
     span: tracing::Span,
 }
@@ -192,6 +198,24 @@ impl<T> Calling<T> {
         Self::begun(client, work, Decode::Ndr(decode))
     }
 
+    pub(crate) fn piped(
+        client: Client,
+        request: dce::Request,
+        known: &[i64],
+        feeding: (Sources, Outlet),
+        answer: Answer<T>,
+    ) -> Self {
+        let work = Work::Operation(request, SmallVec::from_slice(known));
+        let decode = match answer {
+            Answer::Whole(decode) => Decode::Ndr(decode),
+            Answer::Piped(make) => Decode::Piped(make),
+        };
+        let feeding = (!feeding.0.is_empty()).then(|| Box::new(feeding));
+        let mut calling = Self::begun(client, work, decode);
+        calling.feeding = feeding;
+        calling
+    }
+
     #[inline]
     fn begun(client: Client, work: Work, decode: Decode<T>) -> Self {
         let (timeout, retry) = (client.options.timeout, client.options.retry);
@@ -210,6 +234,7 @@ impl<T> Calling<T> {
             stage: Stage::New,
             known: None,
             decode,
+            feeding: None,
             span,
         }
     }
@@ -221,6 +246,7 @@ impl<T> Calling<T> {
             stage: Stage::Done,
             known: Some(result),
             decode: Decode::Known,
+            feeding: None,
             span: tracing::Span::none(),
         }
     }
@@ -393,6 +419,10 @@ impl Request {
         let Retry::Safe(most) = self.retry else {
             return None;
         };
+        // What has gone into a pipe is not there any more.
+        if self.flow().is_some() {
+            return None;
+        }
         let safe = !error.may_have_executed() || self.work.is_idempotent();
         let pause = Duration::from_millis(50 << self.attempts.saturating_sub(1).min(8));
         let late = matches!(error.cause(), Cause::Deadline(_)) || self.is_late(pause);
@@ -414,7 +444,38 @@ impl Request {
         self.client.describe(error, target)
     }
 
-    fn decode<T>(&self, decode: &Decode<T>, came: Came) -> Result<T, Error> {
+    fn flow(&self) -> Option<&dce::Flow> {
+        match &self.work {
+            Work::Procedure { .. } => None,
+            Work::Operation(request, _) => request.flow.as_ref(),
+        }
+    }
+
+    /// A call whose results have begun to come.
+    fn received(&self, ticket: Ticket, syntax: ndr::Syntax, order: ndr::Order) -> Option<Received> {
+        let conduit = Arc::clone(&self.flow()?.conduit);
+        let limits = &self.client.options.limits;
+        let flow = ndr::Inflow::new(syntax, order, limits.wire());
+        let receipt = Receipt {
+            client: self.client.clone(),
+            name: self.work.name(),
+            ticket,
+            conduit: Arc::clone(&conduit),
+        };
+        Some(Received {
+            intake: Arc::new(Intake::new(conduit, flow)),
+            hold: Arc::new(receipt),
+            known: self.known().to_vec(),
+            most: limits.stub,
+        })
+    }
+
+    fn decode<T>(
+        &self,
+        decode: &Decode<T>,
+        came: Came,
+        ticket: Option<Ticket>,
+    ) -> Result<T, Error> {
         let limits = self.client.options.limits.wire();
         let decoded = match (decode, came) {
             (_, Came::Xdr(Outcome::Forgotten)) => {
@@ -438,6 +499,11 @@ impl Request {
             ) => {
                 let reader = ndr::Reader::shared(&bytes, &bytes, syntax, order, limits);
                 decode(&mut reader.with_known(self.known()))
+            }
+            (Decode::Piped(make), Came::Ndr(dce::Outcome::Begun { syntax, order })) => {
+                let received = ticket.and_then(|ticket| self.received(ticket, syntax, order));
+                let received = received.map(make);
+                return received.ok_or_else(|| Error::local(Phase::Decode, "a call without pipes"));
             }
             _ => return Err(Error::local(Phase::Decode, "a result of another family")),
         };
@@ -480,7 +546,7 @@ impl<T> Future for Calling<T> {
                     let came = ready!(guarded.as_mut().poll(cx));
                     this.stage = Stage::Done;
                     let came = came.map(Came::Xdr);
-                    match came.and_then(|came| request.decode(&this.decode, came)) {
+                    match came.and_then(|came| request.decode(&this.decode, came, None)) {
                         Ok(value) => {
                             this.request = None;
                             return Poll::Ready(Ok(value));
@@ -491,13 +557,30 @@ impl<T> Future for Calling<T> {
                 Stage::New => match request.begin(cx) {
                     Ok(ticket) => {
                         this.stage = Stage::Waiting(ticket);
+                        if this.feeding.is_some() {
+                            continue;
+                        }
                         return Poll::Pending;
                     }
                     Err(error) => error,
                 },
                 Stage::Waiting(ticket) => {
-                    let came = request.collect(*ticket, cx);
-                    let came = ready!(came.map_or(Poll::Pending, Poll::Ready));
+                    let ticket = *ticket;
+                    let fed = match &mut this.feeding {
+                        Some(feeding) => feed(cx, feeding),
+                        None => Poll::Pending,
+                    };
+                    if fed.is_ready() {
+                        this.feeding = None;
+                    }
+                    let came = match (request.collect(ticket, cx), fed) {
+                        (Some(came), _) => came,
+                        (None, Poll::Ready(Err(error))) => {
+                            request.client.abandon(ticket);
+                            Came::Ndr(dce::Outcome::Failed(error))
+                        }
+                        (None, _) => return Poll::Pending,
+                    };
                     if matches!(came, Came::Xdr(Outcome::Forgotten))
                         && request.forgotten < FORGOTTEN
                     {
@@ -506,7 +589,7 @@ impl<T> Future for Calling<T> {
                         continue;
                     }
                     this.stage = Stage::Done;
-                    match request.decode(&this.decode, came) {
+                    match request.decode(&this.decode, came, Some(ticket)) {
                         Ok(value) => {
                             this.request = None;
                             return Poll::Ready(Ok(value));
@@ -528,6 +611,35 @@ impl<T> Future for Calling<T> {
             };
             this.stage = Stage::Pausing(Box::pin(tokio::time::sleep(pause)));
         }
+    }
+}
+
+/// Hands on arguments as far as there is room.
+fn feed(cx: &mut Context<'_>, feeding: &mut (Sources, Outlet)) -> Poll<Result<(), Error>> {
+    let (sources, outlet) = feeding;
+    ready!(sources.poll_feed(cx, outlet))?;
+    outlet.finish();
+    Poll::Ready(Ok(()))
+}
+
+/// A call whose results are received.
+struct Receipt {
+    client: Client,
+    name: String,
+    ticket: Ticket,
+    conduit: Arc<Conduit>,
+}
+
+impl Hold for Receipt {
+    fn describe(&self, error: Error) -> Error {
+        let error = error.with_procedure(self.name.clone());
+        self.client.describe(error, None)
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        self.client.release(self.ticket, &self.conduit);
     }
 }
 

@@ -38,14 +38,17 @@ use farcall_wire::{DecodeError, Encode, EncodeError, ndr};
 use tokio::net::UnixStream;
 use tokio::runtime::Handle as Runtime;
 
+use crate::conduit::Conduit;
 use crate::endpoint::{Endpoint, Family, IntoEndpoint};
 use crate::error::{Cause, Error, Phase};
 use crate::interface::Interface;
+use crate::pipe::{Answer, Outlet, Sources};
 use crate::stub::Program;
 pub use calling::{Calling, Decoder};
 pub use connect::ByteStream;
 use connect::Connector;
 pub use dce::mapper;
+use farcall_dce::co::client::Pieces;
 use gss::Guard;
 use link::{Link, Outcome, Ticket};
 pub use options::{Credentials, Gss, Options, Ping, Reconnect, Retry};
@@ -430,8 +433,49 @@ impl Client {
             object: self.options.object,
             stub: writer.into_bytes().into(),
             syntax,
+            flow: None,
         };
         Calling::operation(self.clone(), request, known, decode)
+    }
+
+    /// Calls an operation that has pipes. This is what generated clients do: `encode` packs what
+    /// stands beside the pipes, and `sources` are those that go.
+    pub fn operation_piped<T>(
+        &self,
+        interface: &'static Interface,
+        opnum: u16,
+        known: &[i64],
+        encode: impl FnOnce(&mut ndr::Writer) -> Result<(), EncodeError>,
+        sources: Sources,
+        answer: Answer<T>,
+    ) -> Calling<T> {
+        let Handle::Dce(handle) = &self.handle else {
+            return Calling::ready(Err(no_interfaces(interface)));
+        };
+        let (syntax, order) = (handle.link.syntax(), handle.link.options.order());
+        let limits = &self.options.limits;
+        let conduit = Arc::new(Conduit::new(limits.pipe, limits.stub));
+        let outlet = Outlet::new(Arc::clone(&conduit), ndr::Outflow::new(syntax, order));
+        let stub = match outlet.part(encode) {
+            Ok(stub) => stub,
+            Err(error) => {
+                let error = Error::from(error).with_procedure(interface.operation_name(opnum));
+                return Calling::ready(Err(error));
+            }
+        };
+        let pieces = Pieces {
+            request: !sources.is_empty(),
+            response: matches!(answer, Answer::Piped(_)),
+        };
+        let request = dce::link::Request {
+            interface,
+            opnum,
+            object: self.options.object,
+            stub,
+            syntax,
+            flow: Some(dce::link::Flow { conduit, pieces }),
+        };
+        Calling::piped(self.clone(), request, known, (sources, outlet), answer)
     }
 
     /// How the arguments of [`operation`](Self::operation) are packed, for code that packs them
@@ -569,6 +613,13 @@ impl Client {
         match &self.handle {
             Handle::Onc(handle) => handle.link.lock().abandon(ticket),
             Handle::Dce(handle) => handle.link.lock().abandon(ticket),
+        }
+    }
+
+    /// Gives up a call whose results are received, unless it is over.
+    pub(crate) fn release(&self, ticket: Ticket, conduit: &Conduit) {
+        if let Handle::Dce(handle) = &self.handle {
+            handle.link.lock().release(ticket, conduit);
         }
     }
 

@@ -206,6 +206,8 @@ impl Service for Pretender {
 /// has no identity.
 fn describe_interface(interface: &model::ndr::Interface) -> Option<Interface> {
     let operations = interface.operations.iter().map(|operation| Operation {
+        in_pipes: 0,
+        out_pipes: 0,
         opnum: operation.opnum,
         name: leak(&operation.name),
         idempotent: operation.idempotent,

@@ -16,6 +16,8 @@ const fn operation(opnum: u16, name: &'static str) -> Operation {
         blocking: false,
         broadcast: false,
         maybe: false,
+        in_pipes: 0,
+        out_pipes: 0,
     }
 }
 

@@ -230,6 +230,11 @@ impl Server {
         if due { self.close(Close::Slow) } else { None }
     }
 
+    /// Says that nothing was read for a while, for reasons of ours: what is missing is not late.
+    pub fn excuse(&mut self, now: Instant) {
+        self.since = self.since.map(|_| now);
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     #[inline]
     #[must_use]

@@ -5,29 +5,27 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::super::text::ident;
-use super::interface::{INTERFACE, Method};
-use super::plan::{Plan, passed};
+use super::interface::{INTERFACE, Method, Part};
+use super::plan::Plan;
 
 impl<'m> Plan<'m> {
-    pub(crate) fn client(&self, methods: &[Method<'m>]) -> TokenStream {
+    pub(crate) fn client(&'m self, methods: &[Method<'m>]) -> TokenStream {
         let client = self.asynchronous(methods);
         let calls = self.calls(methods);
         let blocking = self.blocking(methods);
         quote!(#client #calls #blocking)
     }
 
-    fn asynchronous(&self, methods: &[Method<'m>]) -> TokenStream {
+    fn asynchronous(&'m self, methods: &[Method<'m>]) -> TokenStream {
         let calling = methods.iter().map(|method| {
             let docs = method.docs().allowing(&[]);
-            let (signature, output) = (
-                self.signature(method, quote!(pub)),
-                self.output(method, INTERFACE),
-            );
-            let request = self.request(method);
+            let (signature, output) = (self.signature(method, quote!(pub)), self.received(method));
+            let (request, allow) = (self.request(method, false), self.long_type(method));
             quote! {
                 #docs
+                #allow
                 #signature -> ::farcall::Calling<#output> {
-                    self.0.operation(#request)
+                    self.0.#request
                 }
             }
         });
@@ -84,17 +82,20 @@ impl<'m> Plan<'m> {
         }
     }
 
-    fn calls(&self, methods: &[Method<'m>]) -> TokenStream {
+    fn calls(&'m self, methods: &[Method<'m>]) -> TokenStream {
         let declared = methods.iter().map(|method| {
             let (docs, signature) = (as_client(method), self.signature(method, quote!()));
-            let output = self.output(method, INTERFACE);
-            quote!(#docs #signature -> ::farcall::Calling<#output>;)
+            let output = self.received(method);
+            let allow = self.long_type(method);
+            quote!(#docs #allow #signature -> ::farcall::Calling<#output>;)
         });
         let forwarded = methods.iter().map(|method| {
             let (signature, name) = (self.signature(method, quote!()), ident(&method.name));
-            let output = self.output(method, INTERFACE);
+            let output = self.received(method);
             let passed = method.inputs().map(|(_, _, name)| name);
+            let allow = self.long_type(method);
             quote! {
+                #allow
                 #signature -> ::farcall::Calling<#output> {
                     Client::#name(self, #(#passed),*)
                 }
@@ -114,17 +115,23 @@ impl<'m> Plan<'m> {
         }
     }
 
-    fn blocking(&self, methods: &[Method<'m>]) -> TokenStream {
+    fn blocking(&'m self, methods: &[Method<'m>]) -> TokenStream {
         let calling = methods.iter().map(|method| {
-            let (docs, signature) = (as_client(method), self.signature(method, quote!(pub)));
-            let (output, request) = (self.output(method, INTERFACE), self.request(method));
+            let docs = as_client(method);
+            let (name, args) = (ident(&method.name), self.called_args(method));
+            let (sinks, request) = (self.blocking_sinks(method), self.request(method, true));
+            let args = match (args.is_empty(), sinks.is_empty()) {
+                (false, false) => quote!(#args, #sinks),
+                _ => quote!(#args #sinks),
+            };
+            let output = self.output_of(method, INTERFACE, Part::Beside);
             quote! {
                 #docs
                 ///
                 /// # Errors
                 /// Why there is no result.
-                #signature -> Result<#output, ::farcall::Error> {
-                    self.0.operation(#request)
+                pub fn #name(&self, #args) -> Result<#output, ::farcall::Error> {
+                    self.0.#request
                 }
             }
         });
@@ -159,27 +166,29 @@ impl<'m> Plan<'m> {
     }
 
     /// A method's visibility, name and parameters.
-    fn signature(&self, method: &Method<'m>, visible: TokenStream) -> TokenStream {
-        let name = ident(&method.name);
-        let args = method.inputs().map(|(_, parameter, name)| {
-            let ty = self.argument(passed(parameter), INTERFACE);
-            quote!(#name: #ty)
-        });
-        quote!(#visible fn #name(&self, #(#args),*))
+    fn signature(&'m self, method: &Method<'m>, visible: TokenStream) -> TokenStream {
+        let (name, args) = (ident(&method.name), self.called_args(method));
+        quote!(#visible fn #name(&self, #args))
     }
 
-    /// What a client hands on: interface, number, what the answer needs, how to write the
+    /// What a client asks for: interface, number, what the answer needs, how to write the
     /// arguments and how to read the answer.
-    fn request(&self, method: &Method<'m>) -> TokenStream {
+    fn request(&'m self, method: &Method<'m>, blocking: bool) -> TokenStream {
+        if self.has_pipes(method) {
+            let request = self.request_piped(method, blocking);
+            return quote!(operation_piped(#request));
+        }
         let (number, known) = (method.number(), self.known_values(method));
         let (put, take) = (method.codec("put_", ""), method.codec("take_", "_reply"));
         let names = method.inputs().map(|(_, _, name)| name);
         quote! {
-            &INTERFACE,
-            #number,
-            &#known,
-            |w| codec::#put(w, #(#names),*),
-            codec::#take,
+            operation(
+                &INTERFACE,
+                #number,
+                &#known,
+                |w| codec::#put(w, #(#names),*),
+                codec::#take,
+            )
         }
     }
 }

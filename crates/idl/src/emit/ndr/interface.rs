@@ -58,6 +58,25 @@ pub(crate) struct Method<'m> {
     known: Vec<Place>,
 }
 
+/// How much of a message a codec is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it.
+    Whole,
+    /// All but the pipes.
+    Beside,
+}
+
+impl Part {
+    /// What the names of its codecs end in.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Whole => "",
+            Self::Beside => "_beside",
+        }
+    }
+}
+
 /// One of what an operation gives back.
 pub(crate) struct Output<'m> {
     pub(crate) name: String,
@@ -72,6 +91,20 @@ impl<'m> Method<'m> {
         let params = self.operation.params.iter().enumerate();
         let params = params.filter(|(_, parameter)| parameter.is_in);
         params.map(|(i, parameter)| (i, parameter, ident(&self.args[i])))
+    }
+
+    /// All parameters with their names.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&'m Parameter, String)> {
+        let names = self.args.iter().cloned();
+        self.operation.params.iter().zip(names)
+    }
+
+    /// A name like this one that no parameter has.
+    pub(crate) fn beside(&self, name: &str, behind: &str) -> Ident {
+        let bare = name.strip_prefix("r#").unwrap_or(name);
+        let mut scope = Scope::new(TAKEN);
+        scope.claim_all(&self.args);
+        ident(&scope.claim(&format!("{bare}{behind}")))
     }
 
     /// What it gives back, in Rust's order: parameters as declared, then the result.
@@ -120,21 +153,21 @@ impl<'m> Method<'m> {
 
 impl<'m> Plan<'m> {
     /// The modules of all interfaces that have operations on the wire.
-    pub(crate) fn interfaces(&self) -> TokenStream {
+    pub(crate) fn interfaces(&'m self) -> TokenStream {
         let interfaces = self.defs.interfaces();
         let called = interfaces.filter(|(_, it)| !it.imported && !it.local && it.uuid.is_some());
         let modules = called.map(|(id, it)| self.interface(id, it));
         quote!(#(#modules)*)
     }
 
-    fn interface(&self, id: InterfaceId, it: &'m Interface) -> TokenStream {
+    fn interface(&'m self, id: InterfaceId, it: &'m Interface) -> TokenStream {
         let methods = self.methods(id);
         let module = ident(self.module(id));
         let (major, minor) = it.version;
         let text = format!("Interface {}, version {major}.{minor}.", it.name);
         let docs = Docs::of(&it.docs).line(text);
         let called = !(self.config.no_client && self.config.no_server);
-        let description = called.then(|| description(it, &methods));
+        let description = called.then(|| self.description(it, &methods));
         let results = methods.iter().map(|method| self.results(method));
         let server = (!self.config.no_server).then(|| self.server(&methods));
         let client = (!self.config.no_client).then(|| self.client(&methods));
@@ -167,6 +200,33 @@ impl<'m> Plan<'m> {
                     #transcode
                 }
             }
+        }
+    }
+
+    /// The constant that describes an interface.
+    fn description(&'m self, it: &Interface, methods: &[Method<'m>]) -> TokenStream {
+        let uuid = uuid(it.uuid.unwrap_or_default());
+        let (major, minor) = (len(it.version.0.into()), len(it.version.1.into()));
+        let (name, endpoints) = (&it.name, &it.endpoints);
+        let operations = methods.iter().map(|method| {
+            let operation = method.operation;
+            let (number, name) = (method.number(), &operation.name);
+            let idempotent = operation.idempotent.then(|| quote!(.idempotent()));
+            let broadcast = operation.broadcast.then(|| quote!(.broadcast()));
+            let maybe = (operation.maybe || operation.message).then(|| quote!(.maybe()));
+            let pipes = self.counted(method);
+            quote!(::farcall::stub::Operation::new(#number, #name) #idempotent #broadcast #maybe #pipes,)
+        });
+        quote! {
+            /// What the interface file says of it: its identity, its version, its operations.
+            pub static INTERFACE: ::farcall::stub::Interface = ::farcall::stub::Interface {
+                uuid: #uuid,
+                major: #major,
+                minor: #minor,
+                name: #name,
+                operations: &[#(#operations)*],
+                endpoints: &[#(#endpoints),*],
+            };
         }
     }
 
@@ -223,13 +283,20 @@ impl<'m> Plan<'m> {
             .collect()
     }
 
-    /// The Rust type of what an operation gives back.
-    pub(crate) fn output(&self, method: &Method<'_>, site: Site<'_>) -> TokenStream {
-        match &method.outputs()[..] {
+    /// What an operation gives back, or that of it which is no pipe.
+    fn outputs_of(&self, method: &Method<'m>, part: Part) -> Vec<Output<'m>> {
+        let mut outputs = method.outputs();
+        outputs.retain(|it| part == Part::Whole || !self.is_pipe(it.ty));
+        outputs
+    }
+
+    /// The Rust type of what an operation gives back, or of that which is no pipe.
+    pub(crate) fn output_of(&self, method: &Method<'m>, site: Site<'_>, part: Part) -> TokenStream {
+        match &self.outputs_of(method, part)[..] {
             [] => quote!(()),
             [one] => self.rust_type(one.ty, site),
             _ => {
-                let name = ident(&method.results);
+                let name = self.results_name(method, part);
                 match site.depth {
                     1 => quote!(#name),
                     _ => quote!(super::#name),
@@ -238,14 +305,36 @@ impl<'m> Plan<'m> {
         }
     }
 
+    /// The name of the struct of an operation's results: the plain one is for whoever calls it.
+    fn results_name(&self, method: &Method<'m>, part: Part) -> Ident {
+        match (part, self.is_streamed(method)) {
+            (Part::Whole, true) => ident(&format!("{}Whole", method.results)),
+            _ => ident(&method.results),
+        }
+    }
+
     /// The struct of an operation's results, if there are several.
-    fn results(&self, method: &Method<'_>) -> TokenStream {
-        let outputs = method.outputs();
+    fn results(&self, method: &Method<'m>) -> TokenStream {
+        let whole = self.results_of(method, Part::Whole);
+        let beside = self
+            .is_streamed(method)
+            .then(|| self.results_of(method, Part::Beside));
+        quote!(#whole #beside)
+    }
+
+    fn results_of(&self, method: &Method<'m>, part: Part) -> TokenStream {
+        let outputs = self.outputs_of(method, part);
         if outputs.len() < 2 {
             return TokenStream::new();
         }
-        let name = ident(&method.results);
-        let text = format!(" What `{}` gives back.", method.operation.name);
+        let name = self.results_name(method, part);
+        let text = match part {
+            Part::Whole => format!(" What `{}` gives back.", method.operation.name),
+            Part::Beside => format!(
+                " What `{}` gives back beside its pipes.",
+                method.operation.name
+            ),
+        };
         let fields = outputs.iter().map(|output| {
             let docs = match output.parameter {
                 Some((_, parameter)) => {
@@ -289,10 +378,26 @@ impl<'m> Plan<'m> {
 
     /// The four functions of an operation.
     fn codecs(&self, method: &Method<'m>) -> TokenStream {
-        let put = self.put_request(method);
-        let (take, put_reply) = (self.take_request(method), self.put_reply(method));
-        let take_reply = self.take_reply(method);
+        let whole = self.codecs_of(method, Part::Whole);
+        let beside = self
+            .is_streamed(method)
+            .then(|| self.codecs_of(method, Part::Beside));
+        quote!(#whole #beside)
+    }
+
+    fn codecs_of(&self, method: &Method<'m>, part: Part) -> TokenStream {
+        let (put, take) = (
+            self.put_request(method, part),
+            self.take_request(method, part),
+        );
+        let put_reply = self.put_reply(method, part);
+        let take_reply = self.take_reply(method, part);
         quote!(#put #take #put_reply #take_reply)
+    }
+
+    /// Whether pipes of the operation come and go as streams: somebody calls it or serves it.
+    fn is_streamed(&self, method: &Method<'m>) -> bool {
+        self.has_pipes(method) && !(self.config.no_client && self.config.no_server)
     }
 
     /// The function that reads any message and writes it again.
@@ -350,47 +455,44 @@ impl<'m> Plan<'m> {
     }
 
     /// The parameters that go, in wire order.
-    fn going(&self, method: &Method<'m>) -> Vec<(usize, &'m Parameter, Ident)> {
+    fn going(&self, method: &Method<'m>, part: Part) -> Vec<(usize, &'m Parameter, Ident)> {
         let mut inputs: Vec<_> = method.inputs().collect();
+        inputs.retain(|(_, it, _)| part == Part::Whole || !self.is_pipe(&it.ty));
         inputs.sort_by_key(|(_, parameter, _)| self.is_pipe(&parameter.ty));
         inputs
     }
 
     /// What comes back, in wire order.
-    fn coming(&self, method: &Method<'m>) -> Vec<Output<'m>> {
-        let mut outputs = method.outputs();
+    fn coming(&self, method: &Method<'m>, part: Part) -> Vec<Output<'m>> {
+        let mut outputs = self.outputs_of(method, part);
         outputs.sort_by_key(|output| !self.is_pipe(output.ty));
         outputs
     }
 
-    fn is_pipe(&self, ty: &Type) -> bool {
-        match self.behind(ty) {
-            Type::Pipe(_) => true,
-            Type::Pointer(it) => self.is_pipe(&it.pointee),
-            Type::Named(id) => matches!(self.defs.item(*id).kind, ItemKind::Pipe(_)),
-            _ => false,
-        }
-    }
-
-    fn put_request(&self, method: &Method<'m>) -> TokenStream {
-        let name = method.codec("put_", "");
-        let args = method.inputs().map(|(_, parameter, name)| {
+    fn put_request(&self, method: &Method<'m>, part: Part) -> TokenStream {
+        let name = method.codec("put_", part.suffix());
+        let inputs = method.inputs();
+        let inputs = inputs.filter(|(_, it, _)| part == Part::Whole || !self.is_pipe(&it.ty));
+        let args = inputs.map(|(_, parameter, name)| {
             let ty = self.argument(passed(parameter), CODEC);
             quote!(#name: #ty)
         });
         let find = |place: &Place| self.parameter(method, place);
-        let steps = self.going(method).into_iter().map(|(_, parameter, name)| {
-            let env = Env::new(&find);
-            let shape = self.parameter_shape(parameter, &env);
-            let by_value = self.is_passed_by_value(passed(parameter));
-            let place = if by_value {
-                quote!(&#name)
-            } else {
-                quote!(#name)
-            };
-            let text = &parameter.name;
-            quote!(#shape.put_whole(#place, w).at(#text)?;)
-        });
+        let steps = self
+            .going(method, part)
+            .into_iter()
+            .map(|(_, parameter, name)| {
+                let env = Env::new(&find);
+                let shape = self.parameter_shape(parameter, &env);
+                let by_value = self.is_passed_by_value(passed(parameter));
+                let place = if by_value {
+                    quote!(&#name)
+                } else {
+                    quote!(#name)
+                };
+                let text = &parameter.name;
+                quote!(#shape.put_whole(#place, w).at(#text)?;)
+            });
         let this = object(method, &quote!(ndr::OrpcThis::default().put(w)));
         let docs = format!(" Writes the arguments of `{}`.", method.operation.name);
         quote! {
@@ -417,14 +519,17 @@ impl<'m> Plan<'m> {
         Some(Found::Place(quote!(#name), passed(parameter)))
     }
 
-    fn take_request(&self, method: &Method<'m>) -> TokenStream {
-        let name = method.codec("take_", "");
-        let going = self.going(method);
-        let types: Vec<_> = method
-            .inputs()
+    fn take_request(&self, method: &Method<'m>, part: Part) -> TokenStream {
+        let name = method.codec("take_", part.suffix());
+        let going = self.going(method, part);
+        let inputs = method.inputs();
+        let inputs = inputs.filter(|(_, it, _)| part == Part::Whole || !self.is_pipe(&it.ty));
+        let inputs: Vec<_> = inputs.collect();
+        let types: Vec<_> = inputs
+            .iter()
             .map(|(_, parameter, _)| self.rust_type(passed(parameter), CODEC))
             .collect();
-        let names: Vec<Ident> = method.inputs().map(|(_, _, name)| name).collect();
+        let names: Vec<Ident> = inputs.into_iter().map(|(_, _, name)| name).collect();
         let (mut steps, mut checks) = (Vec::new(), Vec::new());
         let read: RefCell<Vec<usize>> = RefCell::default();
         let known = |place: &Place| {
@@ -475,7 +580,7 @@ impl<'m> Plan<'m> {
             }
             Some(Found::Number(quote!(0)))
         };
-        for output in self.coming(method) {
+        for output in self.coming(method, Part::Whole) {
             if let Some((_, parameter)) = output.parameter {
                 let env = Env::new(&find);
                 self.parameter_shape(parameter, &env);
@@ -525,10 +630,10 @@ impl<'m> Plan<'m> {
         Some(Found::Place(start(at)?, passed(parameter)))
     }
 
-    fn put_reply(&self, method: &Method<'m>) -> TokenStream {
-        let name = method.codec("put_", "_reply");
-        let ty = self.output(method, CODEC);
-        let outputs = method.outputs();
+    fn put_reply(&self, method: &Method<'m>, part: Part) -> TokenStream {
+        let name = method.codec("put_", &format!("_reply{}", part.suffix()));
+        let ty = self.output_of(method, CODEC, part);
+        let outputs = self.outputs_of(method, part);
         let alone = outputs.len() == 1;
         let place = |output: &str| match alone {
             true => quote!(it),
@@ -539,7 +644,7 @@ impl<'m> Plan<'m> {
         };
         let start = |at: usize| Some(place(&method.args[at]));
         let find = |wanted: &Place| self.answered(method, wanted, &start);
-        let steps = self.coming(method).into_iter().map(|output| {
+        let steps = self.coming(method, part).into_iter().map(|output| {
             let env = Env::new(&find);
             let shape = match output.parameter {
                 Some((_, parameter)) => self.parameter_shape(parameter, &env),
@@ -572,10 +677,10 @@ impl<'m> Plan<'m> {
         }
     }
 
-    fn take_reply(&self, method: &Method<'m>) -> TokenStream {
-        let name = method.codec("take_", "_reply");
-        let ty = self.output(method, CODEC);
-        let outputs = method.outputs();
+    fn take_reply(&self, method: &Method<'m>, part: Part) -> TokenStream {
+        let name = method.codec("take_", &format!("_reply{}", part.suffix()));
+        let ty = self.output_of(method, CODEC, part);
+        let outputs = self.outputs_of(method, part);
         let start = |at: usize| {
             let name = ident(&method.args[at]);
             Some(quote!(#name))
@@ -590,7 +695,7 @@ impl<'m> Plan<'m> {
         };
         let all = |place: &Place| self.answered(method, place, &start);
         let (mut steps, mut checks) = (Vec::new(), Vec::new());
-        for output in self.coming(method) {
+        for output in self.coming(method, part) {
             let (name, ty) = (ident(&output.name), self.rust_type(output.ty, CODEC));
             let text = output
                 .parameter
@@ -618,7 +723,7 @@ impl<'m> Plan<'m> {
                 quote!(#name)
             }
             _ => {
-                let results = ident(&method.results);
+                let results = self.results_name(method, part);
                 quote!(super::#results { #(#names),* })
             }
         };
@@ -661,30 +766,4 @@ fn argument_names(operation: &Operation) -> Vec<String> {
         .map(|it| names::snake(&it.name))
         .collect();
     Scope::new(TAKEN).claim_all(&wanted)
-}
-
-/// The constant that describes an interface.
-fn description(it: &Interface, methods: &[Method<'_>]) -> TokenStream {
-    let uuid = uuid(it.uuid.unwrap_or_default());
-    let (major, minor) = (len(it.version.0.into()), len(it.version.1.into()));
-    let (name, endpoints) = (&it.name, &it.endpoints);
-    let operations = methods.iter().map(|method| {
-        let operation = method.operation;
-        let (number, name) = (method.number(), &operation.name);
-        let idempotent = operation.idempotent.then(|| quote!(.idempotent()));
-        let broadcast = operation.broadcast.then(|| quote!(.broadcast()));
-        let maybe = (operation.maybe || operation.message).then(|| quote!(.maybe()));
-        quote!(::farcall::stub::Operation::new(#number, #name) #idempotent #broadcast #maybe,)
-    });
-    quote! {
-        /// What the interface file says of it: its identity, its version, its operations.
-        pub static INTERFACE: ::farcall::stub::Interface = ::farcall::stub::Interface {
-            uuid: #uuid,
-            major: #major,
-            minor: #minor,
-            name: #name,
-            operations: &[#(#operations)*],
-            endpoints: &[#(#endpoints),*],
-        };
-    }
 }

@@ -5,7 +5,7 @@
 //! messages of each operation. The work is done by the shapes of `farcall_wire::ndr`.
 //!
 //! Modules, from the ground up: [`plan`] (every decision), [`expr`] (expressions), [`shape`]
-//! (types and their wire forms), [`codec`] (structs), [`unions`], [`types`], [`interface`] with
+//! (types and their wire forms), [`codec`] (structs), [`unions`], [`types`], [`interface`] with [`pipes`],
 //! [`server`] and [`client`].
 
 mod plan;
@@ -15,6 +15,7 @@ mod codec;
 mod unions;
 mod types;
 mod interface;
+mod pipes;
 mod server;
 mod client;
 

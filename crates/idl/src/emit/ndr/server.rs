@@ -5,11 +5,11 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::super::text::ident;
-use super::interface::{INTERFACE, Method};
-use super::plan::{Plan, passed};
+use super::interface::{INTERFACE, Method, Part};
+use super::plan::Plan;
 
 impl<'m> Plan<'m> {
-    pub(crate) fn server(&self, methods: &[Method<'m>]) -> TokenStream {
+    pub(crate) fn server(&'m self, methods: &[Method<'m>]) -> TokenStream {
         let declared = methods.iter().map(|method| self.declared(method));
         let arms = methods.iter().map(|method| self.served(method));
         let body = match methods.is_empty() {
@@ -56,26 +56,26 @@ impl<'m> Plan<'m> {
     }
 
     /// A method of the trait.
-    fn declared(&self, method: &Method<'m>) -> TokenStream {
+    fn declared(&'m self, method: &Method<'m>) -> TokenStream {
         let name = ident(&method.name);
-        let args = method.inputs().map(|(_, parameter, name)| {
-            let ty = self.rust_type(passed(parameter), INTERFACE);
-            quote!(#name: #ty)
-        });
-        let output = self.output(method, INTERFACE);
+        let args = self.served_args(method);
+        let output = self.output_of(method, INTERFACE, Part::Beside);
         let docs = method.docs().allowing(&[]);
         quote! {
             #docs
             fn #name(
                 &self,
                 call: &::farcall::Call,
-                #(#args),*
+                #args
             ) -> impl ::core::future::Future<Output = Result<#output, ::farcall::Refuse>> + Send;
         }
     }
 
     /// The arm of the stub that serves an operation.
-    fn served(&self, method: &Method<'m>) -> TokenStream {
+    fn served(&'m self, method: &Method<'m>) -> TokenStream {
+        if self.has_pipes(method) {
+            return self.served_piped(method);
+        }
         let (number, name) = (method.number(), ident(&method.name));
         let (take, put) = (method.codec("take_", ""), method.codec("put_", "_reply"));
         let names: Vec<_> = method.inputs().map(|(_, _, name)| name).collect();

@@ -50,6 +50,8 @@ pub(crate) struct Driver<IO> {
     /// Work that authentication asked for, and what could not be looked at meanwhile.
     asking: Option<(JoinHandle<Answer>, Bytes, usize)>,
     stalled: Option<Instant>,
+    /// Nothing is read: results in pieces wait to be taken.
+    full: bool,
     /// When the first binding must be over, until it is.
     binding: Option<Instant>,
     timer: Timer,
@@ -65,6 +67,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             out: TransmitQueue::new(),
             asking: None,
             stalled: None,
+            full: false,
             binding,
             timer: Timer::new(),
         }
@@ -113,7 +116,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         loop {
             if self.out.is_empty() {
                 let taken = self.link.settle(|state| {
-                    state.advance(Instant::now());
+                    let now = Instant::now();
+                    state.advance(now);
+                    state.feed(now, cx.waker());
                     let taken = match &mut state.core {
                         Some(core) => core.poll_transmit(&mut self.out),
                         None => 0,
@@ -147,6 +152,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
 
     /// Reads once and hands responses to their callers.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, End> {
+        let (full, was) = {
+            let state = self.link.lock();
+            (state.is_full(cx.waker()), self.full)
+        };
+        self.full = full;
+        if full {
+            return Ok(Poll::Pending);
+        }
+        if was {
+            self.link.lock().excuse(Instant::now());
+        }
         let batch =
             scratch::with_input(
                 |input| match poll_read_buf(Pin::new(&mut self.io), cx, input) {
@@ -246,7 +262,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             if self.binding.is_some_and(|at| at <= now) {
                 return Poll::Ready(End::Unbound(self.link.options.connect_timeout));
             }
-            self.link.settle(|state| state.handle_timeout(now));
+            self.link.settle(|state| {
+                if state.is_full(cx.waker()) {
+                    state.excuse(now);
+                }
+                state.handle_timeout(now);
+            });
             // req: dce-face-cancel
             // A call that is late is cancelled, and that is to be sent.
             if let Err(end) = self.transmit(cx) {

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use farcall_dce::co::Stub;
 use farcall_dce::co::client::{
-    Bound, CallError, CallId, Cause as Lost, Client as Core, ClientConfig, Close, Event, Refused,
+    Bound, CallError, CallId, Cause as Lost, Client as Core, ClientConfig, Close, Event, Pieces,
+    Refused,
 };
 use farcall_dce::security::Query;
 use farcall_dce::syntax::{Order, Syntax, SyntaxId};
@@ -22,8 +23,12 @@ use farcall_wire::Uuid;
 use super::faults;
 use crate::client::link::{Standing, Ticket};
 use crate::client::options::Options;
+use crate::conduit::Conduit;
 use crate::error::{Cause, Error, Phase};
 use crate::interface::Interface;
+
+/// Bytes of arguments in pieces that are handed on at once.
+const FEED: usize = 256 << 10;
 
 /// A call to an operation, ready to be sent.
 #[derive(Clone, Debug)]
@@ -34,6 +39,15 @@ pub(crate) struct Request {
     /// The packed arguments, and how they are packed.
     pub(crate) stub: Bytes,
     pub(crate) syntax: Syntax,
+    /// What of it comes and goes in pieces, if it has pipes.
+    pub(crate) flow: Option<Flow>,
+}
+
+/// What of a call comes and goes in pieces.
+#[derive(Clone, Debug)]
+pub(crate) struct Flow {
+    pub(crate) conduit: Arc<Conduit>,
+    pub(crate) pieces: Pieces,
 }
 
 impl Request {
@@ -53,6 +67,8 @@ pub(crate) enum Outcome {
         syntax: Syntax,
         order: Order,
     },
+    /// The results of a call with pipes have begun to come.
+    Begun { syntax: Syntax, order: Order },
     /// It did not, or nobody knows.
     Failed(Error),
 }
@@ -68,6 +84,10 @@ struct Waiter {
     /// How long the call was given, and until when.
     given: Duration,
     deadline: Option<Instant>,
+    /// Its results have begun to come in pieces.
+    begun: bool,
+    /// Whoever waited was told so: the pipes are all that is heard of the call from then on.
+    detached: bool,
 }
 
 /// What callers and the driver share.
@@ -114,6 +134,8 @@ pub(crate) struct State {
     syntax: Option<Syntax>,
     waiters: Vec<Option<Waiter>>,
     free: Vec<Ticket>,
+    /// Calls with pipes that are pending in the core.
+    piped: Vec<Ticket>,
     /// Calls that wait for their interface to be bound.
     waiting: VecDeque<Ticket>,
     pub(crate) standing: Standing,
@@ -147,6 +169,7 @@ impl Link {
             syntax,
             waiters: Vec::new(),
             free: Vec::new(),
+            piped: Vec::new(),
             waiting: VecDeque::new(),
             standing: Standing::Down,
             opening,
@@ -271,6 +294,8 @@ impl State {
             request: request.clone(),
             given,
             deadline: now.checked_add(given),
+            begun: false,
+            detached: false,
         });
         match self.begin(now, ticket) {
             Ok(true) => {}
@@ -315,9 +340,128 @@ impl State {
             );
             return Ok(true);
         }
-        let begun = core.call(now, context, opnum, object, &request.stub, deadline, ticket);
-        self.waiter(ticket).id = Some(begun.map_err(refused_call)?);
+        let stub = &request.stub;
+        let begun = match &request.flow {
+            None => core.call(now, context, opnum, object, stub, deadline, ticket),
+            Some(flow) => {
+                // While arguments are to come, it is not the server that is late.
+                let deadline = deadline.filter(|_| !flow.pieces.request);
+                self.piped.push(ticket);
+                let pieces = flow.pieces;
+                core.call_in_pieces(now, context, opnum, object, stub, deadline, ticket, pieces)
+            }
+        };
+        match begun {
+            Ok(id) => self.waiter(ticket).id = Some(id),
+            Err(error) => {
+                self.piped.retain(|piped| *piped != ticket);
+                return Err(refused_call(error));
+            }
+        }
         Ok(true)
+    }
+
+    /// Hands on what is to go of calls with pipes, a bounded part of it; `waker` is woken when there
+    /// is more.
+    pub(crate) fn feed(&mut self, now: Instant, waker: &Waker) {
+        for n in 0..self.piped.len() {
+            let Some(ticket) = self.piped.get(n).copied() else {
+                return;
+            };
+            let waiter = self.waiter(ticket);
+            let (id, given) = (waiter.id, waiter.given);
+            let (Some(id), Some(flow)) = (id, waiter.request.flow.clone()) else {
+                continue;
+            };
+            flow.conduit.watch(waker);
+            let Some(core) = &mut self.core else { return };
+            let mut fed = 0;
+            while fed < FEED
+                && core.is_open(id)
+                && let Some((piece, last)) = flow.conduit.take()
+            {
+                fed = fed.saturating_add(piece.len());
+                if core.more(id, &piece, last).is_err() {
+                    self.close = Some(Close::Violation("arguments cannot be protected"));
+                    return;
+                }
+                if last {
+                    core.set_deadline(id, now.checked_add(given));
+                }
+            }
+        }
+    }
+
+    /// Whether results are read too slowly to read more of them; `waker` is woken when they are
+    /// not any more.
+    pub(crate) fn is_full(&self, waker: &Waker) -> bool {
+        self.piped.iter().any(|ticket| {
+            let waiter = self.waiters.get(*ticket).and_then(Option::as_ref);
+            let flow = waiter.and_then(|waiter| waiter.request.flow.as_ref());
+            flow.is_some_and(|flow| {
+                flow.conduit.watch(waker);
+                flow.conduit.is_full()
+            })
+        })
+    }
+
+    /// Nothing was read for a while, for reasons of ours: no pipe is late.
+    pub(crate) fn excuse(&mut self, now: Instant) {
+        for n in 0..self.piped.len() {
+            if let Some(ticket) = self.piped.get(n).copied() {
+                self.extend(now, ticket);
+            }
+        }
+    }
+
+    /// Results of a call have come: its time begins again.
+    fn extend(&mut self, now: Instant, ticket: Ticket) {
+        let waiter = self.waiter(ticket);
+        if let (Some(id), true) = (waiter.id, waiter.begun) {
+            let deadline = now.checked_add(waiter.given);
+            if let Some(core) = &mut self.core {
+                core.set_deadline(id, deadline);
+            }
+        }
+    }
+
+    /// A part of the results of a call with pipes has come.
+    fn piece(&mut self, id: CallId, order: Order, piece: Bytes) {
+        let Some(ticket) = self
+            .core
+            .as_mut()
+            .and_then(|core| core.token_mut(id))
+            .copied()
+        else {
+            return;
+        };
+        self.deliver(ticket, order, piece, false);
+        self.extend(Instant::now(), ticket);
+    }
+
+    fn deliver(&mut self, ticket: Ticket, order: Order, piece: Bytes, last: bool) {
+        let waiter = self.waiter(ticket);
+        let Some(flow) = &waiter.request.flow else {
+            return;
+        };
+        flow.conduit.deliver(piece, last);
+        if !waiter.begun {
+            waiter.begun = true;
+            waiter.outcome = Some(Outcome::Begun {
+                syntax: waiter.request.syntax,
+                order,
+            });
+            let waker = waiter.waker.take();
+            self.woken.extend(waker);
+        }
+    }
+
+    /// Gives up a call whose results are received, unless it is over.
+    pub(crate) fn release(&mut self, ticket: Ticket, conduit: &Conduit) {
+        if !conduit.is_over() {
+            conduit.end(None);
+            self.abandon(ticket);
+        }
     }
 
     /// Notes that an interface is to be bound.
@@ -423,7 +567,12 @@ impl State {
     pub(crate) fn collect(&mut self, ticket: Ticket, waker: &Waker) -> Option<Outcome> {
         let waiter = self.waiter(ticket);
         if let Some(outcome) = waiter.outcome.take() {
-            self.leave(ticket);
+            let is_over = |flow: &Flow| flow.conduit.is_over();
+            if waiter.begun && !waiter.request.flow.as_ref().is_some_and(is_over) {
+                waiter.detached = true;
+            } else {
+                self.leave(ticket);
+            }
             return Some(outcome);
         }
         match &mut waiter.waker {
@@ -441,6 +590,7 @@ impl State {
             self.rouse_driver();
         }
         self.waiting.retain(|waiting| *waiting != ticket);
+        self.piped.retain(|piped| *piped != ticket);
         self.leave(ticket);
     }
 
@@ -453,6 +603,21 @@ impl State {
     fn finish(&mut self, ticket: Ticket, outcome: Outcome) {
         let waiter = self.waiter(ticket);
         waiter.id = None;
+        if let Some(flow) = &waiter.request.flow {
+            flow.conduit.end(match &outcome {
+                Outcome::Failed(error) => Some(error.clone()),
+                _ => None,
+            });
+            let (begun, detached) = (waiter.begun, waiter.detached);
+            self.piped.retain(|piped| *piped != ticket);
+            if detached {
+                self.leave(ticket);
+            }
+            if begun {
+                return;
+            }
+        }
+        let waiter = self.waiter(ticket);
         waiter.outcome = Some(outcome);
         if let Some(waker) = waiter.waker.take() {
             self.woken.push(waker);
@@ -495,8 +660,7 @@ impl State {
             Event::Response {
                 token, order, stub, ..
             } => self.respond(token, order, &stub, batch),
-            // No call asks for pieces.
-            Event::Piece { .. } => {}
+            Event::Piece { id, order, stub } => self.piece(id, order, stub.bytes(batch)),
             Event::Fault { token, fault, .. } => {
                 self.finish(token, Outcome::Failed(faults::error(&fault)));
             }
@@ -527,6 +691,10 @@ impl State {
     }
 
     fn respond(&mut self, ticket: Ticket, order: Order, stub: &Stub, batch: &Bytes) {
+        let flow = self.waiter(ticket).request.flow.as_ref();
+        if flow.is_some_and(|flow| flow.pieces.response) {
+            self.deliver(ticket, order, stub.bytes(batch), true);
+        }
         let outcome = Outcome::Results {
             bytes: stub.bytes(batch),
             syntax: self.waiter(ticket).request.syntax,
@@ -539,12 +707,13 @@ impl State {
     fn end(&mut self, ticket: Ticket, cause: Lost, sent: bool) {
         let waiter = self.waiter(ticket);
         waiter.id = None;
+        let piped = waiter.request.flow.is_some();
         let error = match (cause, &self.ended) {
             (Lost::TimedOut, _) => {
                 let given = self.waiter(ticket).given;
                 Error::new(Phase::Call, Cause::Deadline(given))
             }
-            (Lost::Lost, _) if !sent => return self.waiting.push_back(ticket),
+            (Lost::Lost, _) if !sent && !piped => return self.waiting.push_back(ticket),
             (Lost::Lost, Some(ended)) => ended.clone(),
             (Lost::Lost, None) => {
                 let why = "before the reply came";
@@ -585,7 +754,7 @@ impl State {
             let Some(Some(waiter)) = self.waiters.get_mut(ticket) else {
                 continue;
             };
-            if waiter.outcome.is_some() {
+            if waiter.outcome.is_some() && !waiter.begun {
                 continue;
             }
             let id = waiter.id.take();

@@ -42,6 +42,8 @@ const fn operation(opnum: u16, name: &'static str, idempotent: bool) -> Operatio
         blocking: false,
         broadcast: false,
         maybe: false,
+        in_pipes: 0,
+        out_pipes: 0,
     }
 }
 

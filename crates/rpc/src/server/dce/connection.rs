@@ -29,7 +29,9 @@ use super::exports::Door;
 use super::workers::Workers;
 use crate::association::{self, Incoming, Turn};
 use crate::call::Place;
+use crate::conduit::Conduit;
 use crate::desk::Desk;
+use crate::error::{Error, Phase};
 use crate::limits::Limits;
 use crate::scratch;
 use crate::server::hub::{Hub, Stage};
@@ -144,6 +146,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 Stage::Aborting => return Poll::Ready(End::Aborted),
             }
             self.run(cx, turn);
+            turn.pump(cx.waker());
             self.count(turn);
             if let Err(error) = self.flush(cx, turn) {
                 return Poll::Ready(End::Io(error));
@@ -153,10 +156,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             {
                 return Poll::Ready(end(close));
             }
-            if self.can_run(turn) {
+            // What has just been written may have made room in a pipe.
+            if self.can_run(turn) || turn.pump(cx.waker()) {
                 continue;
             }
-            if self.is_closed() || !self.may_read(turn) {
+            let closed = self.is_closed() && !(turn.is_open() && self.ended.is_none());
+            if closed || !self.may_read(turn) {
                 self.clock.paused = true;
                 return self.rest(turn);
             }
@@ -164,7 +169,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 return Poll::Pending;
             }
             if std::mem::take(&mut self.clock.paused) {
-                self.clock.active = Instant::now();
+                self.unpause(turn);
             }
             let progress = match self.asking.is_some() {
                 true => self.learn(cx, turn),
@@ -236,7 +241,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
 
     /// Whether more may be read.
     fn may_read(&self, turn: &Turn) -> bool {
-        turn.calls.is_empty() && turn.out.len() <= self.hub.limits.write_queue
+        turn.calls.is_empty() && turn.out.len() <= self.hub.limits.write_queue && !turn.is_full()
     }
 
     /// Whether everything is done, or there is something to wait for.
@@ -316,6 +321,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         };
         if batch.is_empty() {
             self.hang_up(turn);
+            turn.break_off(None, &gone());
             return Ok(Poll::Ready(()));
         }
         let now = Instant::now();
@@ -350,7 +356,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 break;
             };
             let at = turn.at;
-            if let Some(query) = self.take(event, turn) {
+            if let Some(query) = self.take(event, &batch, turn) {
                 self.ask(query, batch.clone(), at);
             }
             if self.asking.is_some() || self.ended.is_some() {
@@ -364,11 +370,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     }
 
     /// Takes in what the core found; a question is for the caller to have answered.
-    fn take(&mut self, event: Event, turn: &mut Turn) -> Option<Query> {
+    fn take(&mut self, event: Event, batch: &Bytes, turn: &mut Turn) -> Option<Query> {
         match event {
             Event::Call(request) => self.call(request, turn),
-            // No interface says that it has pipes.
-            Event::Piece { .. } => {}
+            Event::Piece { to, stub, last } => turn.deliver(&to, stub.bytes(batch), last),
             Event::Cancel { call_id } => self.cancel(call_id),
             Event::Orphaned { call_id } => self.orphan(call_id, turn),
             Event::Ask(query) => return Some(query),
@@ -399,7 +404,30 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             self.origin
                 .sample_operation(interface, request.opnum, request.to.call_id)
         });
-        turn.calls.push_back(Incoming { request, sample });
+        let piped = interface.and_then(|interface| interface.operation(request.opnum));
+        let piped = piped.filter(|it| it.in_pipes > 0 || it.out_pipes > 0);
+        let conduit = piped.map(|_| {
+            let limits = &self.hub.limits;
+            let conduit = Arc::new(Conduit::new(limits.pipe, limits.stub));
+            if !request.open {
+                conduit.deliver(Bytes::new(), true);
+            }
+            turn.open(request.to, &conduit);
+            conduit
+        });
+        turn.calls.push_back(Incoming {
+            request,
+            sample,
+            conduit,
+        });
+    }
+
+    /// Reading goes on after a pause of ours.
+    fn unpause(&mut self, turn: &mut Turn) {
+        self.clock.active = Instant::now();
+        if let Some(core) = &mut turn.core {
+            core.excuse(self.clock.active);
+        }
     }
 
     /// What the calls of the association share, once it is bound.
@@ -420,6 +448,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     /// The client has given a call up: what works on it is dropped, also if it has not begun.
     fn orphan(&mut self, call: u32, turn: &mut Turn) {
         self.workers.abort(call);
+        turn.break_off(Some(call), &gone());
         turn.calls
             .retain(|incoming| incoming.request.to.call_id != call);
         if let Some(place) = &self.place {
@@ -454,7 +483,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             None => None,
         };
         if let Some(event) = event
-            && let Some(query) = self.take(event, turn)
+            && let Some(query) = self.take(event, &rest, turn)
         {
             self.ask(query, rest, at);
             return Poll::Ready(());
@@ -585,8 +614,16 @@ where
     }
 }
 
+/// What a pipe says when its caller is gone.
+fn gone() -> Error {
+    Error::local(Phase::Call, "the caller is gone")
+}
+
 impl<IO> Drop for Connection<IO> {
     fn drop(&mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.break_off(None, &gone());
+        }
         if let Some((answering, ..)) = &self.asking {
             answering.abort();
         }

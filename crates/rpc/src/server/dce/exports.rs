@@ -173,10 +173,23 @@ fn interfaces(services: &[Exported], terms: &Terms) -> Result<Vec<CoreInterface>
             id,
             service: index,
             floor: service.admission(&terms.access),
-            pipes: &[],
+            pipes: pipes(interface),
         });
     }
     Ok(interfaces)
+}
+
+/// The operations that have pipes: each of their calls is handed out with a way for pieces.
+fn pipes(interface: &'static Interface) -> &'static [u16] {
+    let piped = interface
+        .operations
+        .iter()
+        .filter(|it| it.in_pipes > 0 || it.out_pipes > 0);
+    // A few bytes for each server of an interface with pipes, which live as long as its description.
+    piped
+        .map(|operation| operation.opnum)
+        .collect::<Vec<_>>()
+        .leak()
 }
 
 fn config(limits: &Limits, terms: &Terms) -> ServerConfig {
@@ -190,6 +203,7 @@ fn config(limits: &Limits, terms: &Terms) -> ServerConfig {
         // req: dce-face-busy
         in_flight: limits.calls,
         partial: limits.partial,
+        pipe: limits.pipe_stall,
         ..default
     }
 }
