@@ -343,7 +343,6 @@ async fn a_file_that_is_wrong_changes_nothing_and_pages_say_what_is_in_force() {
     assert!(get("/status").await.contains("configuration 2,"));
 }
 
-#[ignore = "the machines of rpch"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_of_tcp_is_called_over_http_by_a_bridge() {
     let (port, seen) = server().await;
@@ -364,7 +363,6 @@ async fn a_server_of_tcp_is_called_over_http_by_a_bridge() {
         .expect("ends");
 }
 
-#[ignore = "the machines of rpch"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forbidden_operation_gets_a_fault_and_the_connection_lives() {
     let (port, seen) = server().await;
@@ -401,7 +399,6 @@ async fn a_forbidden_operation_gets_a_fault_and_the_connection_lives() {
     );
 }
 
-#[ignore = "the machines of rpch"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_does_not_say_what_it_is_gets_nothing() {
     let socket = TcpListener::bind("127.0.0.1:0").await.expect("listens");
@@ -427,7 +424,6 @@ async fn a_server_that_does_not_say_what_it_is_gets_nothing() {
     assert!(head.starts_with("HTTP/1.1 503 RPC Error: "), "{head}");
 }
 
-#[ignore = "the machines of rpch"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_clients_cookie_opens_nothing_and_harms_nobody() {
     let (port, _) = server().await;
@@ -448,7 +444,6 @@ async fn another_clients_cookie_opens_nothing_and_harms_nobody() {
     );
 }
 
-#[ignore = "the machines of rpch"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_in_place_of_a_pdu_ends_the_connection_and_is_written_down() {
     let (port, seen) = server().await;
@@ -474,7 +469,6 @@ async fn garbage_in_place_of_a_pdu_ends_the_connection_and_is_written_down() {
     assert!(running.audit().contains("\"event\":\"violation\""));
 }
 
-#[ignore = "the machines of rpch"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_without_its_first_pdu_or_its_twin_is_given_up() {
     let (port, _) = server().await;
@@ -498,7 +492,6 @@ async fn a_channel_without_its_first_pdu_or_its_twin_is_given_up() {
         .expect("the end");
 }
 
-#[ignore = "the machines of rpch"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_user_with_a_stolen_cookie_is_refused_and_the_victim_goes_on() {
     use std::os::unix::fs::PermissionsExt;
