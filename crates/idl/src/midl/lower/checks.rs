@@ -232,6 +232,9 @@ impl Lower<'_> {
             }
             match &item.kind {
                 ItemKind::Struct(it) => {
+                    for field in it.fields.iter().filter(|field| self.is_ragged(&field.ty)) {
+                        errors.push(ragged(&field.name, field.span));
+                    }
                     let last = it.fields.len().saturating_sub(1);
                     let early = it.fields.iter().take(last);
                     for field in early.filter(|field| self.is_conformant(&field.ty, 0)) {
@@ -258,7 +261,25 @@ impl Lower<'_> {
                 _ => {}
             }
         }
+        for (interface, body) in self.interfaces.iter().zip(&self.bodies) {
+            let pidl = body.as_ref().is_some_and(|(_, context)| context.pidl);
+            let params = interface.operations.iter().flat_map(|it| &it.params);
+            let wanted = !pidl && !interface.imported;
+            for param in params.filter(|it| wanted && self.is_ragged(&it.ty)) {
+                errors.push(ragged(&param.name, param.span));
+            }
+        }
         self.diagnostics.append(&mut errors);
+    }
+
+    /// Whether there is an array whose elements begin with a maximum count, which have no place there.
+    fn is_ragged(&self, ty: &Type) -> bool {
+        match ty {
+            Type::Array(it) => self.is_conformant(&it.element, 0),
+            Type::Pointer(it) => self.is_ragged(&it.pointee),
+            Type::Range(inner, ..) => self.is_ragged(inner),
+            _ => false,
+        }
     }
 
     /// Whether values of the type begin with a maximum count.
@@ -283,6 +304,12 @@ impl Lower<'_> {
             _ => false,
         }
     }
+}
+
+fn ragged(name: &str, span: Span) -> Diagnostic {
+    let message = format!("elements of `{name}` have as many elements as a message says");
+    let error = Diagnostic::error("E0411", span, message);
+    error.hint("make the elements pointers, or give them a size")
 }
 
 /// The items whose values lie directly inside values of the type.

@@ -548,3 +548,22 @@ fn types_of_inherited_operations_are_needed_too() {
     let used = |name: &str| model.ndr().item(model.ndr().lookup(name).unwrap()).used;
     assert!(used("inherited") && !used("idle"));
 }
+
+#[test]
+fn elements_of_an_array_have_no_counts_of_their_own() {
+    let room = |field: &str| {
+        codes(&format!(
+            "{HEAD} typedef struct {{ long n; [size_is(n)] char t[]; }} open; typedef struct {{ long n; long m; {field} }} s; void f([in] s *a); }}"
+        ))
+    };
+    assert_eq!(room("[string, size_is(n, m)] char a[][];"), ["E0411"]);
+    assert_eq!(room("[size_is(n)] open *a;"), ["E0411"]);
+    assert_eq!(room("[string, size_is(n,)] char a[][8];"), [] as [&str; 0]);
+    assert_eq!(room("[size_is(n), string] wchar_t **a;"), [] as [&str; 0]);
+    assert_eq!(
+        codes(&format!(
+            "{HEAD} typedef struct {{ long n; [size_is(n)] char t[]; }} open; void f([in] long n, [in, size_is(n)] open a[]); }}"
+        )),
+        ["E0411"]
+    );
+}
