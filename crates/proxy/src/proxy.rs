@@ -1,6 +1,5 @@
 //! The whole proxy: a configuration in force, listeners in front, the relay behind, and pages for people inside.
 
-use std::fmt::Write;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
@@ -14,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::audit::{Audit, Event, Kind, Text};
 use crate::auth::lockout::Lockout;
 use crate::auth::{self, Authenticator};
+use crate::check;
 use crate::config::Listener as Settings;
 use crate::config::place::Faults;
 use crate::front::{Counts, Front, Listener, Pages, Setup, Shared, Timing, plain};
@@ -21,6 +21,8 @@ use crate::live::{Change, Live, State};
 use crate::metrics::{MEDIA_TYPE, Metrics};
 use crate::policy::Rates;
 use crate::relay::{Relay, Services};
+use crate::status::Snapshot;
+use crate::tap::Tap;
 use crate::tls;
 
 /// Why a proxy does not start, or does not take a new configuration.
@@ -82,11 +84,18 @@ impl Proxy {
             ),
             error,
         });
+        let tap = state.config.tap.as_ref().map(|tap| {
+            Tap::open(tap).map_err(|error| Error::Io {
+                what: format!("capture {}", tap.file.display()),
+                error,
+            })
+        });
         let services = Arc::new(Services {
             live,
             rates: Rates::default(),
             audit: opened?,
             metrics: Metrics::default(),
+            tap: tap.transpose()?,
         });
         let lockout = Lockout::new(&state.config.lockout);
         let relay = Arc::new(Relay::new(Arc::clone(&services)));
@@ -274,25 +283,17 @@ async fn pages(
 
 fn status(services: &Services, relay: &Relay, started: Instant) -> String {
     let state = services.live.current();
-    let mut out = String::new();
-    // Nothing fails to be written to a text.
-    let _ = writeln!(
-        out,
-        "up {} s, configuration {}, {} virtual connections",
-        started.elapsed().as_secs(),
-        state.generation,
-        relay.connections()
-    );
-    if state.policy.only_records() {
-        out.push_str("THE POLICY ONLY RECORDS: nothing is denied\n");
-    }
-    out.push('\n');
-    out.push_str(&relay.status());
-    out.push_str("\nrules, and how often each decided:\n");
-    for (name, hits) in state.policy.hits() {
-        let _ = writeln!(out, "{hits:>10}  {name}");
-    }
-    out
+    let snapshot = Snapshot {
+        uptime: started.elapsed(),
+        generation: state.generation,
+        rules: state.policy.rules().len(),
+        only_records: state.policy.only_records(),
+        draining: false,
+        connections: services.metrics.connections.value(),
+        warnings: check::warnings(&state.config, &state.source, &state.policy),
+        rows: relay.rows(),
+    };
+    snapshot.to_string()
 }
 
 #[cfg(test)]

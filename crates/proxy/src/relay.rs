@@ -19,11 +19,10 @@ mod half;
 mod table;
 mod rules;
 
-use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -37,6 +36,8 @@ use tokio::time::{Instant as Clock, timeout_at};
 use crate::channel::{Answer, Asked, Channels, Direction, code};
 use crate::config::Limits;
 use crate::policy::{Ask, Pinned};
+use crate::status::Row;
+use crate::tap::Flow;
 use bridge::Bridges;
 use half::{Command, Half, Parts};
 use reach::{Place, Reach};
@@ -77,25 +78,14 @@ impl Relay {
         self.table.len()
     }
 
-    /// The virtual connections as a table for people.
+    /// The virtual connections, for people.
     #[must_use]
-    pub fn status(&self) -> String {
-        let mut out = String::from(
-            "  number  since (s)  source                 user                  target                 from client    to client\n",
-        );
-        for shared in self.table.list() {
-            let [sent, received] = shared.counted();
-            let since = shared.since.elapsed().as_secs();
-            let (source, target) = (shared.source.to_string(), shared.target.to_string());
-            // Nothing fails to be written to a text.
-            let _ = writeln!(
-                out,
-                "{:>8} {since:>10}  {source:<22} {:<21} {target:<22} {sent:>11} {received:>12}",
-                shared.number,
-                printable(&shared.identity.to_string()),
-            );
-        }
-        out
+    pub fn rows(&self) -> Vec<Row> {
+        self.table
+            .list()
+            .iter()
+            .map(|shared| shared.row())
+            .collect()
     }
 
     /// Waits until all virtual connections have ended, and ends what is left after `grace`.
@@ -222,6 +212,7 @@ impl Relay {
         let (seed, now) = (Seed::new(secret), Instant::now());
         let config = proxy_config(limits, pinned, about);
         let direction = about.direction;
+        self.capture(&shared, pinned);
         let rules = Rules::new(Arc::clone(&self.services), Arc::clone(&shared), direction);
         let parts = Parts {
             direction,
@@ -245,6 +236,17 @@ impl Relay {
             }
         }
         Ok(())
+    }
+
+    /// Begins to capture a virtual connection, if it is to be and is not yet.
+    fn capture(&self, shared: &Virtual, pinned: &Pinned) {
+        let tap = self.services.tap.as_ref();
+        if tap.is_some_and(|tap| tap.wants(&shared.target_name, &shared.identity)) {
+            let server = pinned.addresses.first().copied();
+            let server = server.unwrap_or(std::net::Ipv4Addr::LOCALHOST.into());
+            let mut flow = shared.flow.lock().unwrap_or_else(PoisonError::into_inner);
+            flow.get_or_insert_with(|| Flow::new(shared.source, server));
+        }
     }
 
     fn reach(&self, pinned: &Pinned, port: u16, limits: &Limits) -> Arc<Reach> {
@@ -326,12 +328,6 @@ fn proxy_config(limits: &Limits, pinned: &Pinned, asked: &About) -> ProxyConfig 
 
 fn width(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
-}
-
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|letter| if letter.is_control() { '?' } else { letter })
-        .collect()
 }
 
 fn endpoint_port(bridge: &StringBinding) -> Option<u16> {

@@ -22,6 +22,7 @@ use crate::inspect::{self, Act, Back};
 use crate::live::{Live, State};
 use crate::metrics::{Metrics, Refusal, Way};
 use crate::policy::{Ask, Decision, Moment, Rates, Reason, Request};
+use crate::tap::Tap;
 
 /// Denied calls of one virtual connection; whoever goes on then is cut off, since each answer may have to wait in memory.
 const MOST_DENIED: usize = 10_000;
@@ -36,6 +37,8 @@ pub struct Services {
     pub audit: Audit,
     /// What is counted.
     pub metrics: Metrics,
+    /// A capture of what is relayed, if there is one.
+    pub tap: Option<Tap>,
 }
 
 impl Services {
@@ -207,7 +210,10 @@ impl Rules {
             _ => (Kind::Bind, Refusal::Bind),
         };
         self.services.count(&decision, refusal);
-        if decision.allow && kind == Kind::Call {
+        if !decision.allow {
+            shared.denied.fetch_add(1, Ordering::Relaxed);
+        } else if kind == Kind::Call {
+            shared.calls.fetch_add(1, Ordering::Relaxed);
             self.services.metrics.calls.one();
         }
         let plain = Verdict::of(&decision) == Verdict::Allow && decision.noted.is_none();
@@ -274,6 +280,16 @@ impl Judge for Rules {
         if let Some(counted) = self.shared.bytes.get(at) {
             counted.fetch_add(len, Ordering::Relaxed);
         }
+        if let Some(tap) = &self.services.tap {
+            let mut flow = self
+                .shared
+                .flow
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some(flow) = flow.as_mut() {
+                tap.write(flow, way, pdu);
+            }
+        }
         match self.direction {
             Direction::In => self.of_client(pdu),
             Direction::Out => self.of_server(pdu),
@@ -281,6 +297,7 @@ impl Judge for Rules {
     }
 
     fn opened(&mut self) {
+        self.shared.opened.store(true, Ordering::Relaxed);
         if self.direction == Direction::In {
             self.services.metrics.opened.one();
             self.services

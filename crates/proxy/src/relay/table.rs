@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
@@ -17,6 +17,9 @@ use super::half::Command;
 use crate::channel::{Asked, Direction, code};
 use crate::identity::Identity;
 use crate::inspect::Inspector;
+use crate::metrics::Phase;
+use crate::status::{self, Row};
+use crate::tap::Flow;
 use crate::target::Target;
 
 /// All virtual connections.
@@ -56,6 +59,14 @@ pub(super) struct Virtual {
     pub(super) inspector: Mutex<Inspector>,
     /// Bytes of RPC from the client and to it.
     pub(super) bytes: [AtomicU64; 2],
+    /// Calls that were forwarded.
+    pub(super) calls: AtomicU64,
+    /// Calls and binds that were denied.
+    pub(super) denied: AtomicU64,
+    /// Calls go through.
+    pub(super) opened: AtomicBool,
+    /// Its place in a capture, if it is captured.
+    pub(super) flow: Mutex<Option<Flow>>,
     halves: Mutex<Halves>,
     table: Weak<Table>,
 }
@@ -154,6 +165,10 @@ impl Table {
             since: Instant::now(),
             inspector: Mutex::new(Inspector::new()),
             bytes: Default::default(),
+            calls: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
+            opened: AtomicBool::new(false),
+            flow: Mutex::new(None),
             halves: Mutex::default(),
             table: Arc::downgrade(self),
         }))
@@ -291,5 +306,38 @@ impl Virtual {
                 .get(at)
                 .map_or(0, |count| count.load(Ordering::Relaxed))
         })
+    }
+}
+
+impl Virtual {
+    /// Its line for people.
+    pub(super) fn row(&self) -> Row {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let [sent, received] = self.counted();
+        let way = |bytes| status::Direction {
+            bytes,
+            ..status::Direction::default()
+        };
+        let inspector = self
+            .inspector
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Row {
+            id: self.number,
+            who: self.identity.to_string(),
+            source: self.source.ip(),
+            listener: self.listener.to_string(),
+            target: self.target_name.clone(),
+            phase: match self.opened.load(Ordering::Relaxed) {
+                true => Phase::Open,
+                false => Phase::Pairing,
+            },
+            age: self.since.elapsed(),
+            calls: count(&self.calls),
+            denied: count(&self.denied),
+            open: inspector.open().len(),
+            inward: way(sent),
+            outward: way(received),
+        }
     }
 }
