@@ -127,13 +127,12 @@ impl Model {
                     assert!(allows(&ask), "{ask:?}");
                 }
             }
-            PacketType::ORPHANED => {
+            PacketType::ORPHANED
                 if self
                     .partial
-                    .is_some_and(|(call_id, ..)| call_id == header.call_id)
-                {
-                    self.partial = None;
-                }
+                    .is_some_and(|(call_id, ..)| call_id == header.call_id) =>
+            {
+                self.partial = None;
             }
             _ => {}
         }
