@@ -1,6 +1,9 @@
 //! Where registrations are kept. Reading is a look at a snapshot; writing may take a while.
 
+// A file needs more of these two than memory alone.
+#[cfg_attr(not(feature = "embedded"), allow(dead_code))]
 mod memory;
+#[cfg_attr(not(feature = "embedded"), allow(dead_code))]
 mod record;
 #[cfg(feature = "embedded")]
 mod embedded;
