@@ -253,6 +253,12 @@ impl<'m> Codec<'m> {
             Some(arguments) => self.arguments(operation, arguments)?,
             None => empty(operation.params.len()),
         };
+        // What comes back is not known before it is read, whatever went.
+        for (value, parameter) in here.iter_mut().zip(&operation.params) {
+            if parameter.is_out {
+                *value = Val::default();
+            }
+        }
         let mut reader = self.reader(bytes);
         if operation.object {
             OrpcThat::take(&mut reader)?;

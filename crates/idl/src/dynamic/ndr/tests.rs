@@ -295,3 +295,15 @@ fn a_list_is_an_array() {
     let bytes = codec.encode(&ty, &value).unwrap();
     assert_eq!(codec.decode(&ty, &bytes).unwrap(), value);
 }
+
+#[test]
+fn a_size_behind_its_array_is_the_replys_own() {
+    // C706 14.3.3.2: the count of the array, one byte, and behind it how many there are now.
+    let model = model("void f([out, size_is(*n)] byte *b, [in, out] unsigned long *n);");
+    let codec = Codec::new(&model);
+    let (_, operation) = codec.operation("f").unwrap();
+    let bytes = [1, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0];
+    let asked = json!({"n": 5});
+    let results = codec.decode_out(operation, &bytes, Some(&asked)).unwrap();
+    assert_eq!(results["n"], 1);
+}
