@@ -3,7 +3,7 @@
 //! Read first: RFC 9112 sections 2.2, 3, 5 and 6, and 11.2 (request smuggling). A general HTTP library is lenient where
 //! two programs in a row may read differently; here a connection ends at the first doubt. The guard stands between the socket and
 //! the library: a head is held back until all of it has been judged, and then exactly as many bytes of body follow as
-//! it declares. It does not answer; whoever owns the connection asks [`Guard::fault`] afterwards.
+//! it declares. It does not answer; whoever owns the connection asks [`Found::fault`] afterwards.
 
 use std::fmt;
 use std::io;

@@ -11,7 +11,7 @@ use crate::policy::rates::Rates;
 use crate::policy::request::{Ask, Decision, Reason, Request, RuleId};
 use crate::policy::rule::{Judged, Local, Rule};
 
-/// A policy, made of a configuration by [`compile`](crate::policy::compile).
+/// A policy, made of a configuration by [`compile`](crate::policy::compile()).
 #[derive(Debug)]
 pub struct Policy {
     pub(crate) rules: Box<[Rule]>,
