@@ -2,15 +2,15 @@
 //! except where that is wrong.
 
 use std::future::Future;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use farcall::Server;
 use farcall::generated::rpcbind::{Rpcb, v3, v4};
 use farcall::server::Builder;
+use farcall::{Cause, Server};
 use farcall_binder::{Binder, Owner, Policy};
 use farcall_conformance::demo;
 use farcall_conformance::peer::rpcbind::rpcinfo;
@@ -53,11 +53,24 @@ fn start_ours() -> Binder {
 }
 
 fn start_with(policy: Policy) -> Binder {
-    let builder = Binder::builder()
-        .policy(policy)
-        .listen("tcp://[::]:111")
-        .listen("udp://[::]:111");
-    run(builder.listen(format!("unix://{SOCKET}")).start()).expect("start our binder")
+    let begun = Instant::now();
+    loop {
+        let builder = Binder::builder()
+            .policy(policy)
+            .listen("tcp://[::]:111")
+            .listen("udp://[::]:111");
+        let started = run(builder.listen(format!("unix://{SOCKET}")).start());
+        match started {
+            // The last connection of an rpcbind that has ended may still hold the port: it does not share it.
+            Err(error)
+                if matches!(error.cause(), Cause::Io(ErrorKind::AddrInUse, _))
+                    && begun.elapsed() < Duration::from_secs(90) =>
+            {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            started => return started.expect("start our binder"),
+        }
+    }
 }
 
 /// A way to ask.

@@ -104,6 +104,9 @@ fn a_header_that_cannot_be_is_cut_before_its_body_comes() {
     serves(&mut echo);
 }
 
+/// Descriptors that a server opens for itself after it has said that it is ready, at most; far less than the test opens.
+const OWN: usize = 16;
+
 #[test]
 fn whoever_stops_in_the_middle_is_cut_in_time_and_holds_nothing() {
     let Some(mut echo) = echo(&[]) else { return };
@@ -141,7 +144,7 @@ fn whoever_stops_in_the_middle_is_cut_in_time_and_holds_nothing() {
         assert_eq!(line.hear(Duration::from_secs(60)), Heard::Closed);
     }
     super::eventually("descriptors are not given back", || {
-        echo.process.descriptors().expect("descriptors") <= descriptors
+        echo.process.descriptors().expect("descriptors") <= descriptors + OWN
     });
     serves(&mut echo);
 }
