@@ -83,7 +83,8 @@ impl Handshake for AtOnce {
 
 fn parsed(bytes: &[u8]) {
     if let Ok(credential) = Credential::parse(bytes) {
-        assert_eq!(xdr::to_vec(&credential).expect("our own"), bytes);
+        // Padding may have been anything.
+        assert_eq!(Credential::parse(&xdr::to_vec(&credential).expect("our own")), Ok(credential));
     }
     if let Ok(result) = InitResult::parse(bytes) {
         assert_eq!(InitResult::parse(&xdr::to_vec(&result).expect("our own")), Ok(result));

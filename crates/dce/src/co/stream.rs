@@ -48,14 +48,15 @@ impl Start {
     pub fn is_hopeless(&self) -> bool {
         match self {
             Self::Nothing => false,
-            Self::Version(version) => *version != VERSION,
+            Self::Version(version) => !VERSIONS.contains(version),
             Self::Header(header) => header.check().is_err(),
         }
     }
 }
 
-/// The version of connection-oriented PDUs.
-const VERSION: u8 = 5;
+/// First bytes of what may be a PDU, be it of another version: that is told which there is, once its header is here.
+/// Others speak another protocol altogether.
+pub const VERSIONS: std::ops::RangeInclusive<u8> = 1..=6;
 
 /// Finds the PDUs of one received byte stream. Between PDUs it holds no memory.
 #[derive(Debug, Default)]
@@ -218,7 +219,7 @@ mod tests {
         assert_eq!(Splitter::new().start(), Start::Nothing);
         assert_eq!(begun(&[5, 0]), Start::Version(5));
         assert!(!begun(&[5, 0]).is_hopeless() && !Start::Nothing.is_hopeless());
-        for other in [0, 4, 0x16, b'G', 0xff] {
+        for other in [0, 7, 0x16, b'G', 0xff] {
             assert_eq!(begun(&[other]), Start::Version(other));
             assert!(begun(&[other]).is_hopeless());
         }

@@ -11,7 +11,7 @@ use crate::co::server::habit::Habit;
 use crate::co::server::partial::Partial;
 use crate::co::server::security::Security;
 use crate::co::server::table::{Leg, Rule, State, rule};
-use crate::co::stream::{Pdu, Splitter, Start};
+use crate::co::stream::{Pdu, Splitter, Start, VERSIONS};
 use crate::pdu::auth::Trailer;
 use crate::pdu::bind::{BindAck, NakReason};
 use crate::pdu::header::{Flags, Header, PacketType};
@@ -528,15 +528,16 @@ impl Server {
     #[cold]
     fn give_up(&mut self, out: &mut TransmitQueue) -> Option<Event> {
         match self.splitter.start() {
-            Start::Header(header) if (1..=6).contains(&header.version) => {
-                self.malformed(&header, rule(self.state, header.ptype), out)
-            }
+            Start::Header(header) => self.malformed(&header, rule(self.state, header.ptype), out),
             _ => self.close(Close::Violation("bytes that are no PDU")),
         }
     }
 
     #[cold]
     fn malformed(&mut self, header: &Header, rule: Rule, out: &mut TransmitQueue) -> Option<Event> {
+        if !VERSIONS.contains(&header.version) {
+            return self.close(Close::Violation("bytes that are no PDU"));
+        }
         let why = "a header of another version or representation, or a verifier that does not fit";
         match rule {
             Rule::Bind | Rule::Rebind => {

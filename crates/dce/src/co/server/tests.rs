@@ -579,6 +579,19 @@ fn what_is_no_pdu_is_not_waited_for() {
         Peer::new().expelled(bytes, Said::Nothing);
         Peer::bound(MPX).expelled(bytes, Said::Nothing);
     }
+    // Nor is it answered when it comes in one piece.
+    let mut seven = bind(
+        PacketType::BIND,
+        Flags::WHOLE,
+        &[(1, ECHO, &[SyntaxId::NDR])],
+    );
+    seven[0] = 7;
+    Peer::new().expelled(&seven, Said::Nothing);
+    Peer::new().expelled(&seven[..1], Said::Nothing);
+    // Another version is told that there is only ours, once its header is here.
+    seven[0] = 4;
+    Peer::new().heard(&seven[..15], Said::Nothing);
+    Peer::new().expelled(&seven[..16], Said::Nak(4));
     // A header that cannot be is judged before the rest comes.
     let offer = bind(
         PacketType::BIND,
