@@ -310,9 +310,8 @@ impl Contexts {
         let Ok(token) = message::parse_token(arguments) else {
             return Verdict::Garbage(None);
         };
-        if self.establishing >= self.config.establishing || self.slots.len() >= self.config.contexts
-        {
-            self.make_room(now);
+        if self.establishing >= self.config.establishing {
+            self.forget_what_is_over(now);
         }
         if self.establishing >= self.config.establishing {
             // The client tries again; others are served meanwhile.
@@ -410,6 +409,7 @@ impl Contexts {
         slot.entry = Entry::Established(held);
         (slot.expires, slot.used) = (after(now, lifetime.min(self.config.lifetime)), now);
         self.establishing = self.establishing.saturating_sub(1);
+        self.make_room(now);
         Created {
             verifier: Some(verifier),
             principal: Some(principal),
@@ -488,14 +488,25 @@ impl Contexts {
         }
     }
 
-    /// Forgets what is over, and if that is nothing, the context that was idle longest.
-    fn make_room(&mut self, now: Instant) {
+    /// Forgets what is over.
+    fn forget_what_is_over(&mut self, now: Instant) {
         let idle = self.config.idle;
         self.slots
             .retain(|_, slot| slot.expires > now && after(slot.used, idle) > now);
         let half = |slot: &&Slot| matches!(slot.entry, Entry::Establishing(_));
         self.establishing = self.slots.values().filter(half).count();
-        if self.slots.len() < self.config.contexts {
+    }
+
+    /// After one more context stands: if there are too many, what is over goes, or else the one that was idle longest.
+    /// Only who has proved itself comes here, so strangers push nobody out.
+    // req: onc-2203-gss-room
+    fn make_room(&mut self, now: Instant) {
+        let whole = |this: &Self| this.slots.len().saturating_sub(this.establishing);
+        if whole(self) <= self.config.contexts {
+            return;
+        }
+        self.forget_what_is_over(now);
+        if whole(self) <= self.config.contexts {
             return;
         }
         let whole = self.slots.iter();

@@ -246,6 +246,32 @@ fn half_made_contexts_are_bounded_and_push_nothing_out() {
 }
 
 #[test]
+fn strangers_push_no_whole_context_out_though_the_table_is_full() {
+    let config = GssConfig {
+        contexts: 2,
+        establishing: 2,
+        ..GssConfig::default()
+    };
+    let (mut contexts, now) = (contexts(config), Instant::now());
+    let mut first = client(&mut contexts, now, Service::NONE);
+    let mut second = client(&mut contexts, now, Service::NONE);
+    for _ in 0..2 {
+        establish(&mut contexts, now, &hello());
+    }
+    for _ in 0..8 {
+        let flood = hello();
+        assert!(matches!(admit(&mut contexts, now, &flood), Verdict::Silent));
+    }
+    for client in [&mut first, &mut second] {
+        let (message, _) = client.call(9, TARGET, &[]).unwrap();
+        assert!(matches!(
+            admit(&mut contexts, now, &message),
+            Verdict::Call(_)
+        ));
+    }
+}
+
+#[test]
 fn the_context_that_was_idle_longest_makes_room() {
     let config = GssConfig {
         contexts: 2,
