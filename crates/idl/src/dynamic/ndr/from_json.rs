@@ -434,7 +434,9 @@ impl<'m> FromJson<'m> {
         }
         let inner = match value {
             Value::Null if it.class != PointerClass::Ref => return Ok(Val::Pointer(None)),
-            Value::Object(members) if members.len() == 1 => members.get("$some").unwrap_or(value),
+            Value::Object(members) if members.len() == 1 && it.class != PointerClass::Ref => {
+                members.get("$some").unwrap_or(value)
+            }
             other => other,
         };
         let inner = self.value(&it.pointee, inner)?;

@@ -307,3 +307,26 @@ fn a_size_behind_its_array_is_the_replys_own() {
     let results = codec.decode_out(operation, &bytes, Some(&asked)).unwrap();
     assert_eq!(results["n"], 1);
 }
+
+#[test]
+fn pointers_to_null_pointers_come_back() {
+    // A reference, which is nothing in the message; three unique pointers; the value.
+    let model = model("void f([in] long ****p);");
+    let codec = Codec::new(&model);
+    let (_, operation) = codec.operation("f").unwrap();
+    let (one, two, three) = ([0, 0, 2, 0], [4, 0, 2, 0], [8, 0, 2, 0]);
+    let null = [0; 4];
+    for (value, bytes) in [
+        (json!(null), [&null[..]].concat()),
+        (json!({"$some": null}), [&one[..], &null].concat()),
+        (
+            json!({"$some": {"$some": null}}),
+            [&one[..], &two, &null].concat(),
+        ),
+        (json!(7), [&one[..], &two, &three, &[7, 0, 0, 0]].concat()),
+    ] {
+        let value = json!({ "p": value });
+        assert_eq!(codec.encode_in(operation, &value).unwrap(), bytes);
+        assert_eq!(codec.decode_in(operation, &bytes).unwrap(), value);
+    }
+}

@@ -171,7 +171,9 @@ impl<'m> ToJson<'m> {
         Ok(match value {
             Val::Pointer(Some(inner)) => {
                 let inner = self.value(&it.pointee, inner, here)?;
-                match inner.is_null() && it.class != PointerClass::Ref {
+                // A reference has no null of its own; what looks like somebody else's `$some` gets another one.
+                let unclear = inner.is_null() || inner.get("$some").is_some();
+                match unclear && it.class != PointerClass::Ref {
                     true => json!({ "$some": inner }),
                     false => inner,
                 }
