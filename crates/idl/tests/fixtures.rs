@@ -102,6 +102,11 @@ fn what_only_sambas_dialect_has() {
 }
 
 #[test]
+fn what_is_serialized_outside_of_calls() {
+    compare_file("pickles.idl", "pickles", &types());
+}
+
+#[test]
 fn methods_of_objects() {
     compare_file("objects.idl", "objects", &types());
 }

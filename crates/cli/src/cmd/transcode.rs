@@ -45,6 +45,24 @@ struct What {
     /// The bytes of an .idl file's types are in big-endian order
     #[arg(long)]
     big_endian: bool,
+
+    /// The bytes are no message but serialized by themselves, as `encode` and `decode` have it: a type in version 1 or 2
+    /// (when decoding, the bytes say which), an operation's parameters as a procedure
+    #[arg(long, value_enum, value_name = "FORM")]
+    pickle: Option<Pickle>,
+}
+
+/// How something is serialized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Pickle {
+    /// A type in NDR, in either byte order
+    #[value(name = "1")]
+    One,
+    /// A type in NDR or NDR64, little-endian
+    #[value(name = "2")]
+    Two,
+    /// The arguments (in) or results (out) of an operation
+    Procedure,
 }
 
 /// Which way a procedure's values go.
@@ -114,6 +132,11 @@ enum Found<'a> {
 
 impl What {
     fn find<'a>(&self, model: &'a Model) -> Result<Found<'a>, Failure> {
+        if self.pickle.is_some() {
+            return Err(Failure::new(
+                "only .idl files say what is serialized (--pickle)",
+            ));
+        }
         if let Some(name) = &self.ty {
             return find_type(model, name).map(Found::Type);
         }

@@ -33,6 +33,7 @@ mod walk;
 mod from_json;
 mod to_json;
 
+use farcall_wire::ndr::pickle::{Pickler, Procedure, Unpickler, Version};
 use farcall_wire::ndr::{Order, OrpcThat, OrpcThis, Reader, Shape as _, Syntax, Writer};
 use farcall_wire::{EncodeError, Limits};
 use serde_json::{Map, Value};
@@ -292,6 +293,95 @@ impl<'m> Codec<'m> {
         Ok(Value::Object(members))
     }
 
+    /// A value of the type as bytes of its own, outside any call (MS-RPCE sections 2.2.6 and 2.2.7): what
+    /// `encode` at a type asks for.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn pickle(&self, ty: &Type, version: Version, value: &Value) -> Result<Vec<u8>, Error> {
+        let made = FromJson::new(self.defs).value(ty, value)?;
+        let (ty, made) = match (self.passed(self.defs.on_wire(ty)), &made) {
+            ((ty, true), Val::Pointer(Some(inner))) => (ty, &**inner),
+            ((_, _), made) => (ty, made),
+        };
+        let trail = Trail::default();
+        let shape = self.dynamic(ty, &[], &trail);
+        let mut stream = Pickler::new(version);
+        let put = match self.is_primitive(ty) {
+            true => stream.put_bare(shape, made),
+            false => stream.put(shape, made),
+        };
+        put.map_err(|error| trail.lead(refused(error)))?;
+        Ok(stream.into_bytes())
+    }
+
+    /// The one value of such bytes, of either version: what `decode` at a type asks for.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn unpickle(&self, ty: &Type, bytes: &[u8]) -> Result<Value, Error> {
+        let mut stream = Unpickler::new(bytes, self.bounds())?;
+        let (ty, _) = self.passed(self.defs.on_wire(ty));
+        let trail = Trail::default();
+        let shape = self.dynamic(ty, &[], &trail);
+        let taken = match self.is_primitive(ty) {
+            true => stream.take_bare(shape),
+            false => stream.take(shape),
+        };
+        let value = taken.map_err(|error| trail.lead(error.into()))?;
+        stream.finish()?;
+        self.shown().value(ty, &value, &[])
+    }
+
+    /// The arguments of an operation as a serialized procedure: what `encode` at an operation asks for.
+    ///
+    /// # Errors
+    /// As [`encode_in`](Self::encode_in).
+    pub fn pickle_in(
+        &self,
+        interface: &Interface,
+        operation: &Operation,
+        value: &Value,
+    ) -> Result<Vec<u8>, Error> {
+        let codec = self.clone().syntax(Syntax::Ndr).order(Order::Little);
+        let stub = codec.encode_in(operation, value)?;
+        let bytes = procedure(interface, operation).to_bytes(|w| {
+            w.slice(&stub);
+            Ok(())
+        });
+        bytes.map_err(refused)
+    }
+
+    /// The results of an operation from a serialized procedure: what `decode` at an operation asks for.
+    ///
+    /// # Errors
+    /// As [`decode_out`](Self::decode_out).
+    pub fn unpickle_out(
+        &self,
+        interface: &Interface,
+        operation: &Operation,
+        bytes: &[u8],
+    ) -> Result<Value, Error> {
+        let mut here = empty(operation.params.len());
+        let read = |r: &mut Reader<'_>| {
+            let coming = operation.params.iter().enumerate();
+            for (at, parameter) in coming.filter(|(_, it)| it.is_out) {
+                if let Err(error) = self.take(parameter, &mut here, at, r) {
+                    return Ok(Err(error));
+                }
+            }
+            Ok(Ok(()))
+        };
+        procedure(interface, operation).from_bytes(bytes, self.bounds(), read)??;
+        let members = self.members(operation, &here, |it| it.is_out)?;
+        Ok(Value::Object(members))
+    }
+
+    /// Whether values of the type have no header of their own in a stream of version 1.
+    fn is_primitive(&self, ty: &Type) -> bool {
+        matches!(self.defs.on_wire(ty), Type::Base(_))
+    }
+
     /// The operation with this name or number, and its interface, among those of the file itself first.
     pub fn operation(&self, name: &str) -> Option<(&'m Interface, &'m Operation)> {
         let number = name.parse::<u16>().ok();
@@ -323,11 +413,14 @@ impl<'m> Codec<'m> {
     }
 
     fn reader<'b>(&self, bytes: &'b [u8]) -> Reader<'b> {
-        let limits = Limits {
+        Reader::with_limits(bytes, self.syntax, self.order, self.bounds())
+    }
+
+    fn bounds(&self) -> Limits {
+        Limits {
             depth: self.limits.depth.min(DEPTH),
             ..self.limits
-        };
-        Reader::with_limits(bytes, self.syntax, self.order, limits)
+        }
     }
 
     /// What of a parameter is on the wire: a reference itself is not.
@@ -493,6 +586,15 @@ impl<'m> Codec<'m> {
             Type::Named(id) => matches!(self.defs.item(*id).kind, ItemKind::Pipe(_)),
             _ => false,
         }
+    }
+}
+
+/// What stands in front of the parameters where they are serialized.
+fn procedure(interface: &Interface, operation: &Operation) -> Procedure {
+    let (major, minor) = interface.version;
+    Procedure {
+        interface: (interface.uuid.unwrap_or_default(), major, minor),
+        number: operation.opnum.into(),
     }
 }
 

@@ -312,6 +312,10 @@ pub struct Item {
     pub handwritten: bool,
     /// pidl's `public`, or an ACF's `encode`/`decode`: wanted by itself, as type serialization.
     pub public: bool,
+    /// An ACF's `encode`, at the type or at its interface: its values are made bytes of their own.
+    pub encode: bool,
+    /// An ACF's `decode`: they come from bytes of their own.
+    pub decode: bool,
     /// What it is.
     pub kind: ItemKind,
 }

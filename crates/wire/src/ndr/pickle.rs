@@ -1,8 +1,12 @@
-//! Type serialization: values in bytes of their own, outside any call.
+//! Serialization: values in bytes of their own, outside any call.
 //!
 //! Read first: MS-RPCE sections 2.2.6 (version 1: NDR in either byte order) and 2.2.7 (version 2:
 //! NDR or NDR64, little-endian). A stream has one common header; each value has a private header
 //! that says its length, which [`Unpickler`] takes as the bounds of the value.
+//!
+//! The parameters of an operation are serialized as a whole: a [`Procedure`] stands in front of them.
+//! No specification has its form; it is what MIDL's encoding services write, in little-endian NDR, the only one that is
+//! known of them.
 
 use bytes::Bytes;
 
@@ -134,13 +138,21 @@ impl Pickler {
     /// # Errors
     /// What the interface does not allow.
     pub fn put_primitive<T: Value>(&mut self, value: &T) -> Put {
+        self.put_bare(Plain, value)
+    }
+
+    /// As [`put_primitive`](Self::put_primitive), for a primitive value that has a shape.
+    ///
+    /// # Errors
+    /// What the interface does not allow.
+    pub fn put_bare<T: Default, S: Shape<T>>(&mut self, shape: S, value: &T) -> Put {
         // req: msrpce-2.2.6.3
         if let Version::Two(..) = self.version {
-            return self.put(Plain, value);
+            return self.put(shape, value);
         }
         let (syntax, order) = self.version.mode();
         let mut w = Writer::new(syntax, order);
-        value.put(&mut w)?;
+        shape.put(value, &mut w)?;
         self.bytes.extend(w.into_bytes());
         self.fill();
         Ok(())
@@ -230,13 +242,32 @@ impl<'a> Unpickler<'a> {
     /// # Errors
     /// What is wrong with the bytes.
     pub fn take_primitive<T: Value>(&mut self) -> Result<T, DecodeError> {
+        self.take_bare(Plain)
+    }
+
+    /// The next primitive value, which has a shape.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes.
+    pub fn take_bare<T: Default, S: Shape<T>>(&mut self, shape: S) -> Result<T, DecodeError> {
         if let Version::Two(..) = self.version {
-            return self.take(Plain);
+            return self.take(shape);
         }
         let (syntax, order) = self.version.mode();
         let body = self.run(self.version.unit())?;
         let mut r = Reader::with_limits(body, syntax, order, self.limits);
-        Plain.read(&mut r)
+        shape.read(&mut r)
+    }
+
+    /// Says that the stream ends here.
+    ///
+    /// # Errors
+    /// [`TrailingBytes`](Kind::TrailingBytes) if there is another value.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        match self.bytes.len().saturating_sub(self.position) {
+            0 => Ok(()),
+            left => Err(DecodeError::new(Kind::TrailingBytes(left), self.position)),
+        }
     }
 
     fn run(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
@@ -279,11 +310,86 @@ pub fn to_bytes<T: Value>(value: &T) -> Result<Bytes, EncodeError> {
 pub fn from_bytes<T: Value>(bytes: &[u8], limits: Limits) -> Result<T, DecodeError> {
     let mut unpickler = Unpickler::new(bytes, limits)?;
     let value = unpickler.take(Plain)?;
-    match unpickler.is_at_end() {
-        true => Ok(value),
-        false => Err(DecodeError::new(
-            Kind::TrailingBytes(bytes.len().saturating_sub(unpickler.position)),
-            unpickler.position,
-        )),
+    unpickler.finish()?;
+    Ok(value)
+}
+
+/// Which operation's parameters are serialized: what stands in front of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Procedure {
+    /// The interface's identifier and version.
+    pub interface: (Uuid, u16, u16),
+    /// The operation's number.
+    pub number: u32,
+}
+
+/// Bytes of a procedure's header: version and order, filler, two identifiers, the number, what is always
+/// 1, the length.
+const PROCEDURE: usize = 2 + 2 + 20 + 20 + 4 + 4 + 4;
+
+/// The first two bytes of a procedure's header: the version, and that integers are little-endian.
+const PROCEDURE_VERSION: [u8; 2] = [1, 1];
+
+impl Procedure {
+    /// Serializes the parameters that `put` writes.
+    ///
+    /// # Errors
+    /// What the interface does not allow.
+    pub fn to_bytes(self, put: impl FnOnce(&mut Writer) -> Put) -> Result<Vec<u8>, EncodeError> {
+        // req: idl-encode-procedure
+        let mut w = Writer::new(Syntax::Ndr, Order::Little);
+        put(&mut w)?;
+        let mut body = w.into_bytes();
+        body.resize(body.len().next_multiple_of(8), 0);
+        let len = u32::try_from(body.len());
+        let len = len.map_err(|_| EncodeError::new(EncodeErrorKind::TooLarge))?;
+        let mut bytes = Vec::with_capacity(PROCEDURE.saturating_add(body.len()));
+        bytes.extend(PROCEDURE_VERSION);
+        bytes.extend([FILLER; 2]);
+        for (uuid, major, minor) in [NDR, self.interface] {
+            bytes.extend(uuid.to_bytes_le());
+            bytes.extend(major.to_le_bytes());
+            bytes.extend(minor.to_le_bytes());
+        }
+        bytes.extend(self.number.to_le_bytes());
+        bytes.extend(1_u32.to_le_bytes());
+        bytes.extend(len.to_le_bytes());
+        bytes.extend(body);
+        Ok(bytes)
+    }
+
+    /// Reads the parameters with `take`. Fewer than eight bytes may be left behind them.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes; [`Invalid`](Kind::Invalid) for another procedure.
+    pub fn from_bytes<T>(
+        self,
+        bytes: &[u8],
+        limits: Limits,
+        take: impl FnOnce(&mut Reader<'_>) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        let mut r = Reader::with_limits(bytes, Syntax::Ndr, Order::Little, limits);
+        let version = r.array()?;
+        if *version != PROCEDURE_VERSION {
+            return Err(r.error(Kind::Invalid("not a procedure serialization header")));
+        }
+        r.slice(2)?;
+        if identifier(&mut r)? != NDR {
+            return Err(r.error(Kind::Invalid("unknown transfer syntax")));
+        }
+        if identifier(&mut r)? != self.interface || r.u32()? != self.number {
+            return Err(r.error(Kind::Invalid("parameters of another procedure")));
+        }
+        r.u32()?;
+        let len = u64::from(r.u32()?);
+        let len = r.length(len)?;
+        let body = r.slice(len)?;
+        r.finish()?;
+        let mut r = Reader::with_limits(body, Syntax::Ndr, Order::Little, limits);
+        let value = take(&mut r)?;
+        match body.len().saturating_sub(r.position()) {
+            0..8 => Ok(value),
+            left => Err(r.error(Kind::TrailingBytes(left))),
+        }
     }
 }

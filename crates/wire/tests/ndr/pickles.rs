@@ -1,6 +1,6 @@
 //! Type serialization: MS-RPCE sections 2.2.6 and 2.2.7.
 
-use farcall_wire::ndr::pickle::{self, Pickler, Unpickler, Version};
+use farcall_wire::ndr::pickle::{self, Pickler, Procedure, Unpickler, Version};
 use farcall_wire::ndr::{ANY, ConformantString, Order, Plain, Syntax, Unique};
 use farcall_wire::{DecodeErrorKind, Limits, Str, Uuid};
 
@@ -85,4 +85,44 @@ fn other_headers_and_all_truncations_are_refused() {
     let long = hex("01100800cccccccc ffffffff 00000000 00000000");
     let error = pickle::from_bytes::<u32>(&long, Limits::DEFAULT).unwrap_err();
     assert!(matches!(error.kind(), DecodeErrorKind::Truncated { .. }));
+}
+
+#[test]
+fn a_procedure_stands_in_front_of_its_parameters() {
+    // As MIDL's encoding services have it: version 1 and little-endian, filler, NDR, the interface, the number, 1,
+    // the length with what fills it up to eight bytes.
+    let procedure = Procedure {
+        interface: (Uuid::new(1, 2, 3, [4; 8]), 5, 6),
+        number: 9,
+    };
+    let bytes = procedure.to_bytes(|w| {
+        w.u16(7);
+        Ok(())
+    });
+    let bytes = bytes.unwrap();
+    let expected = "0101cccc 045d888aeb1cc9119fe808002b104860 0200 0000 \
+        01000000 0200 0300 0404040404040404 0500 0600 09000000 01000000 08000000 0700 000000000000";
+    assert_eq!(bytes, hex(expected));
+    let read = procedure.from_bytes(&bytes, Limits::DEFAULT, |r| r.u16());
+    assert_eq!(read.unwrap(), 7);
+
+    for end in 0..bytes.len() {
+        let read = procedure.from_bytes(&bytes[..end], Limits::DEFAULT, |r| r.u16());
+        assert!(read.is_err(), "{end}");
+    }
+    let changed = |at: usize| {
+        let mut other = bytes.clone();
+        other[at] ^= 0x10;
+        let read = procedure.from_bytes(&other, Limits::DEFAULT, |r| r.u16());
+        read.map_err(|error| error.kind().clone())
+    };
+    let invalid = |what| Err(DecodeErrorKind::Invalid(what));
+    assert_eq!(changed(0), invalid("not a procedure serialization header"));
+    assert_eq!(changed(4), invalid("unknown transfer syntax"));
+    assert_eq!(changed(24), invalid("parameters of another procedure"));
+    assert_eq!(changed(44), invalid("parameters of another procedure"));
+    // What is filler is not looked at.
+    assert_eq!(changed(2), Ok(7));
+    let all = procedure.from_bytes(&bytes, Limits::DEFAULT, |_| Ok(()));
+    assert_eq!(all.unwrap_err().kind(), &DecodeErrorKind::TrailingBytes(8));
 }

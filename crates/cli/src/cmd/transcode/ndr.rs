@@ -2,11 +2,13 @@
 
 use farcall_idl::Model;
 use farcall_idl::dynamic::{self, Binary, ndr::Codec};
-use farcall_idl::model::ndr::{ItemKind, Operation, Type};
+use farcall_idl::model::ndr::{Interface, ItemKind, Operation, Type};
+use farcall_wire::Uuid;
+use farcall_wire::ndr::pickle::Version;
 use farcall_wire::ndr::{Order, Syntax};
 use serde_json::Value;
 
-use super::{Direction, What};
+use super::{Direction, Pickle, What};
 use crate::interface;
 use crate::near::did_you_mean;
 use crate::output::Failure;
@@ -23,8 +25,8 @@ pub(super) enum Form {
 /// What the bytes are, found in the model.
 enum Found<'a> {
     Type(Type),
-    In(&'a Operation),
-    Out(&'a Operation),
+    In(&'a Interface, &'a Operation),
+    Out(&'a Interface, &'a Operation),
 }
 
 fn find<'a>(what: &What, model: &'a Model) -> Result<Found<'a>, Failure> {
@@ -32,10 +34,10 @@ fn find<'a>(what: &What, model: &'a Model) -> Result<Found<'a>, Failure> {
         return find_type(model, name).map(Found::Type);
     }
     let name = what.op.as_deref().unwrap_or_default();
-    let (_, operation) = interface::find_operation(model, name)?;
+    let (interface, operation) = interface::find_operation(model, name)?;
     Ok(match what.dir {
-        Some(Direction::Out) => Found::Out(operation),
-        _ => Found::In(operation),
+        Some(Direction::Out) => Found::Out(interface, operation),
+        _ => Found::In(interface, operation),
     })
 }
 
@@ -75,10 +77,13 @@ pub(super) fn decode(
     binary: Binary,
 ) -> anyhow::Result<Result<Value, dynamic::Error>> {
     let codec = codec(what, model).binary(binary);
-    Ok(match find(what, model)? {
-        Found::Type(ty) => codec.decode(&ty, bytes),
-        Found::In(operation) => codec.decode_in(operation, bytes),
-        Found::Out(operation) => codec.decode_out(operation, bytes, None),
+    Ok(match (find(what, model)?, what.pickle) {
+        (Found::Type(ty), None) => codec.decode(&ty, bytes),
+        (Found::In(_, it), None) => codec.decode_in(it, bytes),
+        (Found::Out(_, it), None) => codec.decode_out(it, bytes, None),
+        (Found::Type(ty), Some(Pickle::One | Pickle::Two)) => codec.unpickle(&ty, bytes),
+        (Found::Out(of, it), Some(Pickle::Procedure)) => codec.unpickle_out(of, it, bytes),
+        (_, Some(_)) => return Err(misused(Direction::Out).into()),
     })
 }
 
@@ -88,9 +93,45 @@ pub(super) fn encode(
     value: &Value,
 ) -> anyhow::Result<Result<Vec<u8>, dynamic::Error>> {
     let codec = codec(what, model);
-    Ok(match find(what, model)? {
-        Found::Type(ty) => codec.encode(&ty, value),
-        Found::In(operation) => codec.encode_in(operation, value),
-        Found::Out(operation) => codec.encode_out(operation, value, None),
+    Ok(match (find(what, model)?, what.pickle) {
+        (Found::Type(ty), None) => codec.encode(&ty, value),
+        (Found::In(_, it), None) => codec.encode_in(it, value),
+        (Found::Out(_, it), None) => codec.encode_out(it, value, None),
+        (Found::Type(ty), Some(form @ (Pickle::One | Pickle::Two))) => {
+            codec.pickle(&ty, version(what, model, form), value)
+        }
+        (Found::In(of, it), Some(Pickle::Procedure)) => codec.pickle_in(of, it, value),
+        (_, Some(_)) => return Err(misused(Direction::In).into()),
     })
+}
+
+/// Forms that do not fit what is asked for.
+fn misused(dir: Direction) -> Failure {
+    let dir = match dir {
+        Direction::In => "in",
+        Direction::Out => "out",
+    };
+    Failure::new("this is not serialized in this form").hint(format!(
+        "--pickle 1 and 2 go with --type, --pickle procedure with --op and --dir {dir}"
+    ))
+}
+
+/// How a type is serialized. Version 2 names an interface: the file's first.
+fn version(what: &What, model: &Model, form: Pickle) -> Version {
+    if form == Pickle::One {
+        return Version::One(match what.big_endian {
+            true => Order::Big,
+            false => Order::Little,
+        });
+    }
+    let syntax = match what.syntax {
+        Form::Ndr => Syntax::Ndr,
+        Form::Ndr64 => Syntax::Ndr64,
+    };
+    let mut interfaces = model.ndr().interfaces().map(|(_, it)| it);
+    let named = interfaces.find(|it| !it.imported && it.uuid.is_some());
+    let interface = named.map_or((Uuid::NIL, 0, 0), |it| {
+        (it.uuid.unwrap_or(Uuid::NIL), it.version.0, it.version.1)
+    });
+    Version::Two(syntax, interface)
 }

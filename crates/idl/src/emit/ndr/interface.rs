@@ -161,17 +161,30 @@ impl<'m> Plan<'m> {
     }
 
     fn interface(&'m self, id: InterfaceId, it: &'m Interface) -> TokenStream {
-        let methods = self.methods(id);
+        let (methods, pickled): (Vec<_>, Vec<_>) = self
+            .methods(id)
+            .into_iter()
+            .partition(|method| is_called(method.operation));
         let module = ident(self.module(id));
         let (major, minor) = it.version;
         let text = format!("Interface {}, version {major}.{minor}.", it.name);
         let docs = Docs::of(&it.docs).line(text);
-        let called = !(self.config.no_client && self.config.no_server);
+        // Where all is serialized there is nobody to call.
+        let calls = !methods.is_empty() || pickled.is_empty();
+        let (has_client, has_server) = (
+            calls && !self.config.no_client,
+            calls && !self.config.no_server,
+        );
+        let called = has_client || has_server;
         let description = called.then(|| self.description(it, &methods));
-        let results = methods.iter().map(|method| self.results(method));
-        let server = (!self.config.no_server).then(|| self.server(&methods));
-        let client = (!self.config.no_client).then(|| self.client(&methods));
+        let all = methods.iter().chain(&pickled);
+        let results = all.map(|method| self.results(method));
+        let server = has_server.then(|| self.server(&methods));
+        let client = has_client.then(|| self.client(&methods));
         let codecs = methods.iter().map(|method| self.codecs(method));
+        let serialized = pickled.iter().map(|method| self.pickled_codecs(method));
+        let codecs = codecs.chain(serialized);
+        let pickles = self.pickled_operations(it, &pickled);
         let transcode = self.config.transcoders.then(|| self.transcode(&methods));
         quote! {
             #docs
@@ -199,6 +212,8 @@ impl<'m> Plan<'m> {
                     #(#codecs)*
                     #transcode
                 }
+
+                #pickles
             }
         }
     }
@@ -245,7 +260,7 @@ impl<'m> Plan<'m> {
             && bases < 64
         {
             let it = self.defs.interface(id);
-            operations.extend(it.operations.iter().filter(|it| is_called(it)));
+            operations.extend(it.operations.iter().filter(|it| !it.unknown));
             (next, bases) = (it.base, bases + 1);
         }
         // A derived interface comes first, so what it has under a number of its base stays.
@@ -361,7 +376,7 @@ impl<'m> Plan<'m> {
         }
     }
 
-    fn is_passed_by_value(&self, ty: &Type) -> bool {
+    pub(crate) fn is_passed_by_value(&self, ty: &Type) -> bool {
         match self.behind(ty) {
             Type::Base(_) | Type::Void | Type::ContextHandle => true,
             Type::Range(inner, ..) => self.is_passed_by_value(inner),
@@ -469,7 +484,7 @@ impl<'m> Plan<'m> {
         outputs
     }
 
-    fn put_request(&self, method: &Method<'m>, part: Part) -> TokenStream {
+    pub(crate) fn put_request(&self, method: &Method<'m>, part: Part) -> TokenStream {
         let name = method.codec("put_", part.suffix());
         let inputs = method.inputs();
         let inputs = inputs.filter(|(_, it, _)| part == Part::Whole || !self.is_pipe(&it.ty));
@@ -677,7 +692,7 @@ impl<'m> Plan<'m> {
         }
     }
 
-    fn take_reply(&self, method: &Method<'m>, part: Part) -> TokenStream {
+    pub(crate) fn take_reply(&self, method: &Method<'m>, part: Part) -> TokenStream {
         let name = method.codec("take_", &format!("_reply{}", part.suffix()));
         let ty = self.output_of(method, CODEC, part);
         let outputs = self.outputs_of(method, part);

@@ -5,7 +5,7 @@
 //! messages of each operation. The work is done by the shapes of `farcall_wire::ndr`.
 //!
 //! Modules, from the ground up: [`plan`] (every decision), [`expr`] (expressions), [`shape`]
-//! (types and their wire forms), [`codec`] (structs), [`unions`], [`types`], [`interface`] with [`pipes`],
+//! (types and their wire forms), [`codec`] (structs), [`unions`], [`types`], [`interface`] with [`pipes`] and [`pickles`],
 //! [`server`] and [`client`].
 
 mod plan;
@@ -16,6 +16,7 @@ mod unions;
 mod types;
 mod interface;
 mod pipes;
+mod pickles;
 mod server;
 mod client;
 
@@ -31,6 +32,7 @@ use plan::Plan;
 pub(crate) fn generate(model: &Model, config: &Config) -> TokenStream {
     let plan = Plan::new(model, config);
     let items = plan.defs.items().map(|(id, _)| plan.define(id));
+    let pickles = plan.pickled_types();
     let interfaces = plan.interfaces();
     quote! {
         #[allow(unused_imports)]
@@ -40,6 +42,7 @@ pub(crate) fn generate(model: &Model, config: &Config) -> TokenStream {
         };
 
         #(#items)*
+        #pickles
         #interfaces
     }
 }

@@ -328,8 +328,8 @@ impl<'m> Plan<'m> {
         }
         let interfaces = self.defs.interfaces();
         let wanted: Vec<String> = interfaces.map(|(_, it)| names::snake(&it.name)).collect();
-        self.modules =
-            Scope::new(&["core", "farcall", "farcall_wire", "ndr", "std"]).claim_all(&wanted);
+        self.modules = Scope::new(&["core", "farcall", "farcall_wire", "ndr", "pickles", "std"])
+            .claim_all(&wanted);
     }
 
     fn name_members(&mut self) {

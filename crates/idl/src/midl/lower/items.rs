@@ -35,6 +35,9 @@ impl<'a> Lower<'a> {
                     self.weigh(attribute);
                 }
             }
+            let interface = draft.context.interface;
+            let serialized = |name: &str| has(name) || self.says(interface, name) && is_type(&kind);
+            let (encode, decode) = (serialized("encode"), serialized("decode"));
             self.items.push(Item {
                 name: draft.name.clone(),
                 docs: draft.docs.to_owned(),
@@ -43,7 +46,9 @@ impl<'a> Lower<'a> {
                 imported: draft.context.imported,
                 used: false,
                 handwritten: has("nopush") || has("nopull"),
-                public: has("public") || has("encode") || has("decode"),
+                public: has("public") || encode || decode,
+                encode,
+                decode,
                 kind,
             });
             if let Some(obstacle) = self.obstacle.take() {
@@ -51,6 +56,12 @@ impl<'a> Lower<'a> {
             }
         }
         self.settle_switches(&open);
+    }
+
+    /// Whether an attribute stands at an interface.
+    pub(super) fn says(&self, interface: Option<ndr::InterfaceId>, name: &str) -> bool {
+        let body = interface.and_then(|id| self.bodies.get(id.0 as usize)?.as_ref());
+        body.is_some_and(|(it, _)| it.attributes.has(name))
     }
 
     /// A well-known type that has become wrong, since a file defines something that it is made of in another
@@ -688,4 +699,12 @@ fn is_uuid(fields: &[Field], name: &str) -> bool {
             | [4 | 50, 2 | 50, 2 | 50, 1 | 50, 1 | 50, 106]
     );
     named && shape
+}
+
+/// Whether values of the item are something by themselves.
+fn is_type(kind: &ItemKind) -> bool {
+    matches!(
+        kind,
+        ItemKind::Struct(_) | ItemKind::Union(_) | ItemKind::Typedef(_)
+    )
 }

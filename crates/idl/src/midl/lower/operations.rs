@@ -281,6 +281,11 @@ impl<'a> Lower<'a> {
         let handle = handle
             .or_else(|| self.context_parameter(&params))
             .unwrap_or_else(|| default_handle(&it.attributes, &interface.attributes));
+        let (encode, decode) = (inherits("encode"), inherits("decode"));
+        let result = match encode || decode {
+            true => self.without_result(it, result),
+            false => result,
+        };
         let operation = Operation {
             opnum,
             name: operation_name(it),
@@ -295,8 +300,8 @@ impl<'a> Lower<'a> {
             handle,
             comm_status: has("comm_status"),
             fault_status: has("fault_status"),
-            encode: inherits("encode"),
-            decode: inherits("decode"),
+            encode,
+            decode,
             object: interface.attributes.has("object"),
             unknown,
             docs: it.docs.clone(),
@@ -310,6 +315,19 @@ impl<'a> Lower<'a> {
             self.diagnostics.push(error.hint(hint));
         }
         operation
+    }
+
+    /// What is serialized has parameters only: a result is the status of the serialization itself.
+    fn without_result(&mut self, it: &ast::Operation, result: Type) -> Type {
+        let status = it.attributes.has("comm_status") || it.attributes.has("fault_status");
+        if result != Type::Void && !status {
+            let message = format!(
+                "the result of `{}` is not serialized: with `encode` and `decode` its parameters are",
+                it.name.text
+            );
+            self.warning("W0420", it.name.span, message);
+        }
+        Type::Void
     }
 
     /// Reports what cannot be on the wire in what was just lowered.
