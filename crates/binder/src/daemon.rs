@@ -313,6 +313,7 @@ fn own_mappings(endpoint: &Endpoint) -> Vec<Mapping> {
 fn own_elements(endpoint: &Endpoint) -> Vec<Element> {
     let (protseq, name) = match (endpoint.transport(), endpoint.port()) {
         (Transport::NcacnIpTcp, Some(port)) => (Protseq::Tcp, port.to_string()),
+        (Transport::NcacnHttp, Some(port)) => (Protseq::Http, port.to_string()),
         (Transport::Ncalrpc, _) => (Protseq::Local, local_name(endpoint)),
         _ => return Vec::new(),
     };

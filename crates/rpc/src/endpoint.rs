@@ -1,6 +1,6 @@
 //! Where a program or an interface can be reached, as users of each family write it: for programs
 //! `tcp://host[:port]`, `udp://host[:port]`, `unix:///path`; for interfaces the string bindings
-//! `ncacn_ip_tcp:host[port]` and `ncalrpc:[name]` (C706 section 3.1.1).
+//! `ncacn_ip_tcp:host[port]`, `ncacn_http:host[port]` and `ncalrpc:[name]` (C706 section 3.1.1).
 //!
 //! An endpoint without a port is not an address yet: a client asks the host's rpcbind or endpoint
 //! mapper for the port, a server lets the kernel choose one. `tcp6://` and `udp6://` are accepted for users of
@@ -25,6 +25,9 @@ pub enum Transport {
     Unix,
     /// A TCP connection of DCE/RPC.
     NcacnIpTcp,
+    /// RPC over HTTP: DCE/RPC over the two channels of a virtual connection, which an RPC proxy brings
+    /// to the server.
+    NcacnHttp,
     /// A Unix stream socket of DCE/RPC, known by a name of this machine.
     Ncalrpc,
 }
@@ -43,7 +46,7 @@ impl Transport {
     pub(crate) fn framing(self) -> farcall_onc::msg::Framing {
         match self {
             Self::Udp => farcall_onc::msg::Framing::Datagram,
-            Self::Tcp | Self::Unix | Self::NcacnIpTcp | Self::Ncalrpc => {
+            Self::Tcp | Self::Unix | Self::NcacnIpTcp | Self::NcacnHttp | Self::Ncalrpc => {
                 farcall_onc::msg::Framing::Stream
             }
         }
@@ -53,7 +56,7 @@ impl Transport {
     pub fn family(self) -> Family {
         match self {
             Self::Tcp | Self::Udp | Self::Unix => Family::Onc,
-            Self::NcacnIpTcp | Self::Ncalrpc => Family::Dce,
+            Self::NcacnIpTcp | Self::NcacnHttp | Self::Ncalrpc => Family::Dce,
         }
     }
 
@@ -64,6 +67,7 @@ impl Transport {
             Self::Udp => "udp",
             Self::Unix => "unix",
             Self::NcacnIpTcp => "ncacn_ip_tcp",
+            Self::NcacnHttp => "ncacn_http",
             Self::Ncalrpc => "ncalrpc",
         }
     }
@@ -81,7 +85,7 @@ impl fmt::Display for Transport {
 pub enum Endpoint {
     /// A host, by name or address, and perhaps a port.
     Host {
-        /// TCP, of either family, or UDP.
+        /// TCP, of either family, UDP, or RPC over HTTP.
         transport: Transport,
         /// A name, an IPv4 address, or an IPv6 address without brackets.
         host: String,
@@ -159,11 +163,11 @@ impl fmt::Display for Endpoint {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
             Self::Local(name) => write!(f, "ncalrpc:[{name}]"),
             Self::Host {
-                transport: Transport::NcacnIpTcp,
+                transport: transport @ (Transport::NcacnIpTcp | Transport::NcacnHttp),
                 host,
                 port,
             } => {
-                write!(f, "ncacn_ip_tcp:{host}")?;
+                write!(f, "{transport}:{host}")?;
                 port.map_or(Ok(()), |port| write!(f, "[{port}]"))
             }
             Self::Host {
@@ -201,8 +205,9 @@ impl FromStr for Endpoint {
             "tcp" | "tcp4" | "tcp6" => parse_host(text, Transport::Tcp, rest),
             "udp" | "udp4" | "udp6" => parse_host(text, Transport::Udp, rest),
             "unix" | "local" => parse_unix(text, rest),
-            other => Err(bad(text, format!("scheme '{other}' is not known"))
-                .hint("schemes are tcp, udp and unix, and ncacn_ip_tcp: and ncalrpc:")),
+            other => Err(bad(text, format!("scheme '{other}' is not known")).hint(
+                "schemes are tcp, udp and unix, and ncacn_ip_tcp:, ncacn_http: and ncalrpc:",
+            )),
         }
     }
 }
@@ -320,20 +325,37 @@ fn parse_binding(text: &str) -> Option<Result<Endpoint, Error>> {
         _ => None,
     };
     match sequence {
-        "ncacn_ip_tcp" => Some(parse_tcp_binding(text, address, endpoint)),
+        "ncacn_ip_tcp" => Some(parse_host_binding(
+            text,
+            Transport::NcacnIpTcp,
+            address,
+            endpoint,
+        )),
+        "ncacn_http" => Some(parse_host_binding(
+            text,
+            Transport::NcacnHttp,
+            address,
+            endpoint,
+        )),
         "ncalrpc" => Some(parse_local(text, endpoint)),
         other if other.starts_with("nca") => Some(Err(bad(
             text,
             format!("the protocol sequence '{other}' is not spoken"),
         )
-        .hint("sequences are ncacn_ip_tcp and ncalrpc"))),
+        .hint("sequences are ncacn_ip_tcp, ncacn_http and ncalrpc"))),
         _ => None,
     }
 }
 
-fn parse_tcp_binding(text: &str, host: &str, port: Option<&str>) -> Result<Endpoint, Error> {
+fn parse_host_binding(
+    text: &str,
+    transport: Transport,
+    host: &str,
+    port: Option<&str>,
+) -> Result<Endpoint, Error> {
     if host.is_empty() {
-        return Err(bad(text, "the host is missing").hint("write ncacn_ip_tcp:host[port]"));
+        let hint = format!("write {transport}:host[port]");
+        return Err(bad(text, "the host is missing").hint(hint));
     }
     if port.is_some_and(|port| port.contains(',')) {
         return Err(bad(text, "options are not part of an endpoint")
@@ -341,7 +363,7 @@ fn parse_tcp_binding(text: &str, host: &str, port: Option<&str>) -> Result<Endpo
     }
     let port = port.map(|port| parse_port(text, port)).transpose()?;
     Ok(Endpoint::Host {
-        transport: Transport::NcacnIpTcp,
+        transport,
         host: host.to_owned(),
         port,
     })
@@ -382,6 +404,8 @@ mod tests {
             ("ncacn_ip_tcp:host[]", "ncacn_ip_tcp:host"),
             ("ncacn_ip_tcp:127.0.0.1[135]", "ncacn_ip_tcp:127.0.0.1[135]"),
             ("ncacn_ip_tcp:::1[0]", "ncacn_ip_tcp:::1[0]"),
+            ("ncacn_http:host", "ncacn_http:host"),
+            ("ncacn_http:127.0.0.1[593]", "ncacn_http:127.0.0.1[593]"),
             ("ncalrpc:[echo]", "ncalrpc:[echo]"),
         ] {
             let endpoint: Endpoint = text.parse().expect(text);
@@ -401,6 +425,7 @@ mod tests {
             ("tcp://[::1", "']' is missing"),
             ("unix://run/x", "not absolute"),
             ("ncacn_ip_tcp:[135]", "host is missing"),
+            ("ncacn_http:[593]", "host is missing"),
             ("ncacn_ip_tcp:h[135", "']' is missing"),
             ("ncacn_ip_tcp:h[x]", "not a number"),
             ("ncalrpc:", "name is missing"),

@@ -30,7 +30,8 @@ pub struct Limits {
     pub partial: Duration,
     /// Connections of one server. Default 10 000.
     pub connections: usize,
-    /// Connections of one server from one address. Default 1 000.
+    /// Connections of one server from one address. Default 1 000. An RPC proxy is one address: two connections for each of
+    /// its clients come from it.
     pub connections_per_source: usize,
     /// Bytes of arguments and results that decoding may take. Default 64 MiB.
     pub memory: usize,
@@ -53,6 +54,14 @@ pub struct Limits {
     pub auth_contexts: usize,
     /// DCE/RPC: context handles that one client may have open at one server. Default 4096.
     pub handles: usize,
+    /// RPC over HTTP: how long a connection may take to be part of a virtual connection that stands: its first PDU, and the
+    /// other half. Default 30 s (Windows: 15 min).
+    pub pairing: Duration,
+    /// RPC over HTTP: connections of one endpoint that are not yet part of a virtual connection that stands. Default 1 000.
+    pub unpaired: usize,
+    /// RPC over HTTP: bytes of calls that a proxy may send before they are taken, of each virtual connection: 8 KiB to 1 GiB,
+    /// and no less than a fragment. Default 256 KiB.
+    pub window: u32,
     /// Dead peers: TCP keep-alive begins after this silence. Default 60 s. Zero: off.
     pub keep_alive: Duration,
     /// Dead peers: sent bytes must be acknowledged within this time (`TCP_USER_TIMEOUT`).
@@ -83,6 +92,9 @@ impl Default for Limits {
             contexts: 1024,
             auth_contexts: 2049,
             handles: 4096,
+            pairing: Duration::from_secs(30),
+            unpaired: 1_000,
+            window: 256 << 10,
             keep_alive: Duration::from_secs(60),
             user_timeout: Duration::from_secs(60),
         }

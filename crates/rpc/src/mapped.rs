@@ -160,6 +160,11 @@ fn tower(interface: &Interface, endpoint: &Endpoint) -> Option<Vec<u8>> {
             host,
             port,
         } => (Protseq::Tcp, (*port)?.to_string(), address(host)),
+        Endpoint::Host {
+            transport: Transport::NcacnHttp,
+            host,
+            port,
+        } => (Protseq::Http, (*port)?.to_string(), address(host)),
         _ => return None,
     };
     let tower = Tower::new(interface.syntax_id(), SyntaxId::NDR, protseq, &at, host)?;
@@ -206,4 +211,23 @@ fn put_annotation(w: &mut ndr::Writer, text: &str) -> Result<(), EncodeError> {
 
 fn status(r: &mut ndr::Reader<'_>) -> Result<u32, DecodeError> {
     r.u32()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_of_rpc_over_http_has_a_tower_of_its_own() {
+        // C706 appendix I and MS-RPCE section 2.1.1.8: the last two floors are the port behind protocol 0x1f and the address behind 0x09,
+        // each preceded by the lengths of its halves.
+        let endpoint = "ncacn_http:127.0.0.1[593]".parse().expect("an endpoint");
+        let bytes = tower(&EPMAPPER, &endpoint).expect("a tower");
+        let end = [
+            &[1, 0, 0x0b, 2, 0, 0, 0][..],
+            &[1, 0, 0x1f, 2, 0, 0x02, 0x51],
+            &[1, 0, 0x09, 4, 0, 127, 0, 0, 1],
+        ];
+        assert!(bytes.ends_with(&end.concat()), "{bytes:x?}");
+    }
 }

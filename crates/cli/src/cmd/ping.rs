@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use farcall::generated::mgmt::mgmt;
 use farcall::stub::Interface;
-use farcall::{Cause, Client, Endpoint, Error, Transport};
+use farcall::{Cause, Client, Endpoint, Error, Family};
 use serde_json::json;
 
 use crate::interfaces::{self, MAPPER_PORT};
@@ -96,10 +96,7 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
 
 /// Whether an endpoint is one of DCE/RPC.
 fn is_dce(endpoint: &Endpoint) -> bool {
-    matches!(
-        endpoint.transport(),
-        Transport::NcacnIpTcp | Transport::Ncalrpc
-    )
+    endpoint.transport().family() == Family::Dce
 }
 
 /// Binds the interface that was asked for, or the management interface, which every server has.

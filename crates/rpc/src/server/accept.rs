@@ -4,11 +4,10 @@
 //! process has no descriptor left, a reserve is given up for a moment, so that the connection
 //! can be taken and closed instead of being offered again and again.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -16,8 +15,11 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::census::{Census, Counted};
 use super::dce::connection::Connection as Association;
 use super::dce::exports::Door;
+use super::http::arrival::{self, Arrival};
+use super::http::exchange::Exchange;
 use super::hub::{Hub, Stage};
 use super::lane::{Lend, Switch};
 use super::origin::Origin;
@@ -25,76 +27,10 @@ use super::stream::StreamConnection;
 use super::visit::{self, End, Leave};
 use crate::call::Peer;
 use crate::endpoint::Transport;
-use crate::limits::Limits;
 use crate::line::Line;
 use crate::socket;
 use crate::steps::stamp;
 use crate::steps::stamped::Stamped;
-
-/// Counts connections, overall and for each source.
-#[derive(Debug, Default)]
-pub(crate) struct Census {
-    counts: Mutex<Counts>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    all: usize,
-    sources: HashMap<IpAddr, usize>,
-}
-
-/// One counted connection; dropping it uncounts it.
-pub(crate) struct Counted {
-    census: Arc<Census>,
-    source: Option<IpAddr>,
-}
-
-impl Census {
-    /// Counts a connection from `source`.
-    ///
-    /// # Errors
-    /// The limit that stands against it, by name.
-    fn count(
-        self: &Arc<Self>,
-        source: Option<IpAddr>,
-        limits: &Limits,
-    ) -> Result<Counted, &'static str> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.all >= limits.connections {
-            return Err("connections");
-        }
-        if let Some(source) = source {
-            let from_there = counts.sources.entry(source).or_default();
-            if *from_there >= limits.connections_per_source {
-                return Err("connections_per_source");
-            }
-            *from_there += 1;
-        }
-        counts.all += 1;
-        Ok(Counted {
-            census: Arc::clone(self),
-            source,
-        })
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let mut counts = self
-            .census
-            .counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        counts.all = counts.all.saturating_sub(1);
-        let Some(source) = self.source else { return };
-        if let Some(count) = counts.sources.get_mut(&source) {
-            *count -= 1;
-            if *count == 0 {
-                counts.sources.remove(&source);
-            }
-        }
-    }
-}
 
 /// A listening stream socket.
 pub(crate) enum Listener {
@@ -145,6 +81,8 @@ pub(crate) enum Speaks {
     Onc,
     /// DCE/RPC.
     Dce(Door),
+    /// DCE/RPC over virtual connections, which proxies bring.
+    Http(Arc<Exchange>),
 }
 
 impl Speaks {
@@ -153,6 +91,7 @@ impl Speaks {
         match self {
             Self::Onc => Transport::Tcp,
             Self::Dce(_) => Transport::NcacnIpTcp,
+            Self::Http(_) => Transport::NcacnHttp,
         }
     }
 
@@ -160,7 +99,7 @@ impl Speaks {
     pub(crate) fn over_unix(&self) -> Transport {
         match self {
             Self::Onc => Transport::Unix,
-            Self::Dce(_) => Transport::Ncalrpc,
+            Self::Dce(_) | Self::Http(_) => Transport::Ncalrpc,
         }
     }
 }
@@ -214,13 +153,17 @@ async fn serve(
     accepted: Accepted,
     hub: Arc<Hub>,
     speaks: Speaks,
-    _counted: Counted,
-    _token: TaskTrackerToken,
+    counted: Counted,
+    token: TaskTrackerToken,
 ) -> io::Result<()> {
+    let keep = (counted, token);
     match accepted {
         Accepted::Tcp(stream, from) => {
             let stream = TcpStream::from_std(stream.into_std()?)?;
             socket::tune(&stream, &hub.limits);
+            if let Speaks::Http(exchange) = speaks {
+                return over_http(stream, from, hub, exchange, keep).await;
+            }
             let mut origin = Origin::new(
                 speaks.over_tcp(),
                 Peer::Inet(from),
@@ -250,6 +193,45 @@ async fn serve(
             connection_with_lane(stream, hub, speaks, origin).await;
         }
     }
+    drop(keep);
+    Ok(())
+}
+
+/// Serves a connection of RPC over HTTP: a leg goes to its virtual connection, what is an association by itself is served here.
+async fn over_http(
+    stream: TcpStream,
+    from: SocketAddr,
+    hub: Arc<Hub>,
+    exchange: Arc<Exchange>,
+    keep: (Counted, TaskTrackerToken),
+) -> io::Result<()> {
+    let Some(unpaired) = exchange.count() else {
+        tracing::warn!(limit = "unpaired", source = %from, "connection refused");
+        return Ok(());
+    };
+    let local = stream.local_addr().ok();
+    let mut stages = hub.stages();
+    let arrival = tokio::select! {
+        biased;
+        _ = stages.wait_for(|stage| *stage != Stage::Serving) => return Ok(()),
+        arrival = arrival::receive(stream, hub.limits.pairing) => arrival?,
+    };
+    match arrival {
+        Arrival::Leg {
+            first,
+            rest,
+            stream,
+        } => exchange.bring((first, rest), stream, from, Box::new(keep), unpaired)?,
+        Arrival::Direct(stream) => {
+            drop(unpaired);
+            let mut origin = Origin::new(Transport::NcacnHttp, Peer::Inet(from), local);
+            if let Some(recorder) = &hub.recorder {
+                origin.record(recorder, false);
+            }
+            let speaks = Speaks::Dce(exchange.door().clone());
+            connection(stream, hub, speaks, origin).await;
+        }
+    }
     Ok(())
 }
 
@@ -262,6 +244,8 @@ where
     let peer = origin.source.peer;
     let left = match speaks {
         Speaks::Dce(door) => Association::new(io, hub, door, origin).await,
+        // A stream that is not of TCP has no other half.
+        Speaks::Http(exchange) => Association::new(io, hub, exchange.door().clone(), origin).await,
         Speaks::Onc => StreamConnection::new(io, hub, origin).await,
     };
     match left {
@@ -296,6 +280,10 @@ async fn connection_with_lane<S: Lend>(
     let stream = Switch::Runtime(stream);
     let end = match speaks {
         Speaks::Dce(door) => {
+            visit::drive(Association::new(stream, hub, door, origin).may_have_lane()).await
+        }
+        Speaks::Http(exchange) => {
+            let door = exchange.door().clone();
             visit::drive(Association::new(stream, hub, door, origin).may_have_lane()).await
         }
         Speaks::Onc => {

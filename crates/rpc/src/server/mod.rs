@@ -25,7 +25,9 @@ pub(crate) mod visit;
 pub(crate) mod stream;
 pub(crate) mod datagram;
 pub(crate) mod cores;
+pub(crate) mod census;
 pub(crate) mod dce;
+pub(crate) mod http;
 pub(crate) mod accept;
 
 use std::io;
@@ -57,13 +59,15 @@ use crate::socket;
 use crate::steps::recorder::Recorder;
 use crate::steps::stamp;
 use crate::stub::{Hosted, Kind, Registered};
-use accept::{Acceptor, Census, Listener, Speaks};
+use accept::{Acceptor, Listener, Speaks};
+use census::Census;
 use cores::Cores;
 pub use cores::Runtime;
 use datagram::DatagramServer;
 use dce::exports::{Exports, Scope, Terms};
 use farcall_onc::gss::GssConfig;
 use guarded::Guarding;
+use http::exchange::Exchange;
 use hub::{Hub, Stage};
 pub use once::DuplicateRequests;
 use origin::Origin;
@@ -107,8 +111,8 @@ impl Builder {
         self
     }
 
-    /// Listens at an endpoint, such as `tcp://0.0.0.0:2049`, `ncacn_ip_tcp:0.0.0.0[135]` or
-    /// `ncalrpc:[name]`. May repeat. Port 0, or no port, lets the kernel choose.
+    /// Listens at an endpoint, such as `tcp://0.0.0.0:2049`, `ncacn_ip_tcp:0.0.0.0[135]`, `ncacn_http:0.0.0.0[593]`
+    /// (to which RPC proxies connect) or `ncalrpc:[name]`. May repeat. Port 0, or no port, lets the kernel choose.
     #[must_use]
     pub fn listen(mut self, endpoint: impl IntoEndpoint) -> Self {
         self.endpoints.push(endpoint.into_endpoint());
@@ -580,7 +584,7 @@ impl Running {
                     })?;
                 let bound = match transport {
                     Transport::Udp => self.listen_udp(address),
-                    _ => self.listen_tcp(address, transport.family()),
+                    _ => self.listen_tcp(address, *transport),
                 };
                 Ok(Endpoint::of(*transport, bound.map_err(failed)?))
             }
@@ -595,6 +599,19 @@ impl Running {
         }
     }
 
+    /// What is spoken over TCP at a port, as one of its transports.
+    fn speaks_at(&self, transport: Transport, port: u16) -> Speaks {
+        let port = port.to_string();
+        match transport {
+            Transport::NcacnHttp => {
+                let door = self.exports.door(Scope::Http, &port);
+                let cores = self.cores.handles();
+                Speaks::Http(Exchange::new(Arc::clone(&self.hub), door, cores))
+            }
+            other => self.speaks(other.family(), Scope::Network, &port),
+        }
+    }
+
     /// Serves a socket that listens already, and says where it does.
     fn listen_on(&self, family: Family, socket: Listening) -> Result<Endpoint, Error> {
         let failed = |e: io::Error| Error::io(Phase::Serve, &e);
@@ -604,7 +621,7 @@ impl Running {
                     Family::Onc => Transport::Tcp,
                     Family::Dce => Transport::NcacnIpTcp,
                 };
-                let bound = self.adopt_tcp(socket, family).map_err(failed)?;
+                let bound = self.adopt_tcp(socket, transport).map_err(failed)?;
                 Ok(Endpoint::of(transport, bound))
             }
             (Listening::Udp(socket), Family::Onc) => {
@@ -646,11 +663,15 @@ impl Running {
             .map(tokio::runtime::Handle::enter)
     }
 
-    fn listen_tcp(&self, address: SocketAddr, family: Family) -> io::Result<SocketAddr> {
-        self.adopt_tcp(socket::listen_tcp(address)?, family)
+    fn listen_tcp(&self, address: SocketAddr, transport: Transport) -> io::Result<SocketAddr> {
+        self.adopt_tcp(socket::listen_tcp(address)?, transport)
     }
 
-    fn adopt_tcp(&self, socket: std::net::TcpListener, family: Family) -> io::Result<SocketAddr> {
+    fn adopt_tcp(
+        &self,
+        socket: std::net::TcpListener,
+        transport: Transport,
+    ) -> io::Result<SocketAddr> {
         socket.set_nonblocking(true)?;
         let bound = socket.local_addr()?;
         let _in_core = self
@@ -658,7 +679,7 @@ impl Running {
             .handles()
             .first()
             .map(tokio::runtime::Handle::enter);
-        let speaks = self.speaks(family, Scope::Network, &bound.port().to_string());
+        let speaks = self.speaks_at(transport, bound.port());
         self.accept(Listener::Tcp(TcpListener::from_std(socket)?), speaks);
         Ok(bound)
     }

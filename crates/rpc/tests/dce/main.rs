@@ -9,6 +9,7 @@ mod echo;
 mod fake;
 mod find;
 mod handles;
+mod http;
 mod lanes;
 mod raw;
 mod trace;

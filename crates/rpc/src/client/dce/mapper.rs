@@ -76,6 +76,10 @@ pub(crate) async fn addresses(
         let text = format!("{endpoint} is no network address");
         return Err(Error::local(Phase::Resolve, text));
     };
+    if endpoint.transport() == Transport::NcacnHttp {
+        let text = format!("{endpoint} is reached through an RPC proxy only");
+        return Err(Error::local(Phase::Resolve, text));
+    }
     let port = match port {
         Some(port) => *port,
         None => match well_known(interface) {

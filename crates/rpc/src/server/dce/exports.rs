@@ -41,8 +41,8 @@ pub(crate) struct Exports {
     interfaces: Vec<CoreInterface>,
     terms: Terms,
     config: ServerConfig,
-    /// Association groups over the network, and on this machine.
-    groups: [Arc<Groups>; 2],
+    /// Association groups over TCP, over HTTP, and on this machine.
+    groups: [Arc<Groups>; 3],
     seed: Seed,
     pub(crate) statistics: Arc<Statistics>,
 }
@@ -60,6 +60,8 @@ pub(crate) struct Door {
 pub(crate) enum Scope {
     /// TCP.
     Network,
+    /// RPC over HTTP.
+    Http,
     /// A socket of this machine, or of this process.
     Local,
 }
@@ -108,7 +110,7 @@ impl Exports {
         Ok(Self {
             interfaces,
             config: config(limits, &terms),
-            groups: [groups(1), groups(2)],
+            groups: [groups(1), groups(3), groups(2)],
             services: services.into_iter().zip(0..).map(plan).collect(),
             terms,
             seed,
@@ -120,7 +122,8 @@ impl Exports {
     pub(crate) fn door(self: &Arc<Self>, scope: Scope, address: &str) -> Door {
         let groups = match scope {
             Scope::Network => &self.groups[0],
-            Scope::Local => &self.groups[1],
+            Scope::Http => &self.groups[1],
+            Scope::Local => &self.groups[2],
         };
         let address = self.terms.secondary_address.as_deref().unwrap_or(address);
         let endpoint = Endpoint {
