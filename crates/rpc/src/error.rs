@@ -22,6 +22,8 @@ pub enum Phase {
     Connect,
     /// Agreeing on interface and transfer syntax with a server of DCE/RPC.
     Bind,
+    /// Making TLS of the connection.
+    Secure,
     /// Proving who one is to a server of DCE/RPC.
     Authenticate,
     /// Packing the arguments.
@@ -42,6 +44,7 @@ impl fmt::Display for Phase {
             Self::Resolve => "resolve",
             Self::Connect => "connect",
             Self::Bind => "bind",
+            Self::Secure => "secure",
             Self::Authenticate => "authenticate",
             Self::Encode => "encode",
             Self::Call => "call",
@@ -50,6 +53,40 @@ impl fmt::Display for Phase {
             Self::Register => "register",
         })
     }
+}
+
+/// What kind of thing is wrong with a connection under TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TlsFault {
+    /// Certificates, keys or names given here are not usable.
+    Settings,
+    /// The peer's certificate has expired.
+    Expired,
+    /// The peer's certificate is not valid yet.
+    NotYetValid,
+    /// The peer's certificate is from an authority that is not trusted here.
+    UnknownIssuer,
+    /// The peer's certificate is somebody else's.
+    WrongName,
+    /// The peer's certificate was revoked, or nobody knows whether it was.
+    Revoked,
+    /// Something else is wrong with the peer's certificate.
+    BadCertificate,
+    /// One side insists on a certificate, and the other shows none.
+    CertificateRequired,
+    /// The peer refused us.
+    Refused,
+    /// What the peer sends is not TLS.
+    NotTls,
+    /// The peer does not offer TLS, and we insist on it.
+    NotOffered,
+    /// The two speak no version of TLS in common.
+    Version,
+    /// The two speak no protocol in common under TLS.
+    Protocol,
+    /// The connection failed or ended, or it took too long.
+    Interrupted,
 }
 
 /// What went wrong.
@@ -93,6 +130,8 @@ pub enum Cause {
     BindRefused(String),
     /// One side did not believe the other to be who it should be, for this reason.
     Denied(String),
+    /// There is no TLS on the connection, or none that would do, for this reason.
+    Tls(TlsFault, String),
     /// Our own arguments break a bound of the interface.
     Encode(EncodeError),
     /// The result is not what the interface says.
@@ -136,6 +175,7 @@ impl fmt::Display for Cause {
             },
             Self::BindRefused(why) => f.write_str(why),
             Self::Denied(why) => write!(f, "authentication failed: {why}"),
+            Self::Tls(_, why) => write!(f, "TLS: {why}"),
             Self::Encode(error) => write!(f, "{error}"),
             Self::Decode(error) => write!(f, "{error}"),
             Self::Closed => f.write_str("closed"),
@@ -273,6 +313,7 @@ impl Error {
                 std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::InvalidInput
             ),
             Cause::Deadline(_) | Cause::Disconnected(_) | Cause::SystemError => true,
+            Cause::Tls(fault, _) => *fault == TlsFault::Interrupted,
             Cause::Fault(status) => TRANSIENT.contains(status),
             _ => false,
         }

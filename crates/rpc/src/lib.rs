@@ -49,7 +49,7 @@
 //! ```
 //!
 //! Modules, from the ground up: what things are called ([`endpoint`], [`program`]), what may go
-//! wrong ([`error`], [`limits`]), a call as its procedure sees it ([`call`], [`pipe`]), what generated
+//! wrong ([`error`], [`limits`]), TLS (`tls`, with that feature, which is on by default), a call as its procedure sees it ([`call`], [`pipe`]), what generated
 //! code stands on ([`stub`]), the clients ([`client`], [`blocking`]), tower's seam ([`middleware`]),
 //! the ten steps of a call ([`trace`]), rpcbind and the endpoint mapper ([`registrar`],
 //! [`client::resolve`], [`client::mapper`]), the server ([`server`]), and a kit for users' tests
@@ -58,6 +58,8 @@
 extern crate self as farcall;
 
 pub mod error;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod local;
 pub mod endpoint;
 pub mod limits;
@@ -93,7 +95,7 @@ pub use call::{Call, Credential, Identity, Peer, Proved, Refuse};
 pub use client::broadcast::Broadcast;
 pub use client::{Calling, Client, Credentials, Gss, Options, Ping, Reconnect, Retry};
 pub use endpoint::{Endpoint, Family, IntoEndpoint, Transport};
-pub use error::{Cause, Error, Phase};
+pub use error::{Cause, Error, Phase, TlsFault};
 pub use held::{Held, Shared};
 pub use limits::Limits;
 pub use registrar::Registrar;
