@@ -7,6 +7,10 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     if let Ok(binding) = text.parse::<StringBinding>() {
         let written = binding.to_string();
-        assert_eq!(written.parse::<StringBinding>().as_ref(), Ok(&binding), "{written}");
+        assert_eq!(
+            written.parse::<StringBinding>().as_ref(),
+            Ok(&binding),
+            "{written}"
+        );
     }
 });

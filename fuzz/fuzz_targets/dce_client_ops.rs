@@ -78,7 +78,9 @@ impl World {
                 let deadline = (number & 8 != 0).then(|| self.now + Duration::from_secs(2));
                 let context = u16::from(number >> 6);
                 let token = self.next;
-                let begun = self.client.call(self.now, context, 1, None, &stub, deadline, token);
+                let begun = self
+                    .client
+                    .call(self.now, context, 1, None, &stub, deadline, token);
                 if let Ok(id) = begun {
                     self.next += 1;
                     self.open.insert(token);

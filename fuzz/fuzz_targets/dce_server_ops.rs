@@ -141,7 +141,10 @@ impl World {
 
     fn feed(&mut self, bytes: &[u8]) {
         let (batch, mut at) = (Bytes::copy_from_slice(bytes), 0);
-        while let Some(event) = self.server.handle_bytes(self.now, &batch, &mut at, &mut self.out) {
+        while let Some(event) = self
+            .server
+            .handle_bytes(self.now, &batch, &mut at, &mut self.out)
+        {
             self.take(event);
         }
         assert_eq!(at, batch.len());
@@ -226,5 +229,8 @@ fuzz_target!(|input: &[u8]| {
     whole.feed(&stream);
     stream.chunks(cut).for_each(|piece| pieces.feed(piece));
     assert_eq!(whole.out.to_vec(), pieces.out.to_vec());
-    assert_eq!((whole.closed, whole.calls.len()), (pieces.closed, pieces.calls.len()));
+    assert_eq!(
+        (whole.closed, whole.calls.len()),
+        (pieces.closed, pieces.calls.len())
+    );
 });

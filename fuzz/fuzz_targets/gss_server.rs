@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use farcall_onc::gss::message::{parse_integrity, parse_privacy, parse_token};
 use farcall_onc::gss::{
-    Acceptor, Answer, Broken, Context, Contexts, Credential, Denied, GssConfig, Handshake, InitResult, Principal,
-    Progress, Verdict,
+    Acceptor, Answer, Broken, Context, Contexts, Credential, Denied, GssConfig, Handshake,
+    InitResult, Principal, Progress, Verdict,
 };
 use farcall_onc::msg::parse_call;
 use farcall_onc::seed::Seed;
@@ -22,7 +22,11 @@ use libfuzzer_sys::fuzz_target;
 struct Sums(Principal);
 
 fn sum(message: &[u8]) -> Vec<u8> {
-    vec![message.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte))]
+    vec![
+        message
+            .iter()
+            .fold(0, |sum: u8, byte| sum.wrapping_add(*byte)),
+    ]
 }
 
 impl Context for Sums {
@@ -70,7 +74,10 @@ impl Handshake for AtOnce {
             Some(b'c') => Ok(Progress::Continue(Vec::new())),
             Some(_) => Ok(Progress::Done {
                 token: None,
-                context: Box::new(Sums(Principal { name: "fuzz".into(), mechanism: "sums" })),
+                context: Box::new(Sums(Principal {
+                    name: "fuzz".into(),
+                    mechanism: "sums",
+                })),
             }),
             None => Err(Denied::new("no token")),
         }
@@ -84,17 +91,31 @@ impl Handshake for AtOnce {
 fn parsed(bytes: &[u8]) {
     if let Ok(credential) = Credential::parse(bytes) {
         // Padding may have been anything.
-        assert_eq!(Credential::parse(&xdr::to_vec(&credential).expect("our own")), Ok(credential));
+        assert_eq!(
+            Credential::parse(&xdr::to_vec(&credential).expect("our own")),
+            Ok(credential)
+        );
     }
     if let Ok(result) = InitResult::parse(bytes) {
-        assert_eq!(InitResult::parse(&xdr::to_vec(&result).expect("our own")), Ok(result));
+        assert_eq!(
+            InitResult::parse(&xdr::to_vec(&result).expect("our own")),
+            Ok(result)
+        );
     }
-    let _ = (parse_integrity(bytes), parse_privacy(bytes), parse_token(bytes));
+    let _ = (
+        parse_integrity(bytes),
+        parse_privacy(bytes),
+        parse_token(bytes),
+    );
 }
 
 fuzz_target!(|input: &[u8]| {
     parsed(input);
-    let config = GssConfig { contexts: 4, establishing: 2, ..GssConfig::default() };
+    let config = GssConfig {
+        contexts: 4,
+        establishing: 2,
+        ..GssConfig::default()
+    };
     let mut contexts = Contexts::new(config, Arc::new(AtOnce), Seed::replay(1));
     let now = Instant::now();
     let (mut rest, mut taken) = (input, BTreeSet::new());
@@ -102,7 +123,9 @@ fuzz_target!(|input: &[u8]| {
         let len = usize::from(u16::from_be_bytes(*len)).min(more.len());
         let (message, more) = more.split_at(len);
         rest = more;
-        let Ok((header, args)) = parse_call(message) else { continue };
+        let Ok((header, args)) = parse_call(message) else {
+            continue;
+        };
         match contexts.admit(now, message, &header, args) {
             Verdict::Establish(mut establishing, token) => {
                 let progress = establishing.handshake().step(token);
@@ -110,8 +133,13 @@ fuzz_target!(|input: &[u8]| {
             }
             Verdict::Call(arrived) => {
                 let credential = Credential::parse(header.credential.body).expect("admitted");
-                assert!(taken.insert((credential.handle.to_vec(), arrived.seq)), "taken twice");
-                let results = arrived.held.seal(arrived.seq, arrived.service, &arrived.arguments);
+                assert!(
+                    taken.insert((credential.handle.to_vec(), arrived.seq)),
+                    "taken twice"
+                );
+                let results = arrived
+                    .held
+                    .seal(arrived.seq, arrived.service, &arrived.arguments);
                 results.expect("a sum");
             }
             Verdict::Destroyed(_) | Verdict::Denied(_) | Verdict::Garbage(_) | Verdict::Silent => {}

@@ -6,7 +6,8 @@ use farcall_idl::{Files, Options};
 use libfuzzer_sys::fuzz_target;
 
 /// One file that others may include or import.
-const OTHER: &str = "typedef [context_handle] void *HANDLE_T;\nconst long LIMIT = 3;\n#define TWO 2\n";
+const OTHER: &str =
+    "typedef [context_handle] void *HANDLE_T;\nconst long LIMIT = 3;\n#define TWO 2\n";
 
 fuzz_target!(|input: &[u8]| {
     let Ok(text) = std::str::from_utf8(input) else {

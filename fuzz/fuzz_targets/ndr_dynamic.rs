@@ -42,8 +42,16 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let codec = Codec::new(&MODEL)
-        .syntax(if first & 1 == 0 { Syntax::Ndr } else { Syntax::Ndr64 })
-        .order(if first & 2 == 0 { Order::Little } else { Order::Big });
+        .syntax(if first & 1 == 0 {
+            Syntax::Ndr
+        } else {
+            Syntax::Ndr64
+        })
+        .order(if first & 2 == 0 {
+            Order::Little
+        } else {
+            Order::Big
+        });
     let (_, operation) = codec.operation("f").expect("an operation");
     match first & 12 {
         0 => {

@@ -52,7 +52,9 @@ fn messages(bytes: &[u8]) {
 fn exchange(bytes: &[u8]) {
     let config = ServerConfig::new("SERVER", "GROUP", Arc::new(Everybody));
     let mut server = Server::new(Arc::new(config));
-    let first = Negotiate { flags: farcall_security::ntlm::Flags(u32::MAX) };
+    let first = Negotiate {
+        flags: farcall_security::ntlm::Flags(u32::MAX),
+    };
     let challenge = match server.step(&first.emit()) {
         Ok(Progress::Continue(challenge)) => challenge,
         other => panic!("{other:?}"),
@@ -64,7 +66,8 @@ fn exchange(bytes: &[u8]) {
     let mut client = Client::new(ClientConfig::new("u", "d", &Password::from("p")));
     let _ = client.step(&[]);
     let _ = client.step(bytes);
-    let mut server_of_bytes = Server::new(Arc::new(ServerConfig::new("S", "G", Arc::new(Everybody))));
+    let mut server_of_bytes =
+        Server::new(Arc::new(ServerConfig::new("S", "G", Arc::new(Everybody))));
     let _ = server_of_bytes.step(bytes);
     assert!(Challenge::parse(&challenge).is_ok());
 }

@@ -3,9 +3,7 @@
 #![no_main]
 
 use core::net::SocketAddr;
-use farcall::generated::rpcbind::{
-    CallArgs, Mapping as OldMapping, Netbuf, Rpcb, RpcbRmtcallargs,
-};
+use farcall::generated::rpcbind::{CallArgs, Mapping as OldMapping, Netbuf, Rpcb, RpcbRmtcallargs};
 use farcall_binder::registry::RPCBIND;
 use farcall_binder::store::Which;
 use farcall_binder::{Caller, Mapping, Memory, Owner, Policy, Registry, Slot};
@@ -39,7 +37,11 @@ fn read<'a, T: Decode<'a> + Encode>(r: &mut Reader<'a>) -> Option<T> {
 fn caller(choice: u8) -> Caller {
     let inet = |text: &str, datagram| {
         let peer: SocketAddr = text.parse().expect(text);
-        Caller::inet(peer, Some("192.0.2.1:111".parse().expect("an address")), datagram)
+        Caller::inet(
+            peer,
+            Some("192.0.2.1:111".parse().expect("an address")),
+            datagram,
+        )
     };
     match choice % 6 {
         0 => Caller::unix(0),
@@ -80,10 +82,19 @@ fn set(registry: &Registry<Memory>, caller: &Caller, rpcb: &Rpcb) {
     let before = registry.all();
     let done = now(registry.set(caller, slot, address)).expect("memory does not fail");
     let may = caller.owner.is_some();
-    assert!(may || !done && registry.all() == before, "a stranger registered something");
+    assert!(
+        may || !done && registry.all() == before,
+        "a stranger registered something"
+    );
 }
 
-fn unset(registry: &Registry<Memory>, caller: &Caller, program: u32, version: u32, netids: &[Netid]) {
+fn unset(
+    registry: &Registry<Memory>,
+    caller: &Caller,
+    program: u32,
+    version: u32,
+    netids: &[Netid],
+) {
     let which = Which {
         program: program % 4 + RPCBIND - 1,
         version,
@@ -109,7 +120,10 @@ fn look(registry: &Registry<Memory>, caller: &Caller, rpcb: &Rpcb) {
     for (netid, _) in registry.list(caller, slot.program, slot.version) {
         assert_eq!(netid.family(), caller.netid.family());
     }
-    let _ = (registry.dump(caller), registry.versions(slot.program, slot.netid));
+    let _ = (
+        registry.dump(caller),
+        registry.versions(slot.program, slot.netid),
+    );
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -159,5 +173,8 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let all = registry.all();
     assert!(all.len() <= CAPACITY + 1);
-    assert_eq!(all.iter().filter(|it| it.slot.program == RPCBIND).count(), 1);
+    assert_eq!(
+        all.iter().filter(|it| it.slot.program == RPCBIND).count(),
+        1
+    );
 });

@@ -34,7 +34,10 @@ fn parsed(bytes: &[u8]) {
     if let Ok(init) = Init::parse(bytes) {
         let again = token::init(init.mechanism_list, init.token);
         let again = Init::parse(&again).expect("our own");
-        assert_eq!((again.mechanism_list, again.token), (init.mechanism_list, init.token));
+        assert_eq!(
+            (again.mechanism_list, again.token),
+            (init.mechanism_list, init.token)
+        );
         assert_eq!(token::mechanism_list(&init.mechanisms), init.mechanism_list);
     }
     if let Ok(resp) = Resp::parse(bytes) {
@@ -64,7 +67,13 @@ fuzz_target!(|input: &[u8]| {
     row(&mut Acceptor::new(vec![offer]), &tokens);
     let offer = Offer {
         mechanism: Mechanism::Ntlm,
-        begin: Box::new(|| Ok(Box::new(Client::new(ClientConfig::new("u", "d", &Password::from("p")))))),
+        begin: Box::new(|| {
+            Ok(Box::new(Client::new(ClientConfig::new(
+                "u",
+                "d",
+                &Password::from("p"),
+            ))))
+        }),
     };
     let mut client = Initiator::new(vec![offer]);
     let _ = client.step(&[]);

@@ -11,6 +11,7 @@
 //! - [`msg`]: the headers of calls and replies;
 //! - [`gss`]: `RPCSEC_GSS`: proved callers, protected arguments and results;
 //! - [`server`]: what a server does with a message before a program sees it;
+//! - [`tls`]: how a connection comes to be protected by TLS;
 //! - [`drc`]: the duplicate request cache;
 //! - [`client`]: calls out, replies matched, time-outs, retransmission.
 
@@ -22,5 +23,6 @@ pub mod auth;
 pub mod msg;
 pub mod gss;
 pub mod server;
+pub mod tls;
 pub mod drc;
 pub mod client;

@@ -282,6 +282,14 @@ impl Registry {
         }
     }
 
+    /// Whether this version of a program is here.
+    ///
+    /// # Errors
+    /// The answer: what is here instead.
+    pub fn serves(&self, program: u32, version: u32) -> Result<(), ReplyBody> {
+        self.find(program, version).map(|_| ())
+    }
+
     /// Decides about one complete message.
     ///
     /// `shorts` looks an `AUTH_SHORT` handle up ([`ShortTable::accept`](crate::auth::ShortTable::accept)); a
