@@ -46,6 +46,8 @@ pub enum Kind {
     Bind,
     /// A client called an operation.
     Call,
+    /// A call has its answer (where all calls are recorded).
+    Return,
     /// A virtual connection ended.
     Close,
     /// A client sent what no rule-abiding client sends, and was cut off.

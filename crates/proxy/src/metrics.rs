@@ -182,6 +182,26 @@ words! {
     }
 }
 
+impl Recycle {
+    /// Through this proxy.
+    #[must_use]
+    pub const fn same(way: Way) -> Self {
+        match way {
+            Way::In => Self::InR2,
+            Way::Out => Self::OutR2,
+        }
+    }
+
+    /// Through another proxy: this one goes on with it.
+    #[must_use]
+    pub const fn other(way: Way) -> Self {
+        match way {
+            Way::In => Self::InR1,
+            Way::Out => Self::OutR1,
+        }
+    }
+}
+
 words! {
     /// Which way bytes go.
     Way {

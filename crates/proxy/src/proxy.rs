@@ -123,7 +123,8 @@ impl Proxy {
             draining: CancellationToken::new(),
             ended: CancellationToken::new(),
         });
-        let pages = pages(&state, &services, &relay, &mut endpoints).await?;
+        let draining = shared.draining.clone();
+        let pages = pages(&state, &services, &relay, draining, &mut endpoints).await?;
         services.audit.record(&Event::new(Kind::Start));
         Ok(Self {
             front: Front::start(shared, listeners),
@@ -244,6 +245,7 @@ async fn pages(
     state: &State,
     services: &Arc<Services>,
     relay: &Arc<Relay>,
+    draining: CancellationToken,
     endpoints: &mut Vec<String>,
 ) -> Result<Option<AbortOnDropHandle<()>>, Error> {
     let Some(settings) = &state.config.metrics else {
@@ -273,7 +275,7 @@ async fn pages(
         }
         "/status" => Some((
             "text/plain; charset=utf-8",
-            status(&services, &relay, started),
+            status(&services, &relay, draining.is_cancelled(), started),
         )),
         _ => None,
     });
@@ -281,14 +283,14 @@ async fn pages(
     Ok(Some(AbortOnDropHandle::new(tokio::spawn(serving))))
 }
 
-fn status(services: &Services, relay: &Relay, started: Instant) -> String {
+fn status(services: &Services, relay: &Relay, draining: bool, started: Instant) -> String {
     let state = services.live.current();
     let snapshot = Snapshot {
         uptime: started.elapsed(),
         generation: state.generation,
         rules: state.policy.rules().len(),
         only_records: state.policy.only_records(),
-        draining: false,
+        draining,
         connections: services.metrics.connections.value(),
         warnings: check::warnings(&state.config, &state.source, &state.policy),
         rows: relay.rows(),

@@ -35,6 +35,7 @@ use tokio::time::{Instant as Clock, timeout_at};
 
 use crate::channel::{Answer, Asked, Channels, Direction, code};
 use crate::config::Limits;
+use crate::metrics::{Phase, Recycle, Refusal, Way};
 use crate::policy::{Ask, Pinned};
 use crate::status::Row;
 use crate::tap::Flow;
@@ -90,6 +91,9 @@ impl Relay {
 
     /// Waits until all virtual connections have ended, and ends what is left after `grace`.
     pub async fn drain(&self, grace: Duration) {
+        for shared in self.table.list() {
+            shared.advance(&self.services.metrics, Phase::Draining);
+        }
         if tokio::time::timeout(grace, self.table.emptied())
             .await
             .is_err()
@@ -110,22 +114,32 @@ impl Relay {
             Direction::In => Role::InProxy,
             Direction::Out => Role::OutProxy,
         };
-        let (first, early) = match first(&mut asked, role, limits.first_rts).await {
+        let read = {
+            let _waits = self.services.metrics.phases.of(Phase::FirstRts).held();
+            first(&mut asked, role, limits.first_rts).await
+        };
+        let (first, early) = match read {
             Ok(read) => read,
             Err(FirstError::Gone) => return Answer::Closed,
             Err(FirstError::Late) => {
-                self.services.violated(&asked, "no first PDU in time");
+                let why = Refusal::Timeout;
+                self.services.violated(&asked, why, "no first PDU in time");
                 return Answer::Refused(code::CALL_FAILED);
             }
             Err(FirstError::Wrong(failure)) => {
-                self.services.violated(&asked, &failure.to_string());
+                let (why, words) = (Refusal::Protocol, failure.to_string());
+                self.services.violated(&asked, why, &words);
                 return Answer::Refused(failure.code());
             }
         };
         let joined = match self.table.join(&first, &asked, &pinned.name) {
             Ok(joined) => joined,
             Err((code, reason)) => {
-                self.services.violated(&asked, reason);
+                let why = match code {
+                    code::SERVER_TOO_BUSY => Refusal::Limit,
+                    _ => Refusal::Protocol,
+                };
+                self.services.violated(&asked, why, reason);
                 return Answer::Refused(code);
             }
         };
@@ -137,6 +151,7 @@ impl Relay {
                 client: asked.source.ip(),
                 port: asked.target.port,
                 timeout: asked.timeout,
+                length: asked.length,
             },
         );
         match joined {
@@ -144,6 +159,7 @@ impl Relay {
                 let request = Request {
                     early,
                     body,
+                    length: about.length,
                     ends: about.direction == Direction::In,
                     answer,
                 };
@@ -159,6 +175,7 @@ impl Relay {
                 let request = Request {
                     early,
                     body,
+                    length: about.length,
                     ends: about.direction == Direction::In,
                     answer,
                 };
@@ -191,7 +208,7 @@ impl Relay {
         };
         match self
             .services
-            .may_connect(&state, asked, &pinned.name, Ask::Connect)
+            .may_connect(&state, asked, pinned, Ask::Connect)
         {
             true => Ok(pinned.clone()),
             false => Err(code::ACCESS_DENIED),
@@ -214,6 +231,15 @@ impl Relay {
         let direction = about.direction;
         self.capture(&shared, pinned);
         let rules = Rules::new(Arc::clone(&self.services), Arc::clone(&shared), direction);
+        if !first.is_establishing() {
+            // What another proxy began goes on here.
+            let recycles = &self.services.metrics.recycles;
+            let way = match direction {
+                Direction::In => Way::In,
+                Direction::Out => Way::Out,
+            };
+            recycles.of(Recycle::other(way)).one();
+        }
         let parts = Parts {
             direction,
             lifetime: config.lifetime,
@@ -273,6 +299,7 @@ struct About {
     client: std::net::IpAddr,
     port: u16,
     timeout: Option<Duration>,
+    length: u64,
 }
 
 impl Channels for Relay {

@@ -106,7 +106,7 @@ impl fmt::Display for Snapshot {
         }
         writeln!(
             f,
-            "\n{:>8}  {:<24} {:<15} {:<16} {:<9} {:>6} {:>7} {:>6} {:>4} {:>9} {:>9} {:>8} {:>8} {:>3}",
+            "\n{:>8}  {:<24} {:<15} {:<16} {:<9} {:>6} {:>7} {:>6} {:>4} {:>9} {:>9} {:>8} {:>8} {:>8} {:>3}",
             "ID",
             "USER",
             "SOURCE",
@@ -120,6 +120,7 @@ impl fmt::Display for Snapshot {
             "OUT",
             "IN-WIN",
             "OUT-WIN",
+            "QUEUED",
             "REC"
         )?;
         for row in self.rows.iter().take(MAX_ROWS) {
@@ -137,7 +138,7 @@ fn write_row(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
     let source = row.source.to_string();
     writeln!(
         f,
-        "{:>8}  {:<24} {:<15} {:<16} {:<9} {:>6} {:>7} {:>6} {:>4} {:>9} {:>9} {:>8} {:>8} {:>3}",
+        "{:>8}  {:<24} {:<15} {:<16} {:<9} {:>6} {:>7} {:>6} {:>4} {:>9} {:>9} {:>8} {:>8} {:>8} {:>3}",
         row.id,
         Plain(&row.who).to_string(),
         source,
@@ -151,6 +152,7 @@ fn write_row(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
         Bytes(outward.bytes).to_string(),
         Bytes(inward.window).to_string(),
         Bytes(outward.window).to_string(),
+        Bytes(inward.queued.saturating_add(outward.queued)).to_string(),
         inward.recycled.saturating_add(outward.recycled),
     )
 }
@@ -262,6 +264,7 @@ mod tests {
                 "120KiB",
                 "256KiB",
                 "256KiB",
+                "0B",
                 "2"
             ]
         );

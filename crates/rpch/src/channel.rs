@@ -52,6 +52,17 @@ pub enum Ended {
     Failed(Failure),
 }
 
+/// How full a proxy's half of a virtual connection is, for people who watch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Bytes of RPC that came and have not gone on.
+    pub queued: u32,
+    /// Bytes that may be sent on before an acknowledgement is needed; 0 before there is a window.
+    pub window: u32,
+    /// A PDU waits until the other side acknowledges.
+    pub stalled: bool,
+}
+
 /// Bytes that may wait in one channel for the driver to take, in front of what flow control holds back.
 const BACKLOG: usize = 64 << 10;
 

@@ -177,6 +177,12 @@ impl Sender {
         self.stalled = None;
     }
 
+    /// Whether a PDU waits that does not fit.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        self.stalled.is_some()
+    }
+
     /// A PDU waits that does not fit.
     pub fn stall(&mut self, now: Instant) {
         self.stalled.get_or_insert(now);

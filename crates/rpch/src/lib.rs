@@ -52,7 +52,7 @@ pub mod in_proxy;
 pub mod out_proxy;
 pub mod server;
 
-pub use channel::{ChannelId, Ended, Pdu};
+pub use channel::{ChannelId, Ended, Load, Pdu};
 pub use client::Client;
 pub use config::{ClientConfig, ProxyConfig, ServerConfig};
 pub use direction::Direction;

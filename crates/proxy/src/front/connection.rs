@@ -7,8 +7,8 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use farcall_security::ChannelBindings;
@@ -32,6 +32,7 @@ use crate::config::listen::Roles;
 use crate::config::value::Network;
 use crate::guard::{Fault, Guard};
 use crate::identity::Identity;
+use crate::metrics::Phase;
 use crate::origin;
 use crate::target::Target;
 use crate::tls;
@@ -82,6 +83,10 @@ pub trait Witness: Send + Sync + 'static {
     fn came(&self) {}
     /// A connection that came has ended.
     fn went(&self) {}
+    /// So many more connections have come so far, or fewer.
+    fn phase(&self, phase: Phase, by: i64) {
+        let _ = (phase, by);
+    }
     /// Too many connections: this one is closed at once.
     fn crowded(&self, listener: &str, source: IpAddr);
     /// A request that has not one meaning; its connection is closed.
@@ -133,7 +138,8 @@ pub(super) async fn serve(
     peer: SocketAddr,
 ) {
     shared.witness.came();
-    let served = begin(&shared, &setup, stream, peer);
+    let stage = Stage::new(Arc::clone(&shared.witness));
+    let served = begin(&shared, &setup, (stream, peer), stage);
     tokio::select! {
         result = served => {
             if let Err(error) = result {
@@ -148,8 +154,8 @@ pub(super) async fn serve(
 async fn begin(
     shared: &Arc<Shared>,
     setup: &Arc<Setup>,
-    mut stream: TcpStream,
-    peer: SocketAddr,
+    (mut stream, peer): (TcpStream, SocketAddr),
+    stage: Stage,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut source = canonical(peer);
@@ -172,6 +178,7 @@ async fn begin(
         from_front,
         session: Mutex::new(None),
         busy: AtomicBool::new(false),
+        stage,
     };
     match &setup.tls {
         None => request.run(stream, setup.bindings.clone(), None).await,
@@ -198,6 +205,38 @@ struct Connection {
     session: Mutex<Option<Session>>,
     /// A request is being answered.
     busy: AtomicBool,
+    stage: Stage,
+}
+
+/// How far a connection has come, as long as the relay does not say it.
+struct Stage {
+    witness: Arc<dyn Witness>,
+    now: std::sync::Mutex<Option<Phase>>,
+}
+
+impl Stage {
+    /// A request is awaited.
+    fn new(witness: Arc<dyn Witness>) -> Self {
+        witness.phase(Phase::Head, 1);
+        let now = std::sync::Mutex::new(Some(Phase::Head));
+        Self { witness, now }
+    }
+
+    fn go(&self, to: Option<Phase>) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        for (phase, by) in [(*now, -1), (to, 1)] {
+            if let Some(phase) = phase {
+                self.witness.phase(phase, by);
+            }
+        }
+        *now = to;
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.go(None);
+    }
 }
 
 /// A connection that ends without an answer.
@@ -265,9 +304,11 @@ impl Connection {
         with_certificate: bool,
     ) -> Result<Response<Reply>, NoAnswer> {
         self.busy.store(true, Ordering::Relaxed);
+        self.stage.go(None);
         let answered = self.judge(request, with_certificate).await;
         if !matches!(&answered, Ok(response) if matches!(response.body(), Reply::Stream(_))) {
             self.busy.store(false, Ordering::Relaxed);
+            self.stage.go(Some(Phase::Head));
         }
         answered
     }
@@ -397,9 +438,11 @@ impl Connection {
             };
         };
         session.at(source.ip());
+        self.stage.go(Some(Phase::Login));
         let verdict = session
             .judge(request.headers().get(header::AUTHORIZATION))
             .await;
+        self.stage.go(None);
         let (name, from) = (&*self.setup.name, source.ip());
         match &verdict {
             Verdict::Known {

@@ -251,7 +251,9 @@ impl Bridge {
                     self.machine.handle_bytes(now, leg.id, bytes)
                 }
                 Poll::Ready(Happened::Connected) => {}
-                Poll::Ready(Happened::Closed) => self.machine.handle_closed(now, leg.id),
+                Poll::Ready(Happened::Closed | Happened::Unreached) => {
+                    self.machine.handle_closed(now, leg.id)
+                }
             }
             progress = true;
         }

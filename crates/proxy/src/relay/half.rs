@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use farcall_rpch::{Ended, First};
+use farcall_rpch::{Ended, First, Load};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
@@ -32,18 +32,28 @@ pub(super) enum Command {
     Attach(Box<First>, Request),
     /// A PDU of our own for the client.
     Inject(Bytes),
-    /// End it, and tell the client this code.
-    Close(u32),
+    /// End it, and tell the client this code, the log these words.
+    Close(u32, &'static str),
 }
 
 /// Judges what passes.
 pub(super) trait Judge: Send + 'static {
     /// Says what becomes of a PDU.
     fn judge(&mut self, pdu: &Bytes) -> Ruling;
+    /// The server is reached.
+    fn reached(&mut self);
+    /// The server cannot be reached.
+    fn unreached(&mut self);
     /// Calls go through.
     fn opened(&mut self);
-    /// It is over.
-    fn ended(&mut self, ended: &Ended);
+    /// A channel is replaced by another that came here.
+    fn recycled(&mut self);
+    /// How full it is, and how many bytes are left of the client's channel.
+    fn load(&mut self, load: Load, left: u64);
+    /// It is over; why, where this side ended it.
+    fn ended(&mut self, ended: &Ended, why: Option<&'static str>);
+    /// Nothing of it is left, and of the other half nothing either if it was the `last`.
+    fn gone(&mut self, last: bool);
 }
 
 /// What becomes of a PDU.
@@ -90,11 +100,19 @@ pub(super) struct Half<M, J> {
     idle: Duration,
     /// It is over, and everything ends at this moment at the latest.
     over: Option<Instant>,
+    /// Bytes that are left of the client's channel.
+    left: u64,
+    /// Why this side ended it.
+    why: Option<&'static str>,
 }
 
 impl<M: Machine, J: Judge> Half<M, J> {
     /// A half that has not run yet.
     pub(super) fn new(machine: M, judge: J, parts: Parts) -> Self {
+        let left = match parts.direction {
+            Direction::In => parts.request.length,
+            Direction::Out => parts.lifetime.into(),
+        };
         Self {
             machine,
             judge,
@@ -108,13 +126,21 @@ impl<M: Machine, J: Judge> Half<M, J> {
             heard: Instant::now(),
             idle: parts.idle,
             over: None,
+            left,
+            why: None,
         }
     }
 
     /// Runs it to its end.
     pub(super) async fn run(mut self) {
-        poll_fn(|cx| self.poll(cx)).await;
-        self.shared.left(self.direction);
+        poll_fn(|cx| {
+            let polled = self.poll(cx);
+            self.judge.load(self.machine.load(), self.left);
+            polled
+        })
+        .await;
+        let last = self.shared.left(self.direction);
+        self.judge.gone(last);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -151,15 +177,28 @@ impl<M: Machine, J: Judge> Half<M, J> {
             match command {
                 Command::Attach(first, request) => self.attach(now, &first, request),
                 Command::Inject(pdu) => self.machine.inject(now, pdu),
-                Command::Close(code) => self.machine.close(now, code),
+                Command::Close(code, why) => self.close(now, code, why),
             }
         }
         progress
     }
 
+    fn close(&mut self, now: Instant, code: u32, why: &'static str) {
+        self.why.get_or_insert(why);
+        self.machine.close(now, code);
+    }
+
     fn attach(&mut self, now: Instant, first: &First, request: Request) {
+        let length = request.length;
         match self.machine.attach(now, first) {
-            Ok(channel) => self.wires.push(Wire::client(channel, request)),
+            Ok(channel) => {
+                self.wires.push(Wire::client(channel, request));
+                self.left = match self.direction {
+                    Direction::In => length,
+                    Direction::Out => self.lifetime.into(),
+                };
+                self.judge.recycled();
+            }
             Err(failure) => {
                 tracing::info!(%failure, direction = self.direction.word(), "channel not recycled");
                 let answer = crate::channel::Answer::Refused(failure.code());
@@ -192,7 +231,7 @@ impl<M: Machine, J: Judge> Half<M, J> {
                     self.at(channel, Wire::close);
                 }
                 Event::Ended(ended) => {
-                    self.judge.ended(&ended);
+                    self.judge.ended(&ended, self.why.take());
                     self.wires.iter_mut().for_each(Wire::close);
                     self.over = now.checked_add(LAST_WORDS);
                 }
@@ -225,7 +264,7 @@ impl<M: Machine, J: Judge> Half<M, J> {
                 Ruling::Refuse => self.machine.refuse(now, pdu),
                 Ruling::Violation => {
                     self.machine.refuse(now, pdu);
-                    self.machine.close(now, code::PROTOCOL_ERROR);
+                    self.close(now, code::PROTOCOL_ERROR, "the client broke the protocol");
                 }
             }
         }
@@ -238,6 +277,9 @@ impl<M: Machine, J: Judge> Half<M, J> {
             while wire.has_room()
                 && let Some(bytes) = self.machine.poll_transmit(now, wire.id)
             {
+                if wire.is_client() {
+                    self.left = self.left.saturating_sub(length(&bytes));
+                }
                 wire.write(bytes);
                 progress = true;
             }
@@ -255,10 +297,20 @@ impl<M: Machine, J: Judge> Half<M, J> {
                 Poll::Ready(Happened::Bytes(bytes)) => {
                     if wire.is_client() {
                         self.heard = now;
+                        if self.direction == Direction::In {
+                            self.left = self.left.saturating_sub(length(&bytes));
+                        }
                     }
                     self.machine.handle_bytes(now, wire.id, bytes)
                 }
-                Poll::Ready(Happened::Connected) => self.machine.handle_connected(now, wire.id),
+                Poll::Ready(Happened::Connected) => {
+                    self.judge.reached();
+                    self.machine.handle_connected(now, wire.id);
+                }
+                Poll::Ready(Happened::Unreached) => {
+                    self.judge.unreached();
+                    self.machine.handle_closed(now, wire.id);
+                }
                 Poll::Ready(Happened::Closed) => self.machine.handle_closed(now, wire.id),
             }
             progress = true;
@@ -278,7 +330,7 @@ impl<M: Machine, J: Judge> Half<M, J> {
         };
         if at <= now && self.over.is_none() {
             if silent == Some(at) {
-                self.machine.close(now, code::CALL_FAILED);
+                self.close(now, code::CALL_FAILED, "the client was silent for too long");
                 self.heard = now;
             }
             self.machine.handle_timeout(now);
@@ -290,4 +342,8 @@ impl<M: Machine, J: Judge> Half<M, J> {
         // Ready between the two looks at the clock: the next round takes it.
         self.timer.as_mut().poll(cx).is_ready()
     }
+}
+
+fn length(bytes: &Bytes) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use farcall_rpch::channel::Pdu;
-use farcall_rpch::{ChannelId, Ended, Failure, First, InProxy, OutProxy, in_proxy, out_proxy};
+use farcall_rpch::{
+    ChannelId, Ended, Failure, First, InProxy, Load, OutProxy, in_proxy, out_proxy,
+};
 
 /// What a machine asks its driver to do, or tells it.
 #[derive(Debug)]
@@ -40,6 +42,7 @@ pub(super) trait Machine: Send + 'static {
     fn close(&mut self, now: Instant, code: u32);
     fn poll_transmit(&mut self, now: Instant, channel: ChannelId) -> Option<Bytes>;
     fn is_readable(&self, channel: ChannelId) -> bool;
+    fn load(&self) -> Load;
     fn poll_timeout(&self) -> Option<Instant>;
     fn poll_event(&mut self) -> Option<Event>;
 }
@@ -78,6 +81,9 @@ macro_rules! same_verbs {
         }
         fn is_readable(&self, channel: ChannelId) -> bool {
             <$type>::is_readable(self, channel)
+        }
+        fn load(&self) -> Load {
+            <$type>::load(self)
         }
         fn poll_timeout(&self) -> Option<Instant> {
             <$type>::poll_timeout(self)

@@ -3,12 +3,13 @@
 //! What a client sends is followed in clear headers; what the policy denies gets a fault and goes no further. The audit log has every
 //! connection and every denial, and all calls where the configuration asks for them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use farcall_rpch::Ended;
+use farcall_rpch::{Ended, Failure, Load};
 
 use super::half::{Command, Judge, Ruling};
 use super::table::Virtual;
@@ -20,8 +21,8 @@ use crate::guard::Fault;
 use crate::identity::Identity;
 use crate::inspect::{self, Act, Back};
 use crate::live::{Live, State};
-use crate::metrics::{Metrics, Refusal, Way};
-use crate::policy::{Ask, Decision, Moment, Rates, Reason, Request};
+use crate::metrics::{Metrics, Phase, Recycle, Refusal, Way};
+use crate::policy::{Ask, Decision, Moment, Pinned, Rates, Reason, Request};
 use crate::tap::Tap;
 
 /// Denied calls of one virtual connection; whoever goes on then is cut off, since each answer may have to wait in memory.
@@ -43,7 +44,15 @@ pub struct Services {
 
 impl Services {
     /// Whether a client may be connected; written down either way.
-    pub(super) fn may_connect(&self, state: &State, asked: &Asked, target: &str, ask: Ask) -> bool {
+    pub(super) fn may_connect(
+        &self,
+        state: &State,
+        asked: &Asked,
+        pinned: &Pinned,
+        ask: Ask,
+    ) -> bool {
+        let target = &*pinned.name;
+        let at = |address: &IpAddr| SocketAddr::new(*address, asked.target.port);
         let request = Request {
             who: &asked.identity,
             source: asked.source.ip(),
@@ -60,6 +69,7 @@ impl Services {
         self.audit.record(&Event {
             asked: Some(Text(&wanted)),
             target: Some(Text(target)),
+            address: pinned.addresses.first().map(at),
             decision: Some(Verdict::of(&decision)),
             rule: rule.map(|rule| Text(&rule.name)),
             reason: Some(Text(&words)),
@@ -93,8 +103,8 @@ impl Services {
     }
 
     /// A client did what no client does.
-    pub(super) fn violated(&self, asked: &Asked, reason: &str) {
-        self.metrics.refusals.of(Refusal::Protocol).one();
+    pub(super) fn violated(&self, asked: &Asked, why: Refusal, reason: &str) {
+        self.metrics.refusals.of(why).one();
         let wanted = asked.target.to_string();
         self.audit.record(&Event {
             asked: Some(Text(&wanted)),
@@ -119,15 +129,19 @@ pub(super) struct Rules {
     shared: Arc<Virtual>,
     direction: Direction,
     denied: usize,
+    /// What the metrics have of this half.
+    load: Load,
 }
 
 impl Rules {
     pub(super) fn new(services: Arc<Services>, shared: Arc<Virtual>, direction: Direction) -> Self {
+        shared.advance(&services.metrics, Phase::Reaching);
         Self {
             services,
             shared,
             direction,
             denied: 0,
+            load: Load::default(),
         }
     }
 
@@ -190,7 +204,30 @@ impl Rules {
             metrics.faults.one();
         }
         let ticks = Moment::now().ticks.saturating_sub(ended.call.since);
-        metrics.latency.took(std::time::Duration::from_nanos(ticks));
+        let took = Duration::from_nanos(ticks);
+        metrics.latency.took(took);
+        let state = self.services.live.current();
+        if state.config.audit.calls == Calls::All {
+            self.record_end(&state, ended, took);
+        }
+    }
+
+    fn record_end(&self, state: &State, ended: &inspect::Ended, took: Duration) {
+        let call = &ended.call;
+        let uuid = call.interface.uuid;
+        let name = state.names.interface(uuid);
+        self.services.audit.record(&Event {
+            interface: Some(Shown(uuid)),
+            interface_name: Some(Text(&name)),
+            opnum: Some(call.opnum),
+            operation: state.names.operation(uuid, call.opnum).map(Text),
+            call: Some(call.call_id),
+            status: ended.fault,
+            bytes_in: Some(call.sent),
+            bytes_out: Some(call.received),
+            micros: u64::try_from(took.as_micros()).ok(),
+            ..self.event(Kind::Return)
+        });
     }
 
     fn allows(&self, state: &State, asked: &inspect::Asked, at: Moment) -> bool {
@@ -259,6 +296,14 @@ impl Rules {
         event.by(&shared.identity)
     }
 
+    /// The way of what this half carries, and its place in pairs.
+    const fn way(&self) -> (Way, usize) {
+        match self.direction {
+            Direction::In => (Way::In, 0),
+            Direction::Out => (Way::Out, 1),
+        }
+    }
+
     fn violation(&self, reason: &str) -> Ruling {
         self.services.metrics.refusals.of(Refusal::Protocol).one();
         self.services.audit.record(&Event {
@@ -271,10 +316,7 @@ impl Rules {
 
 impl Judge for Rules {
     fn judge(&mut self, pdu: &Bytes) -> Ruling {
-        let (way, at) = match self.direction {
-            Direction::In => (Way::In, 0),
-            Direction::Out => (Way::Out, 1),
-        };
+        let (way, at) = self.way();
         let len = u64::try_from(pdu.len()).unwrap_or(u64::MAX);
         self.services.metrics.bytes.of(way).add(len);
         if let Some(counted) = self.shared.bytes.get(at) {
@@ -296,22 +338,72 @@ impl Judge for Rules {
         }
     }
 
+    fn reached(&mut self) {
+        self.shared.advance(&self.services.metrics, Phase::Pairing);
+    }
+
+    fn unreached(&mut self) {
+        let refusals = &self.services.metrics.refusals;
+        refusals.of(Refusal::Unreachable).one();
+    }
+
     fn opened(&mut self) {
-        self.shared.opened.store(true, Ordering::Relaxed);
+        self.shared.advance(&self.services.metrics, Phase::Open);
         if self.direction == Direction::In {
-            self.services.metrics.opened.one();
-            self.services
-                .metrics
-                .setup
-                .took(self.shared.since.elapsed());
+            let metrics = &self.services.metrics;
+            metrics.opened.one();
+            metrics.setup.took(self.shared.since.elapsed());
         }
     }
 
-    fn ended(&mut self, ended: &Ended) {
-        let reason = match ended {
-            Ended::HandedOver => "handed over to another proxy".to_owned(),
-            Ended::Failed(failure) => failure.to_string(),
+    fn recycled(&mut self) {
+        let recycles = &self.services.metrics.recycles;
+        recycles.of(Recycle::same(self.way().0)).one();
+        if let Some(fill) = self.shared.ways.get(self.way().1) {
+            fill.recycled.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn load(&mut self, load: Load, left: u64) {
+        let (way, at) = self.way();
+        let metrics = &self.services.metrics;
+        let more = |now: u32, before: u32| i64::from(now) - i64::from(before);
+        if load != self.load {
+            let queued = more(load.queued, self.load.queued);
+            metrics.queued.of(way).add(queued);
+            let window = more(load.window, self.load.window);
+            metrics.windows.of(way).add(window);
+            if load.stalled && !self.load.stalled {
+                metrics.stalls.of(way).one();
+            }
+            self.load = load;
+        }
+        if let Some(fill) = self.shared.ways.get(at) {
+            fill.window.store(load.window.into(), Ordering::Relaxed);
+            fill.queued.store(load.queued.into(), Ordering::Relaxed);
+            fill.lifetime.store(left, Ordering::Relaxed);
+        }
+    }
+
+    fn ended(&mut self, ended: &Ended, why: Option<&'static str>) {
+        let reason = match (ended, why) {
+            (_, Some(why)) => why.to_owned(),
+            (Ended::HandedOver, None) => "handed over to another proxy".to_owned(),
+            (Ended::Failed(failure), None) => failure.to_string(),
         };
+        let refusal = match ended {
+            Ended::Failed(Failure::TimedOut(_)) => Some(Refusal::Timeout),
+            Ended::Failed(
+                Failure::Rts(_)
+                | Failure::Header(_)
+                | Failure::Unexpected { .. }
+                | Failure::Violation(_),
+            ) => Some(Refusal::Protocol),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            self.services.metrics.refusals.of(refusal).one();
+        }
         let [sent, received] = self.shared.counted();
         let micros = u64::try_from(self.shared.since.elapsed().as_micros()).ok();
         self.services.audit.record(&Event {
@@ -323,6 +415,13 @@ impl Judge for Rules {
             ..self.event(Kind::Close)
         });
     }
+
+    fn gone(&mut self, last: bool) {
+        self.load(Load::default(), 0);
+        if last {
+            self.shared.over(&self.services.metrics);
+        }
+    }
 }
 
 impl Witness for Services {
@@ -333,6 +432,10 @@ impl Witness for Services {
 
     fn went(&self) {
         self.metrics.connections.add(-1);
+    }
+
+    fn phase(&self, phase: Phase, by: i64) {
+        self.metrics.phases.of(phase).add(by);
     }
 
     fn crowded(&self, listener: &str, source: IpAddr) {

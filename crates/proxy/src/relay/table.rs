@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use super::half::Command;
 use crate::channel::{Asked, Direction, code};
 use crate::identity::Identity;
 use crate::inspect::Inspector;
-use crate::metrics::Phase;
+use crate::metrics::{Metrics, Phase};
 use crate::status::{self, Row};
 use crate::tap::Flow;
 use crate::target::Target;
@@ -63,12 +63,22 @@ pub(super) struct Virtual {
     pub(super) calls: AtomicU64,
     /// Calls and binds that were denied.
     pub(super) denied: AtomicU64,
-    /// Calls go through.
-    pub(super) opened: AtomicBool,
+    /// How full each direction is, as its half said last: from the client, to it.
+    pub(super) ways: [Fill; 2],
+    phase: Mutex<Option<Phase>>,
     /// Its place in a capture, if it is captured.
     pub(super) flow: Mutex<Option<Flow>>,
     halves: Mutex<Halves>,
     table: Weak<Table>,
+}
+
+/// How full one direction is.
+#[derive(Debug, Default)]
+pub(super) struct Fill {
+    pub(super) window: AtomicU64,
+    pub(super) queued: AtomicU64,
+    pub(super) lifetime: AtomicU64,
+    pub(super) recycled: AtomicU64,
 }
 
 #[derive(Default)]
@@ -167,7 +177,8 @@ impl Table {
             bytes: Default::default(),
             calls: AtomicU64::new(0),
             denied: AtomicU64::new(0),
-            opened: AtomicBool::new(false),
+            ways: Default::default(),
+            phase: Mutex::default(),
             flow: Mutex::new(None),
             halves: Mutex::default(),
             table: Arc::downgrade(self),
@@ -193,9 +204,10 @@ impl Table {
 
     /// Ends all of them with this code for their clients.
     pub(super) fn close_all(&self, code: u32) {
+        let why = "the proxy ends";
         for shared in self.list() {
-            shared.tell(Direction::In, Command::Close(code));
-            shared.tell(Direction::Out, Command::Close(code));
+            shared.tell(Direction::In, Command::Close(code, why));
+            shared.tell(Direction::Out, Command::Close(code, why));
         }
     }
 
@@ -298,6 +310,33 @@ impl Halves {
     }
 }
 
+/// How far it has come.
+impl Virtual {
+    /// How far it has come, if a half is here.
+    pub(super) fn phase(&self) -> Option<Phase> {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It has come so far, unless it is further already.
+    pub(super) fn advance(&self, metrics: &Metrics, to: Phase) {
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        if phase.is_none_or(|now| now < to) {
+            if let Some(before) = phase.replace(to) {
+                metrics.phases.of(before).add(-1);
+            }
+            metrics.phases.of(to).add(1);
+        }
+    }
+
+    /// It is over.
+    pub(super) fn over(&self, metrics: &Metrics) {
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = phase.take() {
+            metrics.phases.of(before).add(-1);
+        }
+    }
+}
+
 impl Virtual {
     /// Bytes of RPC from the client and to it.
     pub(super) fn counted(&self) -> [u64; 2] {
@@ -314,9 +353,13 @@ impl Virtual {
     pub(super) fn row(&self) -> Row {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let [sent, received] = self.counted();
-        let way = |bytes| status::Direction {
+        let [inward, outward] = &self.ways;
+        let way = |bytes, fill: &Fill| status::Direction {
             bytes,
-            ..status::Direction::default()
+            window: count(&fill.window),
+            queued: count(&fill.queued),
+            lifetime: count(&fill.lifetime),
+            recycled: count(&fill.recycled),
         };
         let inspector = self
             .inspector
@@ -328,16 +371,13 @@ impl Virtual {
             source: self.source.ip(),
             listener: self.listener.to_string(),
             target: self.target_name.clone(),
-            phase: match self.opened.load(Ordering::Relaxed) {
-                true => Phase::Open,
-                false => Phase::Pairing,
-            },
+            phase: self.phase().unwrap_or(Phase::Reaching),
             age: self.since.elapsed(),
             calls: count(&self.calls),
             denied: count(&self.denied),
             open: inspector.open().len(),
-            inward: way(sent),
-            outward: way(received),
+            inward: way(sent, inward),
+            outward: way(received, outward),
         }
     }
 }

@@ -64,6 +64,8 @@ pub(super) struct Request {
     pub(super) early: Bytes,
     /// What is still to be read.
     pub(super) body: Incoming,
+    /// Bytes that the request declared: an IN channel's lifetime.
+    pub(super) length: u64,
     /// Whether the end of what is read is the end of the channel: an OUT request has said all it has to say then.
     pub(super) ends: bool,
     /// Where its answer goes.
@@ -77,7 +79,9 @@ pub(super) enum Happened {
     Bytes(Bytes),
     /// It stands.
     Connected,
-    /// It is gone, or could not be made.
+    /// It could not be made.
+    Unreached,
+    /// It is gone.
     Closed,
 }
 
@@ -285,7 +289,7 @@ impl Wire {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "server not reached");
-                    Happened::Closed
+                    Happened::Unreached
                 }
             },
             End::Server(_) if !readable => return Poll::Pending,
@@ -300,7 +304,7 @@ impl Wire {
                 std::task::ready!(poll_client(cx, early, (body, *ends), answer, to, readable))
             }
         };
-        if matches!(happened, Happened::Closed) {
+        if matches!(happened, Happened::Closed | Happened::Unreached) {
             self.end = End::Gone;
         }
         Poll::Ready(happened)

@@ -1,6 +1,6 @@
 //! The inbound proxy's half of a virtual connection.
 
-use crate::channel::{ChannelId, Ended, Leg, Pdu, earliest, has_come};
+use crate::channel::{ChannelId, Ended, Leg, Load, Pdu, earliest, has_come};
 use crate::config::ProxyConfig;
 use crate::failure::{Failure, code};
 use crate::flow::{Patience, Receiver, Sender};
@@ -523,6 +523,17 @@ impl InProxy {
         }
         self.pump(now);
         self.server.take(now)
+    }
+
+    /// How full it is.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let sender = self.sender.as_ref();
+        Load {
+            queued: self.receiver.held(),
+            window: sender.map_or(0, Sender::available),
+            stalled: sender.is_some_and(Sender::is_stalled),
+        }
     }
 
     /// Whether a channel should be read from.

@@ -1,6 +1,6 @@
 //! The outbound proxy's half of a virtual connection.
 
-use crate::channel::{ChannelId, Ended, Leg, Pdu, earliest, has_come};
+use crate::channel::{ChannelId, Ended, Leg, Load, Pdu, earliest, has_come};
 use crate::config::ProxyConfig;
 use crate::failure::{Failure, code};
 use crate::flow::{Patience, Receiver, Sender};
@@ -637,6 +637,16 @@ impl OutProxy {
         }
         let leg = self.leaving.iter_mut().find(|leg| leg.id == channel)?;
         leg.take(now)
+    }
+
+    /// How full it is.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load {
+            queued: self.receiver.held(),
+            window: self.client.sender.available(),
+            stalled: self.client.sender.is_stalled(),
+        }
     }
 
     /// Whether a channel should be read from.
