@@ -63,8 +63,8 @@ enum Sending {
 enum Message {
     /// It is sent again as it is.
     Same(Bytes),
-    /// It is made anew each time.
-    Anew(Maker),
+    /// It is made anew each time; the first one is made already.
+    Anew { first: Option<Bytes>, make: Maker },
 }
 
 /// Makes the message of a call with this xid, without any framing; `None` if that cannot be done any more.
@@ -74,7 +74,7 @@ impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Same(bytes) => write!(f, "Same({} bytes)", bytes.len()),
-            Self::Anew(_) => f.write_str("Anew(..)"),
+            Self::Anew { .. } => f.write_str("Anew(..)"),
         }
     }
 }
@@ -214,7 +214,12 @@ impl<T> Client<T> {
                     Ok(message.len())
                 })?
             }
-            Some(_) => self.repeat_from(now, xid, Message::Anew(make)),
+            Some(_) => {
+                let first = make(xid).ok_or(CallError::Unmade)?;
+                self.expect_datagram(first.len())?;
+                let first = Some(first);
+                self.repeat_from(now, xid, Message::Anew { first, make })
+            }
         };
         self.note(xid, deadline, sending, token);
         Ok(CallId(xid))
@@ -407,7 +412,7 @@ impl<T> Client<T> {
             {
                 let made = match message {
                     Message::Same(bytes) => Some(bytes.clone()),
-                    Message::Anew(make) => make(xid),
+                    Message::Anew { first, make } => first.take().or_else(|| make(xid)),
                 };
                 let again = *sent > 0;
                 *queued = false;
@@ -534,11 +539,16 @@ impl<T> Client<T> {
         )?;
         let message = Bytes::from(self.outbox.queue.to_vec());
         self.outbox.queue.clear();
+        self.expect_datagram(len)?;
+        Ok(message)
+    }
+
+    /// Refuses a message that is longer than a datagram may be.
+    fn expect_datagram(&self, len: usize) -> Result<(), CallError> {
         let limit = self.config.datagram;
-        if len > limit {
-            Err(CallError::Datagram { len, limit })
-        } else {
-            Ok(message)
+        match len > limit {
+            true => Err(CallError::Datagram { len, limit }),
+            false => Ok(()),
         }
     }
 

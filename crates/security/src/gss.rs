@@ -30,8 +30,12 @@ impl Handshake for Exchange {
     }
 }
 
+/// The peer is told what concerns it, such as its clock, by the number that libraries of Kerberos have for it.
 fn denied(refused: Refused) -> Denied {
-    Denied::new(refused.reason)
+    Denied {
+        minor: gss::minor::of(&refused.reason),
+        ..Denied::new(refused.reason)
+    }
 }
 
 fn progress(progress: context::Progress) -> Result<Progress, Denied> {

@@ -12,6 +12,8 @@ use crate::msg::{ReplyBody, encode_refusal, encode_success, parse_call};
 use crate::record::{Assembler, RecordLimits};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const TARGET: Target = Target {
     program: 10,
@@ -441,6 +443,51 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Lost),
     ];
     prop::collection::vec(op, 0..120)
+}
+
+/// A maker of messages of this many bytes, which counts them.
+fn maker(len: usize, made: &Arc<AtomicU32>) -> Maker {
+    let made = Arc::clone(made);
+    Box::new(move |xid: u32| {
+        let n = made.fetch_add(1, Ordering::SeqCst);
+        let mut message = [xid.to_be_bytes(), n.to_be_bytes()].concat();
+        message.resize(len, 0);
+        Some(Bytes::from(message))
+    })
+}
+
+#[test]
+fn a_made_message_that_fits_no_datagram_is_refused_at_once() {
+    let (mut client, made) = (datagram(), Arc::default());
+    let limit = ClientConfig::default().datagram;
+    let now = Instant::now();
+    let long = client.call_message(now, maker(limit + 1, &made), None, 1);
+    let len = limit + 1;
+    assert_eq!(long, Err(CallError::Datagram { len, limit }));
+    assert_eq!((client.in_flight(), client.poll_datagram()), (0, None));
+    let fits = client.call_message(now, maker(limit, &made), None, 2);
+    assert!(fits.is_ok());
+    let unmade = client.call_message(now, Box::new(|_| None), None, 3);
+    assert_eq!(unmade, Err(CallError::Unmade));
+}
+
+#[test]
+fn each_repetition_of_a_made_message_is_made_anew_and_the_first_only_once() {
+    let (mut client, made, start) = (datagram(), Arc::default(), Instant::now());
+    let deadline = Some(start + secs(5));
+    let id = client.call_message(start, maker(8, &made), deadline, 1);
+    let id = id.unwrap();
+    let mut sent = Vec::new();
+    loop {
+        sent.extend(std::iter::from_fn(|| client.poll_datagram()));
+        let Some(wake) = client.poll_timeout() else {
+            break;
+        };
+        client.handle_timeout(wake);
+    }
+    let wanted = [0_u32, 1, 2].map(|n| [id.0.to_be_bytes(), n.to_be_bytes()].concat());
+    assert_eq!(sent, wanted);
+    assert_eq!(made.load(Ordering::SeqCst), 3);
 }
 
 /// What the test believes about a call in flight.

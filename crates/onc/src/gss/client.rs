@@ -8,6 +8,7 @@ use super::mechanism::{Broken, Context, Denied, Handshake, Principal, Progress};
 use super::message::{
     Credential, Handle, InitResult, MAX_SEQ, Procedure, Service, put_opaque, verifier,
 };
+use super::minor;
 use super::server::{open, seal};
 use crate::auth::{AuthStat, Flavor, OpaqueAuth};
 use crate::msg::{MessageType, RPC_VERSION, ReplyBody, ReplyHeader, Target};
@@ -149,10 +150,7 @@ impl Initiation {
             _ => Err(Denied {
                 major: result.major,
                 minor: result.minor,
-                reason: format!(
-                    "the server's mechanism refuses: major status {:#x}, minor status {}",
-                    result.major, result.minor
-                ),
+                reason: refusal(&result),
             }),
         }
     }
@@ -365,6 +363,17 @@ impl Established {
         let mic = self.context.mic(&message).unwrap();
         put_auth(&mut message, verifier(&mic));
         message
+    }
+}
+
+/// What a server that refuses an exchange says of it.
+fn refusal(result: &InitResult) -> String {
+    match minor::text(result.minor) {
+        Some(words) => format!("the server says: {words}"),
+        None => format!(
+            "the server's mechanism refuses: major status {:#x}, minor status {}",
+            result.major, result.minor
+        ),
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`message`]: credentials, bodies, the results of context creation;
 //! - [`mechanism`]: the traits that this core asks for and `farcall-security` implements;
 //! - [`window`]: which sequence numbers were seen;
+//! - [`minor`]: what Kerberos' minor status says;
 //! - [`server`]: the contexts that a server keeps, and what it does with a call of theirs;
 //! - [`client`]: one context of a client.
 //!
@@ -17,6 +18,7 @@
 pub mod message;
 pub mod mechanism;
 pub mod window;
+pub mod minor;
 pub mod server;
 pub mod client;
 
@@ -25,7 +27,9 @@ pub use mechanism::{
     Acceptor, Answer, Broken, Context, Denied, Handshake, Initiator, Principal, Progress, Query,
 };
 pub use message::{Credential, Handle, InitResult, MAX_SEQ, Procedure, Service};
-pub use server::{Arrived, Contexts, Created, Establishing, GssConfig, Held, Verdict};
+pub use server::{
+    Arrived, Contexts, Created, Establishing, GssConfig, Held, Looked, Unproved, Verdict,
+};
 pub use window::Window;
 
 #[cfg(test)]

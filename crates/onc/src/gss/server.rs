@@ -56,9 +56,12 @@ impl Default for GssConfig {
 
 /// An established context of a server; calls of several connections may want it at once.
 #[derive(Clone)]
-pub struct Held {
-    live: Arc<Mutex<Live>>,
+pub struct Held(Arc<Inside>);
+
+struct Inside {
+    live: Mutex<Live>,
     principal: Principal,
+    handle: Handle,
 }
 
 struct Live {
@@ -69,7 +72,7 @@ struct Live {
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Held")
-            .field("principal", &self.principal)
+            .field("principal", &self.0.principal)
             .finish_non_exhaustive()
     }
 }
@@ -78,11 +81,11 @@ impl Held {
     /// Who calls.
     #[must_use]
     pub fn principal(&self) -> &Principal {
-        &self.principal
+        &self.0.principal
     }
 
     fn live(&self) -> std::sync::MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The code for the verifier of an accepted reply to the call with this number.
@@ -202,6 +205,67 @@ pub enum Verdict<'a> {
     Silent,
 }
 
+/// What [`Contexts::look`] found out about a call.
+#[derive(Debug)]
+pub enum Looked<'a> {
+    /// All there is to know.
+    Decided(Verdict<'a>),
+    /// Whose context it names; what the mechanism must say to it is still open.
+    Unproved(Unproved<'a>),
+}
+
+/// A call of an established context that nothing proves yet. The mechanism is asked by [`judge`](Self::judge), which
+/// takes its time and holds nothing but this one context.
+#[derive(Debug)]
+pub struct Unproved<'a> {
+    held: Held,
+    procedure: Procedure,
+    seq: u32,
+    service: Service,
+    /// What the verifier must prove.
+    signed: Option<&'a [u8]>,
+    verifier: OpaqueAuth<'a>,
+    arguments: &'a [u8],
+}
+
+impl<'a> Unproved<'a> {
+    /// Checks the code over the header, the number, and what protects the arguments, in this order.
+    // req: onc-2203-5.3-order
+    #[must_use]
+    pub fn judge(self) -> Verdict<'a> {
+        let (seq, service) = (self.seq, self.service);
+        let OpaqueAuth { flavor, body: mic } = self.verifier;
+        let mut live = self.held.live();
+        let signed = self.signed.filter(|_| flavor == Flavor::GSS);
+        let proved = signed.is_some_and(|signed| live.context.verify_mic(signed, mic).is_ok());
+        if !proved {
+            return Verdict::Denied(AuthStat::GSS_CREDPROBLEM);
+        }
+        if seq >= MAX_SEQ {
+            return Verdict::Denied(AuthStat::GSS_CTXPROBLEM);
+        }
+        if !live.window.take(seq) {
+            return Verdict::Silent;
+        }
+        let opened = open(live.context.as_mut(), seq, service, self.arguments);
+        drop(live);
+        let held = self.held;
+        let Some(arguments) = opened else {
+            return Verdict::Garbage(Some((held, seq)));
+        };
+        let arrived = Arrived {
+            held,
+            seq,
+            service,
+            arguments,
+        };
+        match self.procedure {
+            Procedure::DESTROY => Verdict::Destroyed(arrived),
+            _ => Verdict::Call(arrived),
+        }
+    }
+}
+
 /// The reply to a call that creates a context: a successful one with these results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created {
@@ -275,8 +339,8 @@ impl Contexts {
     }
 
     /// Decides about a call: `message` is all of it, `header` and `args` are what
-    /// [`parse_call`](crate::msg::parse_call) found.
-    // req: onc-2203-5.3-order
+    /// [`parse_call`](crate::msg::parse_call) found. The same as [`look`](Self::look), [`judge`](Unproved::judge) and
+    /// [`end`](Self::end) in one.
     pub fn admit<'a>(
         &mut self,
         now: Instant,
@@ -284,16 +348,53 @@ impl Contexts {
         header: &CallHeader<'a>,
         args: usize,
     ) -> Verdict<'a> {
+        let verdict = match self.look(now, message, header, args) {
+            Looked::Decided(verdict) => return verdict,
+            Looked::Unproved(unproved) => unproved.judge(),
+        };
+        if let Verdict::Destroyed(arrived) = &verdict {
+            self.end(arrived);
+        }
+        verdict
+    }
+
+    /// The part of a decision that needs all contexts, and takes no time: as [`admit`](Self::admit), without asking a
+    /// mechanism. Whoever shares the contexts gives them free before the rest.
+    pub fn look<'a>(
+        &mut self,
+        now: Instant,
+        message: &'a [u8],
+        header: &CallHeader<'a>,
+        args: usize,
+    ) -> Looked<'a> {
         let credential = match Credential::parse(header.credential.body) {
             Ok(credential) => credential,
-            Err(stat) => return Verdict::Denied(stat),
+            Err(stat) => return Looked::Decided(Verdict::Denied(stat)),
         };
         let arguments = message.get(args..).unwrap_or_default();
-        match credential.procedure {
+        Looked::Decided(match credential.procedure {
             Procedure::INIT => self.begin(now, header, &credential, arguments),
             Procedure::CONTINUE_INIT => self.go_on(now, header, &credential, arguments),
-            _ => self.data(now, message, header, &credential, arguments),
-        }
+            procedure => match self.find(now, credential.handle) {
+                None => Verdict::Denied(AuthStat::GSS_CREDPROBLEM),
+                Some(held) => {
+                    return Looked::Unproved(Unproved {
+                        held,
+                        procedure,
+                        seq: credential.seq,
+                        service: credential.service,
+                        signed: signed(message, header),
+                        verifier: header.verifier,
+                        arguments,
+                    });
+                }
+            },
+        })
+    }
+
+    /// Forgets the context of a call that was [`Verdict::Destroyed`].
+    pub fn end(&mut self, destroyed: &Arrived<'_>) {
+        self.forget(&destroyed.held.0.handle);
     }
 
     /// The first token of a new context.
@@ -399,10 +500,11 @@ impl Contexts {
             context,
             window: Window::default(),
         };
-        let held = Held {
-            live: Arc::new(Mutex::new(live)),
+        let held = Held(Arc::new(Inside {
+            live: Mutex::new(live),
             principal: principal.clone(),
-        };
+            handle: handle.clone(),
+        }));
         let Some(slot) = self.slots.get_mut(&handle) else {
             return failed(&Denied::new("the exchange took too long"));
         };
@@ -420,50 +522,6 @@ impl Contexts {
     fn fail(&mut self, handle: &Handle, denied: &Denied) -> Created {
         self.forget(handle);
         failed(denied)
-    }
-
-    /// A call of an established context.
-    fn data<'a>(
-        &mut self,
-        now: Instant,
-        message: &'a [u8],
-        header: &CallHeader<'a>,
-        credential: &Credential<'a>,
-        arguments: &'a [u8],
-    ) -> Verdict<'a> {
-        let Some(held) = self.find(now, credential.handle) else {
-            return Verdict::Denied(AuthStat::GSS_CREDPROBLEM);
-        };
-        let mut live = held.live();
-        let (seq, service) = (credential.seq, credential.service);
-        let OpaqueAuth { flavor, body: mic } = header.verifier;
-        let signed = signed(message, header).filter(|_| flavor == Flavor::GSS);
-        let proved = signed.is_some_and(|signed| live.context.verify_mic(signed, mic).is_ok());
-        if !proved {
-            return Verdict::Denied(AuthStat::GSS_CREDPROBLEM);
-        }
-        if seq >= MAX_SEQ {
-            return Verdict::Denied(AuthStat::GSS_CTXPROBLEM);
-        }
-        if !live.window.take(seq) {
-            return Verdict::Silent;
-        }
-        let opened = open(live.context.as_mut(), seq, service, arguments);
-        drop(live);
-        let Some(arguments) = opened else {
-            return Verdict::Garbage(Some((held, seq)));
-        };
-        let arrived = Arrived {
-            held,
-            seq,
-            service,
-            arguments,
-        };
-        if credential.procedure == Procedure::DESTROY {
-            self.forget(credential.handle);
-            return Verdict::Destroyed(arrived);
-        }
-        Verdict::Call(arrived)
     }
 
     /// The established context of a handle.

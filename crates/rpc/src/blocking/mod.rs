@@ -4,6 +4,7 @@
 //! It needs no runtime. It takes `&self`, and threads that share one wait for each other.
 
 mod association;
+mod guarded;
 mod piped;
 
 use std::fmt;
@@ -14,8 +15,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use farcall_onc::client::{Client as Core, Incoming};
-use farcall_onc::msg::Target;
+use farcall_onc::auth::Shortened;
+use farcall_onc::client::{CallId, Client as Core, Incoming};
+use farcall_onc::msg::{ReplyBody, ReplyHeader, Target};
 use farcall_onc::record::{Assembler, Record, RecordError, RecordLimits};
 use farcall_wire::{Encode, EncodeError, Reader, TransmitQueue, ndr};
 
@@ -32,6 +34,7 @@ use crate::socket;
 use crate::stub::Raw;
 use association::Association;
 pub(crate) use association::initiate;
+use guarded::Session;
 
 /// Room for one read, in bytes; any datagram fits.
 const ROOM: usize = 64 << 10;
@@ -65,6 +68,25 @@ struct Inner {
     input: Box<[u8]>,
     /// What the socket's time-out is set to.
     patience: Duration,
+    /// The security context, once there is one.
+    session: Option<Session>,
+    /// The caller's credential and its short form, if that is wanted.
+    short: Option<Shortened>,
+    /// What the reply to the call in flight is taken for.
+    wanted: Wanted,
+}
+
+/// What the reply to the call in flight is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Its results; the call went with the whole credential.
+    Results,
+    /// Its results; the call went with a short form.
+    Short,
+    /// The server has forgotten that short form.
+    Forgotten,
+    /// All of it, whatever it says.
+    Whole,
 }
 
 /// A connected socket.
@@ -85,7 +107,8 @@ impl Client {
     }
 
     /// As [`connect`](Self::connect), with options. Of those that concern the connection only
-    /// `connect_timeout`, `limits` and `retransmit` apply.
+    /// `connect_timeout`, `limits` and `retransmit` apply. Under [`Options::gss`] the first call makes the security
+    /// context; what its mechanism must ask elsewhere, it asks on this thread.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -95,10 +118,6 @@ impl Client {
         version: u32,
         options: Options,
     ) -> Result<Self, Error> {
-        if options.gss.is_some() {
-            let why = "a blocking client of programs makes no security contexts";
-            return Err(Error::local(Phase::Connect, why).hint("use farcall::Client"));
-        }
         let endpoint = endpoint.into_endpoint()?;
         let address = find(&endpoint, program, version)?;
         let client = Self {
@@ -165,6 +184,41 @@ impl Client {
     ) -> Result<T, Error> {
         self.with_inner(|inner| self.exchange(inner, target, arguments, decode))
             .map_err(|error| error.with_peer(&self.endpoint))
+    }
+
+    /// Sends a call to which no reply is expected: the server's procedure sends none (RFC 5531 section 8.4). A later
+    /// ordinary call over the same stream says that it arrived.
+    ///
+    /// # Errors
+    /// The arguments cannot be packed, or the connection cannot be made or has ended; under [`Options::gss`], where a
+    /// reply proves the server.
+    pub fn one_way<A: Encode + ?Sized>(&self, target: Target, arguments: &A) -> Result<(), Error> {
+        self.with_inner(|inner| self.send_one_way(inner, target, arguments))
+            .map_err(|error| error.with_peer(&self.endpoint))
+    }
+
+    fn send_one_way<A: Encode + ?Sized>(
+        &self,
+        inner: &mut Inner,
+        target: Target,
+        arguments: &A,
+    ) -> Result<(), Error> {
+        if self.association.is_some() || self.options.gss.is_some() {
+            let text = "only calls of programs without a security context go one way";
+            return Err(Error::local(Phase::Call, text));
+        }
+        self.ensure(inner)?;
+        let auth = &self.options.auth;
+        let put = inner.core.one_way(target, auth, arguments);
+        put.map_err(refused)?;
+        let sent = match inner.socket {
+            Some(Socket::Udp(_)) => inner.send_datagrams(),
+            _ => inner.send(),
+        };
+        sent.map_err(|error| {
+            inner.forget();
+            broken(&error, true)
+        })
     }
 
     /// As [`connect`](Self::connect), for calls to an interface, to a string binding such as
@@ -277,27 +331,43 @@ impl Client {
             let text = "this is a client of interfaces, not of programs";
             return Err(Error::local(Phase::Call, text));
         }
+        if let Some(gss) = &self.options.gss {
+            return self.exchange_guarded(inner, gss, target, arguments, decode);
+        }
+        let result = self.attempt(inner, target, arguments, decode);
+        match inner.wanted {
+            // It has not run, and goes again with the whole credential.
+            Wanted::Forgotten => self.attempt(inner, target, arguments, decode),
+            _ => result,
+        }
+    }
+
+    fn attempt<A: Encode + ?Sized, T>(
+        &self,
+        inner: &mut Inner,
+        target: Target,
+        arguments: &A,
+        decode: Decoder<T>,
+    ) -> Result<T, Error> {
         self.ensure(inner)?;
         let begun = Instant::now();
         let deadline = begun + self.options.timeout;
-        let auth = &self.options.auth;
+        let short = inner.short.as_ref().filter(|short| short.is_short());
+        let (auth, wanted) = match short {
+            Some(short) => (short.block(), Wanted::Short),
+            None => (&self.options.auth, Wanted::Results),
+        };
         let id = inner
             .core
             .call(begun, target, auth, arguments, Some(deadline), ())
             .map_err(refused)?;
-        let mut time = Time {
+        inner.wanted = wanted;
+        let time = Time {
             begun,
             given: self.options.timeout,
             asked: false,
         };
-        let result = inner.transfer(&mut time, decode, &self.options);
-        if let Err(error) = &result {
-            inner.core.cancel(id);
-            if matches!(error.cause(), Cause::Io(..) | Cause::Disconnected(_)) {
-                inner.forget();
-            }
-        }
-        result
+        inner.finish(id, time, decode, &self.options)
     }
 
     /// Connects unless it is connected.
@@ -361,6 +431,9 @@ fn inner(address: &Address, endpoint: &Endpoint, options: &Options) -> Inner {
         assembler: Assembler::new(record_limits(options)),
         input: vec![0; ROOM].into(),
         patience: Duration::ZERO,
+        session: None,
+        short: options.short.then(|| Shortened::new(options.auth.clone())),
+        wanted: Wanted::Results,
     }
 }
 
@@ -503,6 +576,38 @@ impl Time {
 }
 
 impl Inner {
+    /// Waits for the reply to a call; what is broken is given up.
+    fn finish<T>(
+        &mut self,
+        id: CallId,
+        mut time: Time,
+        decode: Decoder<T>,
+        options: &Options,
+    ) -> Result<T, Error> {
+        let result = self.transfer(&mut time, decode, options);
+        if let Err(error) = &result {
+            self.core.cancel(id);
+            if matches!(error.cause(), Cause::Io(..) | Cause::Disconnected(_)) {
+                self.forget();
+            }
+        }
+        result
+    }
+
+    /// Learns the short form of the caller's credential from a reply, or that it is none any more.
+    fn heed(&mut self, header: &ReplyHeader<'_>) {
+        let Some(short) = &mut self.short else {
+            return;
+        };
+        match (self.wanted, header.body) {
+            (Wanted::Results, ReplyBody::Success) => short.learn(header.verifier),
+            (Wanted::Short, ReplyBody::AuthError(stat)) if short.refused(stat) => {
+                self.wanted = Wanted::Forgotten;
+            }
+            _ => {}
+        }
+    }
+
     /// Sends what the core has and reads until the one reply has come.
     fn transfer<T>(
         &mut self,
@@ -675,15 +780,21 @@ impl Inner {
         options: &Options,
     ) -> Option<Result<T, Error>> {
         match self.core.handle_record(message) {
+            Incoming::Reply { .. } if self.wanted == Wanted::Whole => {
+                Some(decode(&mut reader(message, options.limits.wire())).map_err(undecodable))
+            }
             Incoming::Reply {
                 header, results, ..
-            } => Some(match failure(header.body) {
-                Some(cause) => Err(Error::new(Phase::Call, cause)),
-                None => {
-                    let part = message.get(results..).unwrap_or_default();
-                    decode(&mut reader(part, options.limits.wire())).map_err(undecodable)
-                }
-            }),
+            } => {
+                self.heed(&header);
+                Some(match failure(header.body) {
+                    Some(cause) => Err(Error::new(Phase::Call, cause)),
+                    None => {
+                        let part = message.get(results..).unwrap_or_default();
+                        decode(&mut reader(part, options.limits.wire())).map_err(undecodable)
+                    }
+                })
+            }
             Incoming::Malformed { error, .. } => Some(Err(undecodable(error))),
             Incoming::Call | Incoming::Ignored(_) => None,
         }

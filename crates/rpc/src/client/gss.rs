@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use farcall_onc::client::Maker;
 use farcall_onc::gss::client::Next;
-use farcall_onc::gss::{Established, Initiation, Progress, ReplyFault};
+use farcall_onc::gss::{Broken, Established, Initiation, Progress, ReplyFault};
 use farcall_onc::msg::{ReplyBody, Target, parse_reply};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
@@ -83,6 +83,7 @@ impl Guard {
             return Ok(Arc::clone(session));
         }
         let established = establish(&self.gss, client, target, deadline).await?;
+        // req: onc-2203-5.2.3-window
         let room = usize::try_from(established.window()).unwrap_or(usize::MAX);
         let made = Arc::new(Session {
             established: Mutex::new(established),
@@ -167,15 +168,23 @@ async fn establish(
 async fn exchange(
     initiation: &mut Initiation,
     client: &Client,
-    mut call: Vec<u8>,
+    call: Vec<u8>,
     deadline: Instant,
 ) -> Result<Next, Error> {
-    let make = move |xid: u32| {
+    let (bytes, range) = RawCall::new(client, numbered(call), left(deadline)).await?;
+    answered(initiation, bytes.get(range).unwrap_or_default())
+}
+
+/// Makes the message of an exchange, which nothing proves yet.
+pub(crate) fn numbered(mut call: Vec<u8>) -> Maker {
+    Box::new(move |xid: u32| {
         call.get_mut(..4)?.copy_from_slice(&xid.to_be_bytes());
         Some(Bytes::copy_from_slice(&call))
-    };
-    let (bytes, range) = RawCall::new(client, Box::new(make), left(deadline)).await?;
-    let message = bytes.get(range).unwrap_or_default();
+    })
+}
+
+/// Takes the reply to a message of an exchange.
+pub(crate) fn answered(initiation: &mut Initiation, message: &[u8]) -> Result<Next, Error> {
     let (header, results) = parse_reply(message).map_err(undecodable)?;
     if let Some(cause) = failure(header.body) {
         return Err(Error::new(Phase::Authenticate, cause).executed(false));
@@ -185,7 +194,7 @@ async fn exchange(
 }
 
 /// The name under which the mechanism knows the server at `peer`.
-fn name(gss: &Gss, peer: &str) -> String {
+pub(crate) fn name(gss: &Gss, peer: &str) -> String {
     let endpoint: Option<Endpoint> = peer.parse().ok();
     let host = endpoint.as_ref().and_then(Endpoint::host);
     let default = || format!("host@{}", host.unwrap_or("localhost"));
@@ -204,6 +213,7 @@ async fn step(initiation: &mut Initiation, token: &[u8]) -> Result<Progress, Err
 }
 
 /// Makes a call of a guarded client; a context that the server has lost is made anew once.
+// req: onc-2203-5.3.3.3-again
 pub(crate) async fn call(
     guard: Arc<Guard>,
     client: Client,
@@ -225,6 +235,55 @@ pub(crate) async fn call(
     }
 }
 
+/// The messages that were made for one call.
+#[derive(Default)]
+pub(crate) struct Attempts {
+    /// The numbers that they have.
+    seqs: Vec<u32>,
+    /// One could not be made: the context has come to its end. A call may fail for other reasons before its message is
+    /// made; they say nothing about the context.
+    pub(crate) exhausted: bool,
+}
+
+impl Attempts {
+    pub(crate) fn note(&mut self, made: Result<(Vec<u8>, u32), Broken>) -> Option<Bytes> {
+        match made {
+            Ok((message, seq)) => {
+                self.seqs.push(seq);
+                Some(Bytes::from(message))
+            }
+            Err(_) => {
+                self.exhausted = true;
+                None
+            }
+        }
+    }
+
+    /// The results in the reply to these messages; the inner error says that another context is needed.
+    pub(crate) fn open(
+        &self,
+        established: &mut Established,
+        message: &[u8],
+    ) -> Result<Result<Bytes, ReplyFault>, Error> {
+        let (header, at) = parse_reply(message).map_err(undecodable)?;
+        let results = message.get(at..).unwrap_or_default();
+        let opened = established.open(&self.seqs, &header, results);
+        match (opened, failure(header.body)) {
+            (Err(fault @ ReplyFault::Context(_)), _) => Ok(Err(fault)),
+            (Err(fault), _) => Err(fault.into()),
+            (Ok(_), Some(cause)) => {
+                let denied = matches!(header.body, ReplyBody::AuthError(_));
+                Err(Error::new(Phase::Call, cause).executed(!denied))
+            }
+            (Ok(results), None) => Ok(Ok(Bytes::from(results.into_owned()))),
+        }
+    }
+}
+
+fn lock(attempts: &Mutex<Attempts>) -> MutexGuard<'_, Attempts> {
+    attempts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// One attempt; the inner error says that another context is needed.
 async fn attempt(
     guard: &Guard,
@@ -235,51 +294,33 @@ async fn attempt(
 ) -> Result<Result<Outcome, ReplyFault>, Error> {
     let session = guard.session(client, target, deadline).await?;
     let _place = session.room.acquire().await;
-    let seqs: Arc<Mutex<Vec<u32>>> = Arc::default();
+    let attempts: Arc<Mutex<Attempts>> = Arc::default();
     let make = {
-        let (session, seqs, arguments) =
-            (Arc::clone(&session), Arc::clone(&seqs), arguments.clone());
+        let (session, attempts, arguments) = (
+            Arc::clone(&session),
+            Arc::clone(&attempts),
+            arguments.clone(),
+        );
         move |xid| {
             let made = session.established().call(xid, target, &arguments);
-            let (message, seq) = made.ok()?;
-            seqs.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(seq);
-            Some(Bytes::from(message))
+            lock(&attempts).note(made)
         }
     };
     let called = RawCall::new(client, Box::new(make), left(deadline)).await;
-    if called.is_err()
-        && seqs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
-    {
-        // No message could be made: the context has come to its end.
+    let attempts = std::mem::take(&mut *lock(&attempts));
+    if called.is_err() && attempts.exhausted {
         guard.forget(&session).await;
     }
     let (bytes, range) = called?;
     let message = bytes.get(range).unwrap_or_default();
-    let (header, at) = parse_reply(message).map_err(undecodable)?;
-    let seqs = seqs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let results = message.get(at..).unwrap_or_default();
-    let opened = session.established().open(&seqs, &header, results);
-    match (opened, failure(header.body)) {
-        (Err(fault @ ReplyFault::Context(_)), _) => {
-            guard.forget(&session).await;
-            Ok(Err(fault))
-        }
-        (Err(fault), _) => Err(fault.into()),
-        (Ok(_), Some(cause)) => {
-            let denied = matches!(header.body, ReplyBody::AuthError(_));
-            Err(Error::new(Phase::Call, cause).executed(!denied))
-        }
-        (Ok(results), None) => {
-            let results = Bytes::from(results.into_owned());
-            let len = results.len();
-            Ok(Ok(Outcome::Results(results, 0..len)))
-        }
+    let opened = attempts.open(&mut session.established(), message);
+    if let Ok(Err(ReplyFault::Context(_))) = opened {
+        guard.forget(&session).await;
     }
+    Ok(opened?.map(|results| {
+        let len = results.len();
+        Outcome::Results(results, 0..len)
+    }))
 }
 
 impl From<ReplyFault> for Error {
@@ -292,11 +333,11 @@ impl From<ReplyFault> for Error {
     }
 }
 
-fn left(deadline: Instant) -> Duration {
+pub(crate) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-fn denied(why: impl fmt::Display) -> Error {
+pub(crate) fn denied(why: impl fmt::Display) -> Error {
     let why = why.to_string();
     let hint = advice(&why);
     let error = Error::new(Phase::Authenticate, Cause::Denied(why)).executed(false);
@@ -316,6 +357,18 @@ fn advice(why: &str) -> Option<&'static str> {
         (
             "Clock skew",
             "set this machine's clock: it differs from the server's by more than Kerberos allows",
+        ),
+        (
+            "Service key not available",
+            "the server has no key for that name: is its keytab the one of this principal?",
+        ),
+        (
+            "Key version is not available",
+            "the server's keytab is older than the key in the realm: get it a new one",
+        ),
+        (
+            "Decrypt integrity check failed",
+            "the server's keytab has another key than the realm: get it a new one",
         ),
         (
             "not found in Kerberos database",

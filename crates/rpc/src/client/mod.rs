@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use farcall_onc::auth::AuthBlock;
+use farcall_onc::auth::{AuthBlock, AuthStat};
 use farcall_onc::client::{Client as Core, Maker};
 use farcall_onc::msg::Target;
 use farcall_onc::seed::Seed;
@@ -638,7 +638,16 @@ impl Client {
                 let hint = format!("call a version from {low} to {high}");
                 error.hint(hint)
             }
-            Cause::Authentication(_) => error.hint("try AUTH_SYS: Options::auth_sys"),
+            Cause::Authentication(stat) => {
+                let more = self.options.gss.is_some() || self.options.auth != AuthBlock::none();
+                let hint = match (*stat, more) {
+                    (AuthStat::TOOWEAK, true) => {
+                        "the server wants more proof or protection: Options::gss (the command: --auth krb5p)"
+                    }
+                    _ => "try AUTH_SYS: Options::auth_sys",
+                };
+                error.hint(hint)
+            }
             _ => error,
         }
     }

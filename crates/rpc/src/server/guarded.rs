@@ -13,8 +13,8 @@ use farcall_onc::auth::OpaqueAuth;
 use farcall_onc::gss::message::verifier;
 
 use farcall_onc::gss::{
-    Acceptor, Arrived, Contexts, Created, Denied, Establishing, GssConfig, InitResult, Progress,
-    Service, Verdict,
+    Acceptor, Arrived, Contexts, Created, Denied, Establishing, GssConfig, InitResult, Looked,
+    Progress, Service, Verdict,
 };
 use farcall_onc::msg::{CallHeader, ReplyBody};
 
@@ -70,7 +70,12 @@ impl Guarding {
         args: usize,
         target: impl FnOnce() -> Option<Target>,
     ) -> Ruling<'a> {
-        let verdict = self.contexts().admit(now, message, header, args);
+        let looked = self.contexts().look(now, message, header, args);
+        // The mechanism works while others look for their contexts.
+        let verdict = match looked {
+            Looked::Decided(verdict) => verdict,
+            Looked::Unproved(unproved) => unproved.judge(),
+        };
         match verdict {
             Verdict::Call(arrived) => Ruling::Call(arrived),
             Verdict::Denied(stat) => Ruling::Refuse(ReplyBody::AuthError(stat)),
@@ -79,7 +84,10 @@ impl Guarding {
                 let armor = Armor::new(held, seq, Service::NONE);
                 dressed(header.xid, &armor, ReplyBody::GarbageArgs)
             }
-            Verdict::Destroyed(arrived) => destroyed(header.xid, &arrived),
+            Verdict::Destroyed(arrived) => {
+                self.contexts().end(&arrived);
+                destroyed(header.xid, &arrived)
+            }
             Verdict::Silent => Ruling::Nothing,
             Verdict::Establish(establishing, token) => {
                 if let Some(target) = target() {

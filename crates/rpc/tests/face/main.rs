@@ -1,6 +1,7 @@
 //! The face, end to end: servers and clients of ours over real sockets.
 
 mod common;
+mod toy;
 
 mod awake;
 mod back;
@@ -8,6 +9,7 @@ mod batches;
 mod broadcast;
 mod calls;
 mod forms;
+mod gss;
 mod lanes;
 mod limits;
 mod once;

@@ -354,3 +354,28 @@ fn handles_have_no_structure_that_repeats() {
         assert!(kinds.len() > 200, "byte {at} has {} values", kinds.len());
     }
 }
+
+#[test]
+fn a_call_is_checked_while_others_look_for_their_contexts() {
+    let (mut contexts, now) = (contexts(GssConfig::default()), Instant::now());
+    let mut slow = client(&mut contexts, now, Service::PRIVACY);
+    let mut quick = client(&mut contexts, now, Service::NONE);
+    let (long, _) = slow.call(1, TARGET, b"long").unwrap();
+    let (header, args) = parse_call(&long).unwrap();
+    let Looked::Unproved(unproved) = contexts.look(now, &long, &header, args) else {
+        panic!("a mechanism was asked in passing");
+    };
+    let (message, _) = quick.call(2, TARGET, &[]).unwrap();
+    assert!(matches!(
+        admit(&mut contexts, now, &message),
+        Verdict::Call(_)
+    ));
+    let farewell = slow.destroy(3, TARGET).unwrap();
+    let verdict = admit(&mut contexts, now, &farewell);
+    assert!(matches!(verdict, Verdict::Destroyed(_)));
+    assert_eq!(contexts.len(), 1, "forgotten while its call is checked");
+    let Verdict::Call(arrived) = unproved.judge() else {
+        panic!("the call came first");
+    };
+    assert_eq!(&*arrived.arguments, b"long");
+}
