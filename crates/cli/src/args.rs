@@ -67,6 +67,7 @@ impl Args {
         match &self.command {
             Command::Echo(args) => args.guard().prepare(),
             Command::Binder(args) => args.guard().prepare(),
+            Command::Nfs3(args) => args.prepare(),
             _ => Ok(()),
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use farcall::registrar::Registration;
 use farcall::server::Builder;
 use farcall::stub::Registered;
-use farcall::{Endpoint, Error, Registrar, Server};
+use farcall::{Endpoint, Error, Registrar};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -63,16 +63,6 @@ impl Listen {
 }
 
 /// Serves until a signal ends it.
-pub(crate) async fn serve(
-    services: Vec<Registered>,
-    endpoints: Vec<Endpoint>,
-    listen: &Listen,
-    out: &Output,
-) -> anyhow::Result<Done> {
-    serve_with(Server::builder(), services, endpoints, listen, out).await
-}
-
-/// As [`serve`], with a server that is configured already.
 pub(crate) async fn serve_with(
     builder: Builder,
     services: Vec<Registered>,

@@ -1,6 +1,6 @@
-//! Whom a daemon of DCE/RPC lets in, and what it tells its clients.
+//! Whom a daemon lets in, and what it tells its clients.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use farcall::server::Builder;
@@ -82,18 +82,8 @@ impl Guard {
     }
 
     /// To be called before anything else: the Kerberos library takes the keytab from the environment alone.
-    #[cfg(feature = "kerberos")]
     pub(crate) fn prepare(&self) -> anyhow::Result<()> {
-        match &self.keytab {
-            Some(keytab) => Ok(farcall_security::kerberos::keytab::restart_with(keytab)?),
-            None => Ok(()),
-        }
-    }
-
-    /// To be called before anything else; without Kerberos there is nothing to do.
-    #[cfg(not(feature = "kerberos"))]
-    pub(crate) fn prepare(&self) -> anyhow::Result<()> {
-        Ok(())
+        prepare(self.keytab.as_deref())
     }
 
     /// The mechanisms, if there are any.
@@ -120,14 +110,34 @@ impl Guard {
     }
 }
 
+/// To be called before anything else by a daemon that was told of this keytab.
 #[cfg(feature = "kerberos")]
-fn with_keytab(mechanisms: Mechanisms, keytab: &std::path::Path) -> anyhow::Result<Mechanisms> {
+pub(crate) fn prepare(keytab: Option<&Path>) -> anyhow::Result<()> {
+    match keytab {
+        Some(keytab) => Ok(farcall_security::kerberos::keytab::restart_with(keytab)?),
+        None => Ok(()),
+    }
+}
+
+/// To be called before anything else; without Kerberos there is nothing to do.
+#[cfg(not(feature = "kerberos"))]
+pub(crate) fn prepare(_: Option<&Path>) -> anyhow::Result<()> {
+    Ok(())
+}
+
+/// Kerberos alone, with the keys of a file.
+pub(crate) fn keys(keytab: &Path) -> anyhow::Result<Mechanisms> {
+    with_keytab(Mechanisms::new(), keytab)
+}
+
+#[cfg(feature = "kerberos")]
+fn with_keytab(mechanisms: Mechanisms, keytab: &Path) -> anyhow::Result<Mechanisms> {
     let service = farcall_security::kerberos::Service::open(Some(keytab), None)?;
     Ok(mechanisms.with_kerberos(service))
 }
 
 #[cfg(not(feature = "kerberos"))]
-fn with_keytab(_: Mechanisms, _: &std::path::Path) -> anyhow::Result<Mechanisms> {
+fn with_keytab(_: Mechanisms, _: &Path) -> anyhow::Result<Mechanisms> {
     Err(Failure::new("this build has no Kerberos for --keytab")
         .hint("build with --features kerberos (needs libkrb5-dev and libclang-dev)")
         .into())

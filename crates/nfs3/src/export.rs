@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use farcall_onc::auth::Flavor;
 use rustix::io::Errno;
 
 use crate::attr::Attr;
@@ -35,6 +36,8 @@ pub struct Spec {
     pub read_only: bool,
     /// Who may come.
     pub networks: Vec<Network>,
+    /// What callers must show of themselves: the flavours that are taken, the best first.
+    pub flavors: Vec<Flavor>,
     /// Who counts as whom.
     pub policy: Policy,
 }
@@ -124,6 +127,27 @@ impl Export {
                 .iter()
                 .any(|network| network.contains(peer))
         })
+    }
+
+    /// The flavours that are taken, the best first.
+    pub fn flavors(&self) -> &[Flavor] {
+        &self.spec.flavors
+    }
+
+    /// Whether calls of this flavour are taken: it is listed, or protects more than one of Kerberos that is.
+    pub fn takes(&self, flavor: Flavor) -> bool {
+        let strength = |flavor: &Flavor| {
+            let kerberos = [Flavor::KRB5, Flavor::KRB5I, Flavor::KRB5P];
+            kerberos.iter().position(|it| it == flavor)
+        };
+        let listed = &self.spec.flavors;
+        listed.contains(&flavor)
+            || strength(&flavor).is_some_and(|given| {
+                listed
+                    .iter()
+                    .filter_map(strength)
+                    .any(|least| least <= given)
+            })
     }
 
     /// The networks this export is for.

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use farcall_onc::auth::Flavor;
+
 use crate::attr::Attr;
 use crate::caller::{Caller, EXECUTE, User};
 use crate::export::Export;
@@ -48,7 +50,9 @@ impl Exports {
     // req: nfs3-1813-i-mnt
     /// The handle for a path: an export's name, or that with the way to a directory below it.
     ///
-    /// The caller must be able to search each directory on the way: a handle would otherwise be a way around them.
+    /// The caller must be able to search each directory on the way: a handle would otherwise be a way around them. Whoever
+    /// comes with a flavour that the export does not take gets the handle too, as nobody in particular (RFC 2623 section
+    /// 2.3.1: a client learns only from the answer which flavours there are); it opens nothing for him.
     ///
     /// # Errors
     /// [`Status::NoEnt`], [`Status::NotDir`]; [`Status::Acces`] for a peer or a user that may not, and for `..`.
@@ -57,6 +61,7 @@ impl Exports {
         path: &[u8],
         peer: Option<IpAddr>,
         user: Option<User>,
+        flavor: Flavor,
     ) -> Result<[u8; LENGTH], Status> {
         if path.len() > LONGEST_PATH {
             return Err(Status::NameTooLong);
@@ -66,7 +71,7 @@ impl Exports {
         if !export.admits(peer) {
             return Err(Status::Acces);
         }
-        let caller = export.caller(user);
+        let caller = export.caller(user.filter(|_| export.takes(flavor)));
         let mut file = export.root();
         for part in parts().skip(depth) {
             file = step(export, &caller, file, part)?;
@@ -128,6 +133,7 @@ mod tests {
                 name: name.as_bytes().to_vec(),
                 read_only: false,
                 networks: Network::LOOPBACK.to_vec(),
+                flavors: vec![Flavor::SYS],
                 policy,
             };
             Export::new(spec, &key, 0).unwrap()
@@ -142,7 +148,7 @@ mod tests {
         std::fs::write(place.path().join("f"), b"").unwrap();
         std::os::unix::fs::symlink("/etc", place.path().join("l")).unwrap();
         let exports = exports(place.path(), &["/", "/data"], 1);
-        let mount = |path: &str| exports.mount(path.as_bytes(), None, None);
+        let mount = |path: &str| exports.mount(path.as_bytes(), None, None, Flavor::SYS);
         let export = |path| exports.open(&mount(path).unwrap(), None).unwrap().0.name();
         assert_eq!(export("/"), b"/");
         assert_eq!(export("//a/./b/"), b"/");
@@ -161,9 +167,9 @@ mod tests {
     fn handles_of_other_servers_and_foreign_peers_are_refused() {
         let place = tempfile::tempdir().unwrap();
         let ours = exports(place.path(), &["/"], 1);
-        let handle = ours.mount(b"/", None, None).unwrap();
+        let handle = ours.mount(b"/", None, None, Flavor::SYS).unwrap();
         let far = Some("192.0.2.1".parse().unwrap());
-        assert_eq!(ours.mount(b"/", far, None), Err(Status::Acces));
+        assert_eq!(ours.mount(b"/", far, None, Flavor::SYS), Err(Status::Acces));
         assert_eq!(ours.open(&handle, far).unwrap_err(), Status::Acces);
         assert!(
             ours.open(&handle, Some("127.0.0.9".parse().unwrap()))
@@ -173,6 +179,9 @@ mod tests {
         assert_eq!(theirs.open(&handle, None).unwrap_err(), Status::BadHandle);
         let renamed = exports(place.path(), &["/new"], 1);
         assert_eq!(renamed.open(&handle, None).unwrap_err(), Status::Stale);
-        assert_eq!(renamed.mount(b"/other", None, None), Err(Status::NoEnt));
+        assert_eq!(
+            renamed.mount(b"/other", None, None, Flavor::SYS),
+            Err(Status::NoEnt)
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! A real, read-write NFS version 3 server with its MOUNT service, for a directory (RFC 1813).
 //!
 //! The modules, from the ground up: values ([`status`], [`name`], [`handle`], [`attr`]); reaching files without ever leaving
-//! the export ([`confine`], [`state`], [`tree`]); who may what ([`caller`], [`network`]); what is kept between calls
+//! the export ([`confine`], [`state`], [`tree`]); who may what ([`caller`], [`principal`], [`network`]); what is kept between calls
 //! ([`files`], [`listing`]); the export and the procedures on it ([`export`], [`fs`]); and the list of exports ([`exports`],
 //! [`mounts`]).
 //!
@@ -25,6 +25,8 @@ pub mod tree;
 pub mod caller;
 
 pub mod network;
+
+pub mod principal;
 
 pub mod files;
 

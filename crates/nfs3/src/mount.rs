@@ -8,7 +8,7 @@ use farcall::{Call, Refuse};
 use farcall_onc::auth::Flavor;
 use farcall_wire::Str;
 
-use crate::nfs::{address, user};
+use crate::nfs::{address, flavor};
 use crate::server::Nfs3;
 use crate::status::Status;
 
@@ -31,19 +31,18 @@ struct Service(Nfs3);
 
 impl wire::v3::Server for Service {
     async fn mnt(&self, call: &Call, path: Str) -> Result<wire::Mountres3, Refuse> {
-        let mounted = self
-            .0
-            .exports
-            .mount(path.as_bytes(), address(call), user(call));
-        let peer = address(call);
+        let (exports, peer) = (&self.0.exports, address(call));
+        let mounted = exports
+            .mount(path.as_bytes(), peer, self.0.user(call), flavor(call))
+            .and_then(|handle| Ok((handle, exports.open(&handle, peer)?.0)));
         let host = host(call);
-        tracing::info!(%host, ?peer, path = %path, refused = ?mounted.err(), "mount");
+        tracing::info!(%host, ?peer, path = %path, refused = ?mounted.as_ref().err(), "mount");
         Ok(match mounted {
-            Ok(handle) => {
+            Ok((handle, export)) => {
                 self.0.mounts.add(&host, path.as_bytes());
                 wire::Mountres3::Mnt3Ok(wire::Mountres3Ok {
                     fhandle: handle.to_vec(),
-                    auth_flavors: self.0.flavors.iter().map(|it| number(*it)).collect(),
+                    auth_flavors: export.flavors().iter().map(|it| number(*it)).collect(),
                 })
             }
             Err(status) => wire::Mountres3::Default(stat(status)),

@@ -9,7 +9,9 @@
 
 use farcall::generated::nfs3 as wire;
 use farcall::stub::Registered;
-use farcall::{Call, Peer, Refuse, Transport};
+use farcall::{Call, Credential, Peer, Refuse, Transport};
+use farcall_onc::auth::{AuthStat, Flavor};
+use farcall_onc::gss::Service;
 use farcall_wire::Str;
 
 use crate::caller::{Caller, User};
@@ -24,6 +26,8 @@ use crate::status::Status;
 
 /// Largest READ, WRITE or listing over UDP, in bytes: a reply must fit one datagram.
 const DATAGRAM: u32 = 32 << 10;
+/// What [`farcall_onc::gss::Principal::mechanism`] says of whom Kerberos has proved.
+const KERBEROS: &str = "kerberos";
 /// The procedures that are declared blocking: all but NULL.
 const BLOCKING: std::ops::RangeInclusive<u32> = 1..=21;
 
@@ -31,11 +35,19 @@ impl Nfs3 {
     /// The NFS service, program 100003 version 3.
     pub fn service(&self) -> Registered {
         let blocking: Vec<u32> = BLOCKING.collect();
-        wire::v3::service(Service(self.clone())).blocking(&blocking)
+        wire::v3::service(Procedures(self.clone())).blocking(&blocking)
+    }
+
+    /// Whose user a call is made as: whoever the principal is that was proved, or else whom the call claims.
+    pub(crate) fn user(&self, call: &Call) -> Option<User> {
+        match call.credential().proved() {
+            Some(proved) => self.principals.user(&proved.principal.name),
+            None => claimed(call),
+        }
     }
 }
 
-struct Service(Nfs3);
+struct Procedures(Nfs3);
 
 /// What a call is about.
 struct At<'a> {
@@ -50,20 +62,27 @@ impl At<'_> {
     }
 }
 
-impl Service {
-    /// Does something to the file that a handle names.
+impl Procedures {
+    /// Does something to the file that a handle names, for a caller whose flavour its export takes.
+    // req: nfs3-2623-2.7-demanded
     fn on<T, A: Default>(
         &self,
         call: &Call,
         file: &wire::NfsFh3,
         action: impl FnOnce(&At<'_>) -> Outcome<T, A>,
-    ) -> Outcome<T, A> {
-        let (export, file) = self.0.exports.open(&file.data, address(call))?;
-        action(&At {
+    ) -> Result<Outcome<T, A>, Refuse> {
+        let (export, file) = match self.0.exports.open(&file.data, address(call)) {
+            Ok(opened) => opened,
+            Err(status) => return Ok(Err(status.into())),
+        };
+        if !export.takes(flavor(call)) {
+            return Err(Refuse::Auth(AuthStat::TOOWEAK));
+        }
+        Ok(action(&At {
             export,
             file,
-            caller: export.caller(user(call)),
-        })
+            caller: export.caller(self.0.user(call)),
+        }))
     }
 
     /// A second handle of the same call.
@@ -85,8 +104,24 @@ pub(crate) fn address(call: &Call) -> Option<std::net::IpAddr> {
     }
 }
 
+/// The flavour of a call's credential, as exports list them: a pseudo-flavour for callers whom Kerberos has proved.
+/// Callers whom another mechanism has proved have a flavour that no list names; whom the kernel names needs no credential.
+pub(crate) fn flavor(call: &Call) -> Flavor {
+    match call.credential() {
+        Credential::Sys(_) => Flavor::SYS,
+        Credential::Gss(proved) if proved.principal.mechanism == KERBEROS => match proved.service {
+            Service::INTEGRITY => Flavor::KRB5I,
+            Service::PRIVACY => Flavor::KRB5P,
+            _ => Flavor::KRB5,
+        },
+        Credential::Gss(_) => Flavor::GSS,
+        _ if matches!(call.peer(), Peer::Unix { .. }) => Flavor::SYS,
+        _ => Flavor::NONE,
+    }
+}
+
 /// The user that the call claims to come from. Over a Unix socket the kernel knows better, unless it is root's word.
-pub(crate) fn user(call: &Call) -> Option<User> {
+fn claimed(call: &Call) -> Option<User> {
     let claimed = call.credential().sys().map(|sys| User {
         uid: sys.uid,
         gid: sys.gid,
@@ -114,7 +149,7 @@ fn most(call: &Call) -> u32 {
     }
 }
 
-impl wire::v3::Server for Service {
+impl wire::v3::Server for Procedures {
     async fn getattr(
         &self,
         call: &Call,
@@ -125,7 +160,7 @@ impl wire::v3::Server for Service {
             Ok(wire::Getattr3Resok {
                 obj_attributes: crate::convert::attr(&attr),
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Getattr3Res::Nfs3Ok(ok),
             Err(failed) => wire::Getattr3Res::Default(stat(failed.status)),
@@ -144,7 +179,7 @@ impl wire::v3::Server for Service {
         let done = self.on(call, &args.object, |at| {
             at.export
                 .setattr(&at.caller, at.file, &set(&args.new_attributes), guard)
-        });
+        })?;
         Ok(match done {
             Ok(done) => wire::Setattr3Res::Nfs3Ok(wire::Setattr3Resok { obj_wcc: wcc(done) }),
             Err(failed) => wire::Setattr3Res::Default(
@@ -170,7 +205,7 @@ impl wire::v3::Server for Service {
                 obj_attributes: post(Some(attr)),
                 dir_attributes: post(Some(directory)),
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Lookup3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Lookup3Res::Default(
@@ -193,7 +228,7 @@ impl wire::v3::Server for Service {
                 obj_attributes: post(Some(attr)),
                 access,
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Access3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Access3Res::Default(
@@ -216,7 +251,7 @@ impl wire::v3::Server for Service {
                 symlink_attributes: post(Some(attr)),
                 data: text.into(),
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Readlink3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Readlink3Res::Default(
@@ -238,7 +273,7 @@ impl wire::v3::Server for Service {
                 eof: read.eof,
                 data: read.data,
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Read3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Read3Res::Default(
@@ -264,7 +299,7 @@ impl wire::v3::Server for Service {
                 committed: stable_how(written.committed),
                 verf: written.verifier,
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Write3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Write3Res::Default(
@@ -295,7 +330,7 @@ impl wire::v3::Server for Service {
                 obj_attributes: post(Some(attr)),
                 dir_wcc: wcc(changed),
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Create3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Create3Res::Default(
@@ -318,7 +353,7 @@ impl wire::v3::Server for Service {
                 obj_attributes: post(Some(attr)),
                 dir_wcc: wcc(changed),
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Mkdir3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Mkdir3Res::Default(
@@ -347,7 +382,7 @@ impl wire::v3::Server for Service {
                 obj_attributes: post(Some(attr)),
                 dir_wcc: wcc(changed),
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Symlink3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Symlink3Res::Default(
@@ -371,7 +406,7 @@ impl wire::v3::Server for Service {
                 obj_attributes: post(Some(attr)),
                 dir_wcc: wcc(changed),
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Mknod3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Mknod3Res::Default(
@@ -391,7 +426,7 @@ impl wire::v3::Server for Service {
         let done = self.on(call, &args.object.dir, |at| {
             at.export
                 .remove(&at.caller, at.file, args.object.name.as_bytes())
-        });
+        })?;
         Ok(match done {
             Ok(done) => wire::Remove3Res::Nfs3Ok(wire::Remove3Resok { dir_wcc: wcc(done) }),
             Err(Failed { status, attrs }) => wire::Remove3Res::Default(
@@ -407,7 +442,7 @@ impl wire::v3::Server for Service {
         let done = self.on(call, &args.object.dir, |at| {
             at.export
                 .rmdir(&at.caller, at.file, args.object.name.as_bytes())
-        });
+        })?;
         Ok(match done {
             Ok(done) => wire::Rmdir3Res::Nfs3Ok(wire::Rmdir3Resok { dir_wcc: wcc(done) }),
             Err(Failed { status, attrs }) => wire::Rmdir3Res::Default(
@@ -430,7 +465,7 @@ impl wire::v3::Server for Service {
             let old = (at.file, from.name.as_bytes());
             at.export
                 .rename(&at.caller, old, (directory, to.name.as_bytes()))
-        });
+        })?;
         Ok(match done {
             Ok((from, to)) => wire::Rename3Res::Nfs3Ok(wire::Rename3Resok {
                 fromdir_wcc: wcc(from),
@@ -454,7 +489,7 @@ impl wire::v3::Server for Service {
             let directory = self.second(call, at, &args.link.dir)?;
             at.export
                 .link(&at.caller, at.file, directory, args.link.name.as_bytes())
-        });
+        })?;
         Ok(match done {
             Ok((attr, changed)) => wire::Link3Res::Nfs3Ok(wire::Link3Resok {
                 file_attributes: post(attr),
@@ -499,7 +534,7 @@ impl wire::v3::Server for Service {
                     eof: page.eof,
                 },
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Readdir3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Readdir3Res::Default(
@@ -540,7 +575,7 @@ impl wire::v3::Server for Service {
                     eof: page.eof,
                 },
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Readdirplus3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Readdirplus3Res::Default(
@@ -570,7 +605,7 @@ impl wire::v3::Server for Service {
                 afiles,
                 invarsec: 0,
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Fsstat3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Fsstat3Res::Default(
@@ -602,7 +637,7 @@ impl wire::v3::Server for Service {
                 time_delta: time(limits.delta),
                 properties: limits.properties,
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Fsinfo3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Fsinfo3Res::Default(
@@ -630,7 +665,7 @@ impl wire::v3::Server for Service {
                 case_insensitive: false,
                 case_preserving: true,
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Pathconf3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Pathconf3Res::Default(
@@ -653,7 +688,7 @@ impl wire::v3::Server for Service {
                 file_wcc: wcc(changed),
                 verf,
             })
-        });
+        })?;
         Ok(match done {
             Ok(ok) => wire::Commit3Res::Nfs3Ok(ok),
             Err(Failed { status, attrs }) => wire::Commit3Res::Default(

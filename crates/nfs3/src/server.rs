@@ -14,6 +14,7 @@ use crate::export::{Export, Spec};
 use crate::exports::Exports;
 use crate::mounts::{Mount, Mounts};
 use crate::network::Network;
+use crate::principal::Principals;
 use crate::state;
 
 /// User and group of callers without an identity, as systems call `nobody` and `nogroup`.
@@ -26,19 +27,19 @@ const NOBODY: u32 = 65534;
 pub struct Nfs3 {
     pub(crate) exports: Arc<Exports>,
     pub(crate) mounts: Arc<Mounts>,
-    pub(crate) flavors: Arc<[Flavor]>,
+    pub(crate) principals: Principals,
 }
 
 /// What a server will be; see [`Nfs3::builder`].
 ///
-/// Options of an export ([`name`](Self::name) to [`anonymous`](Self::anonymous)) are those of the export begun last.
+/// Options of an export ([`name`](Self::name) to [`anonymous`](Self::anonymous), and [`flavors`](Self::flavors),) are those of the export begun last.
 #[derive(Debug)]
 pub struct Builder {
     begun: Vec<Spec>,
     last: Spec,
     identity: Identity,
     state: Option<PathBuf>,
-    flavors: Vec<Flavor>,
+    principals: Principals,
 }
 
 /// Why a server cannot be.
@@ -84,7 +85,7 @@ impl Nfs3 {
             last: spec(directory.into()),
             identity: Identity::Auto,
             state: None,
-            flavors: vec![Flavor::SYS, Flavor::NONE],
+            principals: Principals::default(),
         }
     }
 
@@ -100,12 +101,23 @@ impl Nfs3 {
 }
 
 impl Builder {
-    /// The flavours of credentials that clients are told of when they mount (RFC 1813 appendix I, RFC 2623 section 2.7),
-    /// the best first: [`Flavor::SYS`], [`Flavor::NONE`], and pseudo-flavours such as [`Flavor::KRB5P`]. Default `AUTH_SYS`
-    /// and `AUTH_NONE`. It is a list and no door: which credentials are taken, the server says that serves this.
+    /// The flavours of credentials that are taken, the best first: [`Flavor::SYS`], [`Flavor::NONE`], and pseudo-flavours such
+    /// as [`Flavor::KRB5P`]. Clients are told of them when they mount (RFC 1813 appendix I, RFC 2623 section 2.7); a call
+    /// to a file with any other is refused with `AUTH_TOOWEAK`, but one that protects more than a listed flavour of
+    /// Kerberos is taken too. Default `AUTH_SYS` and `AUTH_NONE`, which prove nothing.
+    ///
+    /// For those of Kerberos the server that serves this needs its keys: [`farcall::server::Builder::gss`].
     #[must_use]
     pub fn flavors(mut self, flavors: impl Into<Vec<Flavor>>) -> Self {
-        self.flavors = flavors.into();
+        self.last.flavors = flavors.into();
+        self
+    }
+
+    /// Who the principals are that Kerberos proves. Default: the anonymous user, all of them. Matters only if callers
+    /// act as themselves.
+    #[must_use]
+    pub fn principals(mut self, principals: Principals) -> Self {
+        self.principals = principals;
         self
     }
 
@@ -204,7 +216,7 @@ impl Builder {
         Ok(Nfs3 {
             exports: Arc::new(Exports::new(key, list)),
             mounts: Arc::default(),
-            flavors: self.flavors.into(),
+            principals: self.principals,
         })
     }
 }
@@ -215,6 +227,7 @@ fn spec(directory: PathBuf) -> Spec {
         name: b"/".to_vec(),
         read_only: false,
         networks: Network::LOOPBACK.to_vec(),
+        flavors: vec![Flavor::SYS, Flavor::NONE],
         policy: Policy {
             as_caller: false,
             squash: Squash::default(),
@@ -321,7 +334,7 @@ mod tests {
                 builder
             };
             let server = builder.build().unwrap();
-            let handle = server.exports.mount(b"/", None, None).unwrap();
+            let handle = server.exports.mount(b"/", None, None, Flavor::SYS).unwrap();
             let verifier = server.exports.iter().next().unwrap().verifier();
             (handle, verifier)
         };

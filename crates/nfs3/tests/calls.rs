@@ -4,9 +4,10 @@ use std::path::Path;
 
 use farcall::generated::mount::{self, v3::Client as Mount};
 use farcall::generated::nfs3::{self as wire, v3::Client as Nfs};
-use farcall::{Client, Server, Transport};
+use farcall::{Cause, Client, Server, Transport};
 use farcall_nfs3::Nfs3;
 use farcall_nfs3::caller::Identity;
+use farcall_onc::auth::{AuthStat, AuthSys, Flavor};
 use farcall_wire::Str;
 use wire::Nfsstat3 as Stat;
 
@@ -267,4 +268,59 @@ async fn a_listing_over_the_wire_is_complete_and_within_its_counts() {
         (cookie, cookieverf) = (ok.reply.entries.last().unwrap().cookie, ok.cookieverf);
     }
     assert_eq!(count, 302);
+}
+
+#[tokio::test]
+async fn calls_of_a_flavour_that_is_not_listed_are_refused_and_mount_says_which_are() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::create_dir(place.path().join("closed")).unwrap();
+    let nfs = Nfs3::builder(place.path())
+        .identity(Identity::Server)
+        .export(place.path().join("closed"))
+        .name("/closed")
+        .flavors([Flavor::KRB5P, Flavor::KRB5I])
+        .build()
+        .unwrap();
+    let server = Server::builder()
+        .serve(nfs.service())
+        .serve(nfs.mount_service())
+        .start();
+    let server = server.await.unwrap();
+    let mount = Mount::from(Client::in_process(&server).unwrap());
+    let listed = |path: &'static str| {
+        let mount = &mount;
+        async move {
+            match mount.mnt(&Str::from(path)).await.unwrap() {
+                mount::Mountres3::Mnt3Ok(ok) => (ok.auth_flavors, ok.fhandle),
+                refused => panic!("{refused:?}"),
+            }
+        }
+    };
+    let (open, handle) = listed("/").await;
+    assert_eq!(open, [1, 0]);
+    let client = Nfs::from(Client::in_process(&server).unwrap());
+    assert!(getattr(&client, handle.clone()).await.is_ok());
+    let (closed, secret) = listed("/closed").await;
+    assert_eq!(closed, [390_005, 390_004]);
+    let sys = AuthSys {
+        machine: "m".into(),
+        ..AuthSys::default()
+    };
+    let plain = Client::in_process(&server).unwrap();
+    let claimed = plain.with_auth(farcall_onc::auth::AuthBlock::sys(&sys).unwrap());
+    for client in [plain, claimed] {
+        let object = wire::NfsFh3 {
+            data: secret.clone(),
+        };
+        let refused = Nfs::from(client)
+            .getattr(&wire::Getattr3Args { object })
+            .await;
+        let error = refused.unwrap_err();
+        let weak = Cause::Authentication(AuthStat::TOOWEAK);
+        assert!(
+            matches!(error.cause(), cause if format!("{cause:?}") == format!("{weak:?}")),
+            "{error}"
+        );
+        assert!(!error.may_have_executed(), "{error}");
+    }
 }

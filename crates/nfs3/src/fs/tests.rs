@@ -80,6 +80,7 @@ fn open(place: &TempDir, verifier: u64, read_only: bool) -> Export {
         name: b"/".to_vec(),
         read_only,
         networks: Network::LOOPBACK.to_vec(),
+        flavors: Vec::new(),
         policy,
     };
     Export::new(spec, &Key::new([9; 32]), verifier).unwrap()
