@@ -1,6 +1,7 @@
 //! RPCSEC_GSS with an MIT centre: our client and libtirpc's, our server and libtirpc's, each service, over TCP and UDP.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use farcall_conformance::peer::farcall;
 use farcall_conformance::peer::kdc::{Kdc, KeyKind};
@@ -138,9 +139,88 @@ network_test! {
         assert!(said.contains("not found in Kerberos database"), "{said}");
         let missing = our_call(&kdc, endpoint, &["--auth", "krb5p"], "DEMO_V2.ECHO2", "\"two\"");
         assert_eq!(missing.expect("the other version"), "\"two\"");
+        expired_and_skewed(&kdc, endpoint);
         let poor = Kdc::start(KeyKind::AES256).expect("another centre, without a ticket");
         let said = our_call(&poor, endpoint, &["--auth", "krb5"], "DEMO_V1.ADD", "[1, 2]");
         let said = said.expect_err("no ticket");
         assert!(said.contains("hint: get a ticket: kinit"), "{said}");
+    }
+}
+
+/// A ticket whose time is over, and a server to which every clock is wrong.
+fn expired_and_skewed(kdc: &Kdc, endpoint: &str) {
+    let add =
+        |endpoint: &str| our_call(kdc, endpoint, &["--auth", "krb5i"], "DEMO_V1.ADD", "[1, 2]");
+    let configuration = kdc
+        .environment()
+        .into_iter()
+        .find(|(name, _)| *name == "KRB5_CONFIG");
+    let path = configuration.expect("a configuration").1;
+    let text = std::fs::read_to_string(&path).expect("its text");
+    let strict = text.replace("[libdefaults]\n", "[libdefaults]\nclockskew = -1\n");
+    let other = format!("{path}.strict");
+    std::fs::write(&other, strict).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_demo-server"));
+    command
+        .args(["tcp://127.0.0.1:0", "gss"])
+        .envs(kdc.environment());
+    let server =
+        Process::start("demo server", command.env("KRB5_CONFIG", &other)).expect("our server");
+    let ready = server.line("ready tcp://").expect("ready");
+    // A ticket that is not a second old begins too late for such a server, and it says that first.
+    let end = Instant::now() + Duration::from_secs(30);
+    let said = loop {
+        let said = add(ready.trim_start_matches("ready ")).expect_err("its clock is another");
+        if !said.contains("Ticket not yet valid") || Instant::now() > end {
+            break said;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    for words in [
+        "the server says: Clock skew too great",
+        "hint: set this machine's clock",
+    ] {
+        assert!(said.contains(words), "no {words:?} in {said}");
+    }
+    kdc.kinit_for("2s").expect("a ticket for a moment");
+    let end = Instant::now() + Duration::from_secs(30);
+    let said = loop {
+        if let Err(said) = add(endpoint) {
+            break said;
+        }
+        assert!(Instant::now() < end, "the ticket is still good");
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    for words in ["Ticket expired", "hint: get a new ticket: kinit"] {
+        assert!(said.contains(words), "no {words:?} in {said}");
+    }
+    kdc.kinit().expect("a ticket");
+}
+
+network_test! {
+    fn every_calling_command_takes_kerberos() {
+        if !ready() {
+            return;
+        }
+        let kdc = centre();
+        let server = our_server(&kdc, &[]);
+        let number = farcall_conformance::demo::NUMBER.to_string();
+        for line in ["ready tcp://", "ready udp://"] {
+            let ready = server.line(line).expect("ready");
+            let endpoint = ready.trim_start_matches("ready ");
+            for (_, auth) in SERVICES {
+                let run = |arguments: &[&str]| {
+                    let mut command = farcall::command(arguments);
+                    command.args(["--auth", auth, "--principal", PRINCIPAL]).envs(kdc.environment());
+                    let done = command.output().expect("run our client");
+                    let text = [done.stdout, done.stderr].concat();
+                    let text = String::from_utf8_lossy(&text).into_owned();
+                    assert!(done.status.success(), "{arguments:?} {auth}: {text}");
+                    text
+                };
+                run(&["ping", endpoint, &number, "1", "-c", "2", "-i", "0.01"]);
+                run(&["bench", endpoint, &number, "1", "--duration", "0.2", "--json"]);
+            }
+        }
     }
 }

@@ -2,15 +2,22 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use farcall::generated::mount::v3::Client as Mount;
 use farcall::generated::nfs3::{self as wire, v3::Client as Nfs};
-use farcall::{Registrar, Server, Transport};
-use farcall_conformance::peer::{Scratch, available, find, ganesha, rpcbind, tshark::Capture};
+use farcall::{Client, Gss, Options, Registrar, Server, Transport};
+use farcall_conformance::peer::kdc::{Kdc, KeyKind};
+use farcall_conformance::peer::{
+    Scratch, available, find, ganesha, rpcbind, tirpc, tshark::Capture,
+};
 use farcall_conformance::{case, network_test};
 use farcall_nfs3::Nfs3;
 use farcall_nfs3::caller::Squash;
+use farcall_onc::gss::Service;
+use farcall_security::Credentials;
+use farcall_security::kerberos::Identity;
 use farcall_wire::Str;
 use nix::sys::signal::Signal;
 use tokio::runtime::Runtime;
@@ -223,26 +230,116 @@ network_test! {
             ganesha.port(([127, 0, 0, 1], port).into()).expect("ganesha listens");
         }
         let runtime = Runtime::new().expect("runtime");
-        runtime.block_on(with_ganesha());
+        runtime.block_on(with_ganesha(&Options::default()));
         ganesha.stop(Signal::SIGTERM).expect("stop ganesha");
         case::ran("nfs-ganesha", "create, write, commit, read, list, rename, remove");
     }
 }
 
-async fn with_ganesha() {
-    let mount = Mount::connect("tcp://127.0.0.1:20048")
-        .await
-        .expect("mount service");
-    let mounted = mount.mnt(&Str::from("/mem")).await.expect("an answer");
-    let farcall::generated::mount::Mountres3::Mnt3Ok(mounted) = mounted else {
-        panic!("{mounted:?}");
+/// The services of RPCSEC_GSS by libtirpc's names.
+const SERVICES: [(&str, Service); 3] = [
+    ("none", Service::NONE),
+    ("integrity", Service::INTEGRITY),
+    ("privacy", Service::PRIVACY),
+];
+
+network_test! {
+    fn our_client_works_with_ganesha_under_kerberos() {
+        let needs = ["ganesha.nfsd", "rpcbind", "krb5kdc", "kadmin.local", "kdb5_util", "kinit"];
+        if !available(&needs) || !available(tirpc::NEEDS) {
+            return;
+        }
+        let kdc = Kdc::start(KeyKind::AES256).expect("a centre");
+        kdc.serve("nfs/localhost").expect("a service");
+        kdc.kinit().expect("a ticket");
+        kdc.adopt().expect("its files");
+        let _rpcbind = rpcbind::start().expect("rpcbind");
+        let mut ganesha = ganesha::start_guarded("nfs", &kdc.environment()).expect("start ganesha");
+        for port in [2049, 20048] {
+            ganesha.port(([127, 0, 0, 1], port).into()).expect("ganesha listens");
+        }
+        let runtime = Runtime::new().expect("runtime");
+        runtime.block_on(nobody_proved());
+        for (name, service) in SERVICES {
+            runtime.block_on(with_ganesha(&proved(service)));
+            case::ran("nfs-ganesha", &format!("RPCSEC_GSS {name}: create, write, commit, read, list, rename, remove"));
+        }
+        their_datagrams(&kdc, &runtime);
+        ganesha.stop(Signal::SIGTERM).expect("stop ganesha");
+    }
+}
+
+/// Anybody may mount, since only then does he learn what else he must show; a file is not for anybody.
+async fn nobody_proved() {
+    let nobody = Options::default();
+    let object = root_of_ganesha(&nobody).await.expect("the root");
+    let nfs = Nfs::from(connect("tcp://127.0.0.1:2049", 100_003, &nobody).await);
+    let refused = nfs.getattr(&wire::Getattr3Args { object }).await;
+    let error = refused.expect_err("nobody is proved").to_string();
+    assert!(error.contains("AUTH_TOOWEAK"), "{error}");
+}
+
+/// Over UDP Ganesha 4.3 proves its replies in the clear, and fails to wrap any: libtirpc's own client sees the same.
+fn their_datagrams(kdc: &Kdc, runtime: &Runtime) {
+    let theirs = tirpc::NfsClient::build().expect("libtirpc's client");
+    for (name, service) in SERVICES {
+        let options = proved(service);
+        let options = Options {
+            timeout: Duration::from_secs(3),
+            ..options
+        };
+        let ours = runtime.block_on(async {
+            let mount = Mount::from(connect("udp://127.0.0.1:20048", 100_005, &options).await);
+            mount.mnt(&Str::from("/mem")).await.is_ok()
+        });
+        let auth = [name, "nfs@localhost"];
+        let said = theirs.run("udp", "/mem", &auth, &kdc.environment());
+        let theirs = said.is_ok_and(|said| said.contains("mount: RPC: Success 0"));
+        assert_eq!(
+            (ours, theirs),
+            (name == "none", name == "none"),
+            "{name} over UDP"
+        );
+    }
+    case::ran(
+        "nfs-ganesha",
+        "RPCSEC_GSS none over UDP, and no more than libtirpc's client has",
+    );
+}
+
+/// Options of a client with a ticket.
+fn proved(service: Service) -> Options {
+    let credentials = Credentials::kerberos(Identity::default());
+    let gss = Gss {
+        initiator: Arc::new(credentials),
+        service,
+        target: Some("nfs@localhost".into()),
     };
-    let root = wire::NfsFh3 {
-        data: mounted.fhandle,
-    };
-    let nfs = Nfs::connect("tcp://127.0.0.1:2049")
-        .await
-        .expect("nfs service");
+    Options {
+        gss: Some(gss),
+        ..Options::default()
+    }
+}
+
+async fn connect(endpoint: &str, program: u32, options: &Options) -> Client {
+    let connecting = Client::connect_with(endpoint, program, 3, options.clone());
+    connecting.await.expect("the service")
+}
+
+async fn root_of_ganesha(options: &Options) -> Result<wire::NfsFh3, String> {
+    let mount = Mount::from(connect("tcp://127.0.0.1:20048", 100_005, options).await);
+    let mounted = mount.mnt(&Str::from("/mem")).await;
+    match mounted.map_err(|error| error.to_string())? {
+        farcall::generated::mount::Mountres3::Mnt3Ok(mounted) => Ok(wire::NfsFh3 {
+            data: mounted.fhandle,
+        }),
+        refused => Err(format!("{refused:?}")),
+    }
+}
+
+async fn with_ganesha(options: &Options) {
+    let root = root_of_ganesha(options).await.expect("the root");
+    let nfs = Nfs::from(connect("tcp://127.0.0.1:2049", 100_003, options).await);
     nfs.null().await.expect("null");
     let file = created(&nfs, &root).await;
     let data = content(1 << 20);

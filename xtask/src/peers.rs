@@ -44,6 +44,10 @@ const PEERS: &[Peer] = &[
         package: "nfs-common",
     },
     Peer {
+        program: "systemd-socket-activate",
+        package: "systemd",
+    },
+    Peer {
         program: "tshark",
         package: "tshark",
     },

@@ -99,6 +99,16 @@ impl Farcall {
         Self::run(command(arguments), endpoints)
     }
 
+    /// The same for a daemon that listens at two endpoints, with more in its environment.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start_with(arguments: &[&str], environment: &[(&str, String)]) -> io::Result<Self> {
+        let mut command = command(arguments);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        Self::run(command, 2)
+    }
+
     /// The same with at most `count` open descriptors.
     ///
     /// # Errors

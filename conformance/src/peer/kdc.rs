@@ -90,13 +90,60 @@ impl Kdc {
         self.address
     }
 
+    /// Makes another service, whose keys go into the same file.
+    ///
+    /// # Errors
+    /// When the centre's tools refuse.
+    pub fn serve(&self, service: &str) -> io::Result<()> {
+        let keytab = self.keytab();
+        for query in [
+            format!("addprinc -randkey {service}"),
+            format!("ktadd -k {} {service}", keytab.display()),
+        ] {
+            let mut command = tool(&self.scratch, "kadmin.local")?;
+            let done = command.args(["-r", REALM, "-q", &query]).output()?;
+            if !done.status.success() {
+                let error = String::from_utf8_lossy(&done.stderr).into_owned();
+                return Err(io::Error::other(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts configuration, keys and tickets where processes of a [network of the test's own](crate::network::KERBEROS)
+    /// look for them, this one included.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn adopt(&self) -> io::Result<()> {
+        let theirs = self.environment();
+        for (name, to) in crate::network::KERBEROS {
+            let from = theirs.iter().find(|(other, _)| *other == name);
+            let from = from.map(|(_, value)| value.as_str()).unwrap_or_default();
+            let path = |value: &'static str| value.trim_start_matches("FILE:");
+            let from = from.trim_start_matches("FILE:");
+            if std::path::Path::new(from).exists() {
+                std::fs::copy(from, path(to))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Gets the user a ticket, where the [environment](Self::environment) has tickets.
     ///
     /// # Errors
     /// When the centre gives none.
     pub fn kinit(&self) -> io::Result<()> {
+        self.kinit_for("1h")
+    }
+
+    /// As [`kinit`](Self::kinit), for a ticket that lives this long, in the notation of `kinit -l`.
+    ///
+    /// # Errors
+    /// When the centre gives none.
+    pub fn kinit_for(&self, life: &str) -> io::Result<()> {
         let mut command = tool(&self.scratch, "kinit")?;
-        command.envs(self.environment()).arg(USER);
+        command.envs(self.environment()).args(["-l", life, USER]);
         command.stdin(std::process::Stdio::piped());
         let mut kinit = command.spawn()?;
         if let Some(mut stdin) = kinit.stdin.take() {

@@ -15,6 +15,7 @@ pub const NEEDS: &[&str] = &["rpcgen", "gcc", "rpcbind", "rpcinfo"];
 const IDL: &str = include_str!("../../idl/demo.x");
 const SERVER: &str = include_str!("../../peers/demo_server.c");
 const CLIENT: &str = include_str!("../../peers/demo_client.c");
+const NFS_CLIENT: &str = include_str!("../../peers/nfs_client.c");
 
 /// How the server treats its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Pair {
         if !folder.is_dir() {
             let scratch = Scratch::new("tirpc")?;
             build_in(scratch.path())?;
-            keep(scratch.path(), &folder)?;
+            keep(scratch.path(), &folder, &["server", "client"])?;
         }
         Ok(Self { folder })
     }
@@ -122,6 +123,56 @@ impl Pair {
     }
 }
 
+/// A client of MOUNT and NFS version 3 on libtirpc: it mounts a path and asks for the attributes of its root.
+#[derive(Debug)]
+pub struct NfsClient {
+    folder: PathBuf,
+}
+
+impl NfsClient {
+    /// Builds it, or takes the one built before from the same source.
+    ///
+    /// # Errors
+    /// When the C compiler refuses.
+    pub fn build() -> io::Result<Self> {
+        let mut hash = DefaultHasher::new();
+        NFS_CLIENT.hash(&mut hash);
+        let folder = target()
+            .join("peers")
+            .join(format!("nfs-{:016x}", hash.finish()));
+        if !folder.is_dir() {
+            let scratch = Scratch::new("nfs")?;
+            fs::write(scratch.file("nfs.c"), NFS_CLIENT)?;
+            let arguments = ["-I/usr/include/tirpc", "-o", "nfs", "nfs.c", "-ltirpc"];
+            succeed(
+                Command::new("gcc")
+                    .args(arguments)
+                    .current_dir(scratch.path()),
+            )?;
+            keep(scratch.path(), &folder, &["nfs"])?;
+        }
+        Ok(Self { folder })
+    }
+
+    /// Runs it against a host whose rpcbind knows the ports; `auth` is `sys`, or a service of RPCSEC_GSS (`none`,
+    /// `integrity`, `privacy`) and a principal. Gives what it printed.
+    ///
+    /// # Errors
+    /// When it fails, with what it printed.
+    pub fn run(
+        &self,
+        netid: &str,
+        path: &str,
+        auth: &[&str],
+        environment: &[(&str, String)],
+    ) -> io::Result<String> {
+        let mut command = Command::new(self.folder.join("nfs"));
+        command.args(["127.0.0.1", netid, path]).args(auth);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        printed(&mut command)
+    }
+}
+
 /// What a program that ends well prints.
 fn printed(command: &mut Command) -> io::Result<String> {
     let done = command.output()?;
@@ -168,13 +219,13 @@ fn build_in(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies the two programs to where the next test finds them, whole or not at all.
-fn keep(from: &Path, folder: &Path) -> io::Result<()> {
+/// Copies programs to where the next test finds them, whole or not at all.
+fn keep(from: &Path, folder: &Path, programs: &[&str]) -> io::Result<()> {
     let parent = folder.parent().unwrap_or(folder);
     fs::create_dir_all(parent)?;
     let own = folder.with_extension(std::process::id().to_string());
     fs::create_dir_all(&own)?;
-    for name in ["server", "client"] {
+    for name in programs {
         fs::copy(from.join(name), own.join(name))?;
     }
     if fs::rename(&own, folder).is_err() {
