@@ -191,7 +191,7 @@ fn expired_and_skewed(kdc: &Kdc, endpoint: &str) {
         assert!(Instant::now() < end, "the ticket is still good");
         std::thread::sleep(Duration::from_millis(200));
     };
-    for words in ["Ticket expired", "hint: get a new ticket: kinit"] {
+    for words in ["expired", "hint: get a new ticket: kinit"] {
         assert!(said.contains(words), "no {words:?} in {said}");
     }
     kdc.kinit().expect("a ticket");

@@ -354,6 +354,7 @@ fn advice(why: &str) -> Option<&'static str> {
         ("No credentials cache", "get a ticket: kinit"),
         ("No Kerberos credentials", "get a ticket: kinit"),
         ("Ticket expired", "get a new ticket: kinit"),
+        ("context has expired", "get a new ticket: kinit"),
         (
             "Clock skew",
             "set this machine's clock: it differs from the server's by more than Kerberos allows",

@@ -80,8 +80,11 @@ impl Certificate {
     }
 }
 
+/// A hash function.
+type Hash = fn(&[u8]) -> Vec<u8>;
+
 /// The hash of a certificate's signature, SHA-256 in place of older ones.
-fn hash_of(certificate: &X509Certificate<'_>) -> Option<fn(&[u8]) -> Vec<u8>> {
+fn hash_of(certificate: &X509Certificate<'_>) -> Option<Hash> {
     // SHA-384 and SHA-512 (RFC 4055 section 2.1), as they stand in the parameters of RSASSA-PSS.
     const SHA384_ID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02];
     const SHA512_ID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03];
