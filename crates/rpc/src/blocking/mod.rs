@@ -5,6 +5,7 @@
 
 mod association;
 mod guarded;
+mod one_way;
 mod piped;
 
 use std::fmt;
@@ -184,41 +185,6 @@ impl Client {
     ) -> Result<T, Error> {
         self.with_inner(|inner| self.exchange(inner, target, arguments, decode))
             .map_err(|error| error.with_peer(&self.endpoint))
-    }
-
-    /// Sends a call to which no reply is expected: the server's procedure sends none (RFC 5531 section 8.4). A later
-    /// ordinary call over the same stream says that it arrived.
-    ///
-    /// # Errors
-    /// The arguments cannot be packed, or the connection cannot be made or has ended; under [`Options::gss`], where a
-    /// reply proves the server.
-    pub fn one_way<A: Encode + ?Sized>(&self, target: Target, arguments: &A) -> Result<(), Error> {
-        self.with_inner(|inner| self.send_one_way(inner, target, arguments))
-            .map_err(|error| error.with_peer(&self.endpoint))
-    }
-
-    fn send_one_way<A: Encode + ?Sized>(
-        &self,
-        inner: &mut Inner,
-        target: Target,
-        arguments: &A,
-    ) -> Result<(), Error> {
-        if self.association.is_some() || self.options.gss.is_some() {
-            let text = "only calls of programs without a security context go one way";
-            return Err(Error::local(Phase::Call, text));
-        }
-        self.ensure(inner)?;
-        let auth = &self.options.auth;
-        let put = inner.core.one_way(target, auth, arguments);
-        put.map_err(refused)?;
-        let sent = match inner.socket {
-            Some(Socket::Udp(_)) => inner.send_datagrams(),
-            _ => inner.send(),
-        };
-        sent.map_err(|error| {
-            inner.forget();
-            broken(&error, true)
-        })
     }
 
     /// As [`connect`](Self::connect), for calls to an interface, to a string binding such as
