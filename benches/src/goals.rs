@@ -270,6 +270,52 @@ const GOALS: &[Goal] = &[
         Beside,
     ),
     goal(
+        "H1",
+        "latency that the RPC proxy adds / HAProxy in TCP mode",
+        Divide("added to null-1 [same]", "farcall-proxy", "haproxy"),
+        AtMost(1.3),
+    ),
+    goal(
+        "H1",
+        "the same, both with TLS",
+        Divide("added to null-1 [same]", "farcall-proxy-tls", "haproxy-tls"),
+        AtMost(1.3),
+    ),
+    goal(
+        "H1",
+        "bulk through the RPC proxy / direct",
+        Divide("through-echo4k-32 [split]", "farcall-proxy", "direct"),
+        AtLeast(0.6),
+    ),
+    goal(
+        "H1",
+        ".. bulk through HAProxy / direct",
+        Divide("through-echo4k-32 [split]", "haproxy", "direct"),
+        Beside,
+    ),
+    goal(
+        "H1",
+        ".. bulk through the RPC proxy with TLS / HAProxy with TLS",
+        Divide(
+            "through-echo4k-32 [split]",
+            "farcall-proxy-tls",
+            "haproxy-tls",
+        ),
+        Beside,
+    ),
+    goal(
+        "H1",
+        "user memory of an idle virtual connection, KiB",
+        Figure("idle virtual connections", "farcall-proxy"),
+        AtMost(24.0),
+    ),
+    goal(
+        "H1",
+        "the same over TLS, KiB",
+        Figure("idle virtual connections", "farcall-proxy-tls"),
+        AtMost(48.0),
+    ),
+    goal(
         "M1",
         "user memory of an idle connection, KiB",
         Figure("idle memory", "farcall"),

@@ -91,7 +91,7 @@ fn busy(
 }
 
 /// KiB of anonymous memory, shared pages by their share.
-fn anonymous(process: Pid) -> Result<u64> {
+pub(crate) fn anonymous(process: Pid) -> Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss_Anon:"));
     let line = line.context("no Pss_Anon in smaps_rollup")?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::line::Opener;
 use crate::options::Options;
 use crate::pace::{Pace, Report};
 use crate::shape::{Frame, MARK, REPLY_HEADER, Transport, Work, dce_bind, pattern, read_pdu};
@@ -28,8 +29,8 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         (Transport::Tcp, Work::Read(_)) => bulk(&address, work, flight, &pace),
         (transport, _) => {
             let calls = Calls::new(work, transport, flight);
-            let stream = connect(&address)?;
-            small(bound(stream, work, transport)?, calls, flight, &pace)
+            let line = Opener::new(options)?.open(0)?;
+            small(bound(line, work, transport)?, calls, flight, &pace)
         }
     }
 }
@@ -122,7 +123,7 @@ fn connect(address: &str) -> Result<TcpStream> {
 }
 
 /// Binds first, where that is to be done.
-fn bound(mut stream: TcpStream, work: Work, transport: Transport) -> Result<TcpStream> {
+pub(crate) fn bound<L: Read + Write>(mut stream: L, work: Work, transport: Transport) -> Result<L> {
     if transport == Transport::Dce {
         stream.write_all(&dce_bind(work))?;
         let ack = read_pdu(&mut stream)?;
@@ -144,7 +145,12 @@ fn turn(calls: &mut Calls, replies: &[u8], out: &mut Vec<u8>) -> Result<u64> {
     Ok(count)
 }
 
-fn small(mut stream: TcpStream, mut calls: Calls, flight: usize, pace: &Pace) -> Result<Report> {
+fn small(
+    mut stream: impl Read + Write,
+    mut calls: Calls,
+    flight: usize,
+    pace: &Pace,
+) -> Result<Report> {
     let size = calls.frame.reply.len();
     let mut buffer = vec![0; BUFFER];
     let mut out = Vec::with_capacity(BUFFER);
@@ -155,6 +161,7 @@ fn small(mut stream: TcpStream, mut calls: Calls, flight: usize, pace: &Pace) ->
     loop {
         if !out.is_empty() {
             stream.write_all(&out)?;
+            stream.flush()?;
             out.clear();
         }
         let n = stream.read(&mut buffer[have..])?;

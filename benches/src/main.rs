@@ -9,6 +9,7 @@ mod options;
 mod process;
 mod house;
 mod raw;
+mod line;
 mod load;
 mod raw_tokio;
 mod tirpc;
@@ -17,6 +18,8 @@ mod results;
 mod plan;
 mod sample;
 mod idle;
+mod middle;
+mod through;
 mod syscalls;
 mod closed;
 mod ours_dce;
@@ -44,7 +47,7 @@ usage: cargo run --release --manifest-path benches/Cargo.toml -- [OPTIONS] [FILT
   --smoke         one short round: every program works and every reply is right; no figures
   --rounds N      how many rounds (default 6)
   --json FILE     keep the run
-  FILTER          only shapes whose name holds one of these; also `codec`, `idle`, `syscalls`
+  FILTER          only shapes whose name holds one of these; also `codec`, `idle`, `through`, `syscalls`
 ";
 
 fn main() -> Result<()> {
@@ -81,6 +84,11 @@ fn run(options: &Options) -> Result<()> {
     if let Err(reason) = &programs.libtirpc {
         ensure!(std::env::var_os("CI").is_none(), "libtirpc: {reason}");
         left_out.push(format!("libtirpc: {reason}"));
+    }
+    if let Some(reason) = through::left_out()
+        && wanted(&options.words, "through")
+    {
+        left_out.push(reason.to_owned());
     }
     let mut results = Results::default();
     let effort = effort(options, &house)?;
@@ -144,6 +152,9 @@ fn round(
     if wanted(filter, "idle") {
         idle::round(programs, effort, results)?;
     }
+    if wanted(filter, "through") {
+        through::round(programs, effort, (number, results))?;
+    }
     Ok(())
 }
 
@@ -164,8 +175,10 @@ fn role(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         ("server", "farcall") => return ours::server(&options),
         ("server", "tarpc") => return tarpc_peer::server(&options),
         ("server", "tonic") => return grpc::server(&options),
+        ("server", "proxy") => return middle::server(&options),
         ("codec", codec) => return codec::run(codec, &options),
         ("client", "idle") => return idle::client(&options),
+        ("client", "idle-http") => return through::client(&options),
         ("client", "idle-tarpc") => return tarpc_peer::idle(&options),
         ("client", "idle-tonic") => return grpc::idle(&options),
         ("client", "load") => load::run(&options)?,

@@ -108,7 +108,14 @@ impl Running {
     pub(crate) fn start(program: &Program, cpu: usize) -> Result<Self> {
         let before = sched_getaffinity(Pid::from_raw(0))?;
         pin(cpu)?;
-        let child = Command::new(&program.path)
+        let started = Self::anywhere(program);
+        sched_setaffinity(Pid::from_raw(0), &before)?;
+        started
+    }
+
+    /// Starts `program` where the kernel has it.
+    pub(crate) fn anywhere(program: &Program) -> Result<Self> {
+        let mut child = Command::new(&program.path)
             .args(&program.arguments)
             // Large blocks are kept rather than given back: otherwise page faults are measured.
             .env("MALLOC_MMAP_THRESHOLD_", "268435456")
@@ -117,9 +124,7 @@ impl Running {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("starting {}", program.path.display()));
-        sched_setaffinity(Pid::from_raw(0), &before)?;
-        let mut child = child?;
+            .with_context(|| format!("starting {}", program.path.display()))?;
         let stdin = child.stdin.take();
         let stdout = BufReader::new(child.stdout.take().context("a piped output")?);
         Ok(Self {

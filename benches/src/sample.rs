@@ -63,8 +63,7 @@ pub(crate) fn take(
     serde_json::from_str(&text).with_context(|| format!("the client said {text:?}"))
 }
 
-/// As [`take`], again when the machine was busy with other things or a datagram was lost. Also
-/// says whether the sample that is kept was taken in such company.
+/// As [`take`], in a machine that does little else.
 pub(crate) fn quiet(
     programs: &Programs,
     shape: &Shape,
@@ -72,23 +71,31 @@ pub(crate) fn quiet(
     placement: Placement,
     effort: &Effort,
 ) -> Result<(Report, bool)> {
+    let name = format!("{} {} [{placement}]", shape.name, peer.name);
+    again(&name, effort, || {
+        take(programs, shape, peer, placement, effort)
+    })
+}
+
+/// Takes a sample, again when the machine was busy with other things or a datagram was lost. Also
+/// says whether the sample that is kept was taken in such company.
+pub(crate) fn again(
+    name: &str,
+    effort: &Effort,
+    mut take: impl FnMut() -> Result<Report>,
+) -> Result<(Report, bool)> {
     let mut attempt = 1;
     loop {
         let noise = Noise::watch()?;
-        let report = take(programs, shape, peer, placement, effort);
+        let report = take();
         let others = noise.others()?;
         match report {
             Ok(report) if others <= effort.tolerated || attempt == ATTEMPTS => {
                 return Ok((report, others > effort.tolerated));
             }
-            Ok(_) => eprintln!(
-                "{} {}: again, others used {others:.2}",
-                shape.name, peer.name
-            ),
-            Err(error) if attempt == ATTEMPTS => {
-                return Err(error.context(format!("{} {} [{placement}]", shape.name, peer.name)));
-            }
-            Err(error) => eprintln!("{} {}: again, {error:#}", shape.name, peer.name),
+            Ok(_) => eprintln!("{name}: again, others used {others:.2}"),
+            Err(error) if attempt == ATTEMPTS => return Err(error.context(name.to_owned())),
+            Err(error) => eprintln!("{name}: again, {error:#}"),
         }
         attempt += 1;
     }
