@@ -12,7 +12,11 @@ const ROOM: usize = 80 << 10;
 /// A new buffer is begun when less than this is left in the old one, in bytes.
 const LEAST: usize = 32 << 10;
 
+/// A stub's memory is kept for the next one up to this size, in bytes.
+const STUB: usize = 64 << 10;
+
 thread_local! {
+    static STUBS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static INPUT: RefCell<BytesMut> = RefCell::new(BytesMut::new());
     static TURNS: RefCell<[Option<Box<Turn>>; 2]> = const { RefCell::new([None, None]) };
 }
@@ -37,6 +41,19 @@ pub(crate) fn with_datagram<T>(len: usize, f: impl FnOnce(&mut BytesMut) -> T) -
         }
         f(input)
     })
+}
+
+/// Empty memory to pack arguments into.
+pub(crate) fn take_stub() -> Vec<u8> {
+    STUBS.take()
+}
+
+/// Gives such memory back.
+pub(crate) fn give_stub(mut stub: Vec<u8>) {
+    if stub.capacity() <= STUB {
+        stub.clear();
+        STUBS.replace(stub);
+    }
 }
 
 /// An idle turn.

@@ -1,12 +1,12 @@
-//! No allocation at the server for a call of an interface, once the connection is warm. The whole
-//! process is counted, so this test is alone in its binary.
+//! No allocation for a call of an interface: neither at the server nor at the asynchronous client, once both are
+//! warm. The whole process is counted, so this test is alone in its binary.
 
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use farcall::stub::{Interface, NdrReply, Operations, Registered};
-use farcall::{Call, Refuse, Runtime, Server};
+use farcall::{Call, Client, Refuse, Runtime, Server};
 use farcall_wire::{Uuid, ndr};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -93,7 +93,7 @@ fn exchange(stream: &mut TcpStream, requests: &[u8], responses: &mut [u8], round
 }
 
 #[test]
-fn a_call_of_an_interface_allocates_nothing_at_the_server() {
+fn a_call_of_an_interface_allocates_nothing() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -124,4 +124,27 @@ fn a_call_of_an_interface_allocates_nothing_at_the_server() {
         assert_eq!(count, 0, "{name}: {change:?}");
         assert_eq!(responses[2], 2, "a response");
     }
+    // Its lane goes to the client's connection, during the first rounds.
+    drop(stream);
+    runtime.block_on(async {
+        let client = Client::connect_interface(&server.endpoints()[0], &NEXT).await;
+        let client = client.expect("connects");
+        for round in 0..3000 {
+            let region = Region::new(ALLOCATOR);
+            let calling = client.operation(
+                &NEXT,
+                1,
+                &[],
+                |w| {
+                    w.u32(round);
+                    Ok(())
+                },
+                |r| r.u32(),
+            );
+            assert_eq!(calling.await.expect("next"), round + 1);
+            let change = region.change();
+            let count = change.allocations + change.reallocations;
+            assert!(round < 2000 || count == 0, "round {round}: {change:?}");
+        }
+    });
 }

@@ -18,6 +18,7 @@ use crate::client::{Credentials, NdrDecoder, Options, random};
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Error, Phase};
 use crate::interface::Interface;
+use crate::scratch;
 
 /// A connection and what is bound on it.
 pub(super) struct Association {
@@ -61,6 +62,12 @@ impl Packed {
 
     pub(super) fn stub(&self) -> &[u8] {
         &self.stub
+    }
+}
+
+impl Drop for Packed {
+    fn drop(&mut self) {
+        scratch::give_stub(std::mem::take(&mut self.stub));
     }
 }
 
@@ -137,7 +144,7 @@ impl Association {
         encode: impl FnOnce(&mut ndr::Writer) -> Result<(), EncodeError>,
     ) -> Result<Packed, Error> {
         let syntax = self.syntax.unwrap_or_default();
-        let mut writer = ndr::Writer::new(syntax, options.order());
+        let mut writer = ndr::Writer::append_to(scratch::take_stub(), syntax, options.order());
         encode(&mut writer)?;
         Ok(Packed {
             interface,

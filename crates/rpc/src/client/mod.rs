@@ -43,6 +43,7 @@ use crate::endpoint::{Endpoint, Family, IntoEndpoint};
 use crate::error::{Cause, Error, Phase};
 use crate::interface::Interface;
 use crate::pipe::{Answer, Outlet, Sources};
+use crate::scratch;
 use crate::stub::Program;
 pub use calling::{Calling, Decoder};
 pub use connect::ByteStream;
@@ -339,6 +340,7 @@ impl Client {
         };
         opened
             .unwrap_or_else(late)
+            .map_err(|error| dce::faults::asked_for(error, interface))
             .map_err(|error| error.with_peer(&handle.peer).executed(false))?;
         Ok(Self {
             handle: Handle::Dce(Arc::new(handle)),
@@ -422,7 +424,8 @@ impl Client {
             return Calling::ready(Err(no_interfaces(interface)));
         };
         let syntax = handle.link.syntax();
-        let mut writer = ndr::Writer::new(syntax, handle.link.options.order());
+        let order = handle.link.options.order();
+        let mut writer = ndr::Writer::append_to(scratch::take_stub(), syntax, order);
         if let Err(error) = encode(&mut writer) {
             let error = Error::from(error).with_procedure(interface.operation_name(opnum));
             return Calling::ready(Err(error));
@@ -431,7 +434,7 @@ impl Client {
             interface,
             opnum,
             object: self.options.object,
-            stub: writer.into_bytes().into(),
+            stub: dce::link::Packed::new(writer.into_bytes()),
             syntax,
             flow: None,
         };
@@ -471,7 +474,7 @@ impl Client {
             interface,
             opnum,
             object: self.options.object,
-            stub,
+            stub: dce::link::Packed::Large(stub),
             syntax,
             flow: Some(dce::link::Flow { conduit, pieces }),
         };

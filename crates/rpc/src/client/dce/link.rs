@@ -6,6 +6,7 @@
 //! so do calls of which no byte had left when their connection was lost.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use farcall_dce::co::client::{
 use farcall_dce::security::Query;
 use farcall_dce::syntax::{Order, Syntax, SyntaxId};
 use farcall_wire::Uuid;
+use smallvec::SmallVec;
 
 use super::faults;
 use crate::client::link::{Standing, Ticket};
@@ -26,6 +28,10 @@ use crate::client::options::Options;
 use crate::conduit::Conduit;
 use crate::error::{Cause, Error, Phase};
 use crate::interface::Interface;
+use crate::scratch;
+
+/// Packed arguments of up to this many bytes are kept without an allocation.
+const INLINE: usize = 128;
 
 /// Bytes of arguments in pieces that are handed on at once.
 const FEED: usize = 256 << 10;
@@ -37,10 +43,41 @@ pub(crate) struct Request {
     pub(crate) opnum: u16,
     pub(crate) object: Option<Uuid>,
     /// The packed arguments, and how they are packed.
-    pub(crate) stub: Bytes,
+    pub(crate) stub: Packed,
     pub(crate) syntax: Syntax,
     /// What of it comes and goes in pieces, if it has pipes.
     pub(crate) flow: Option<Flow>,
+}
+
+/// Packed arguments, kept until the call is over so that it can be made again: small ones without an allocation.
+#[derive(Clone, Debug)]
+pub(crate) enum Packed {
+    Small(SmallVec<[u8; INLINE]>),
+    Large(Bytes),
+}
+
+impl Packed {
+    /// What was packed into memory of this thread, which is given back.
+    pub(crate) fn new(stub: Vec<u8>) -> Self {
+        if stub.len() > INLINE {
+            return Self::Large(stub.into());
+        }
+        let small = SmallVec::from_slice(&stub);
+        scratch::give_stub(stub);
+        Self::Small(small)
+    }
+}
+
+impl Deref for Packed {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Small(bytes) => bytes,
+            Self::Large(bytes) => bytes,
+        }
+    }
 }
 
 /// What of a call comes and goes in pieces.
@@ -770,8 +807,7 @@ impl State {
 }
 
 fn not_bound(request: &Request, refused: Refused) -> Error {
-    let error = faults::refused(refused);
-    error.hint(format!("the server was asked for {}", request.interface))
+    faults::asked_for(faults::refused(refused), request.interface)
 }
 
 pub(crate) fn other_syntax(interface: &Interface) -> Error {
