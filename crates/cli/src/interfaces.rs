@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use farcall::generated::epmapper::{EptLookupHandleT, RPC_C_EP_ALL_ELTS, RPC_C_VERS_ALL, ept};
+use farcall::generated::mgmt::mgmt;
 use farcall::{Endpoint, Error, Options};
 use farcall_dce::tower::Tower;
 use farcall_wire::Uuid;
@@ -71,6 +72,48 @@ pub(crate) fn uuid(name: &str) -> Option<Uuid> {
         .iter()
         .find(|(_, known)| known.eq_ignore_ascii_case(name));
     known.and_then(|(uuid, _)| uuid.parse().ok())
+}
+
+/// An interface that a server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offered {
+    pub(crate) uuid: Uuid,
+    pub(crate) version: (u16, u16),
+}
+
+/// What a server has, by its management interface.
+pub(crate) async fn offered(server: &Endpoint, options: Options) -> Result<Vec<Offered>, Error> {
+    let client = mgmt::Client::connect_with(server, options).await?;
+    let out = client.inq_if_ids().await?;
+    let all = out
+        .if_id_vector
+        .value()
+        .into_iter()
+        .flat_map(|it| &it.if_id);
+    let offered = all.filter_map(|id| id.value()).map(|id| Offered {
+        uuid: id.uuid,
+        version: (id.vers_major, id.vers_minor),
+    });
+    Ok(offered.collect())
+}
+
+/// The highest version in which an interface can be reached at an endpoint, with or without a port.
+pub(crate) async fn version(
+    endpoint: &Endpoint,
+    uuid: Uuid,
+    options: Options,
+) -> Result<Option<(u16, u16)>, Error> {
+    let is_whole = endpoint.port().is_some() || endpoint.host().is_none();
+    if is_whole {
+        let offered = offered(endpoint, options).await?;
+        let same = offered.iter().filter(|it| it.uuid == uuid);
+        return Ok(same.map(|it| it.version).max());
+    }
+    let mapper = options.mapper.clone();
+    let mapper = mapper.unwrap_or_else(|| endpoint.with_port(MAPPER_PORT));
+    let listed = list(&mapper, options).await?;
+    let same = listed.iter().filter(|it| it.uuid == uuid);
+    Ok(same.map(|it| it.version).max())
 }
 
 /// A way to an interface.

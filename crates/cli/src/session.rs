@@ -4,14 +4,15 @@
 //! the association has. Context handles that a call brings are good for the calls that follow in the same session.
 
 use farcall::stub::{Interface, Operation};
-use farcall::{Client, Endpoint, Error, Options};
+use farcall::{Cause, Client, Endpoint, Error, Options};
 use farcall_idl::Model;
 use farcall_idl::dynamic::ndr::Codec;
 use farcall_idl::model::ndr;
 use farcall_wire::ndr::{Mode, Reader};
 use farcall_wire::{Bytes, DecodeError, Uuid};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::interfaces::{self, Offered};
 use crate::near::did_you_mean;
 use crate::output::Failure;
 use crate::value;
@@ -64,8 +65,23 @@ pub(crate) fn find<'m>(model: &'m Model, wanted: &str) -> Result<Found<'m>, Fail
     let names = all.iter().map(|it| it.operation.name.as_str());
     Err(match did_you_mean(name, names) {
         Some(hint) => failure.hint(hint),
-        None => failure.hint("`farcall describe FILE` shows what there is"),
+        None => match number.and(highest(&all)) {
+            Some(highest) => failure.hint(format!("operations have the numbers up to {highest}")),
+            None => failure.hint("`farcall describe FILE` shows what there is"),
+        },
     })
+}
+
+fn highest(all: &[Found<'_>]) -> Option<u16> {
+    all.iter().map(|it| it.operation.opnum).max()
+}
+
+/// The arguments of an operation as a user writes them; nothing at all is none.
+pub(crate) fn arguments(text: Option<&str>) -> Result<Value, Failure> {
+    match text {
+        None => Ok(json!({})),
+        text => value::json(text),
+    }
 }
 
 /// A description that lasts as long as the process, as clients want it.
@@ -106,7 +122,11 @@ impl<'m> Session<'m> {
         first: Found<'m>,
     ) -> Result<Self, Error> {
         let interface = described(first.interface);
-        let client = Client::connect_interface_with(endpoint, interface, options).await?;
+        let connecting = Client::connect_interface_with(endpoint, interface, options.clone());
+        let client = match connecting.await {
+            Ok(client) => client,
+            Err(error) => return Err(with_what_there_is(error, interface, options).await),
+        };
         Ok(Self {
             model,
             client,
@@ -169,6 +189,40 @@ impl<'m> Session<'m> {
     }
 }
 
+/// The same error; if the server does not have the interface, with what it has instead.
+async fn with_what_there_is(error: Error, interface: &Interface, options: Options) -> Error {
+    let Cause::BindRefused(_) = error.cause() else {
+        return error;
+    };
+    let Some(Ok(server)) = error.peer().map(str::parse::<Endpoint>) else {
+        return error;
+    };
+    match interfaces::offered(&server, options).await {
+        Ok(offered) => match hint(&offered, interface) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        },
+        Err(_) => error,
+    }
+}
+
+/// What a server that does not have the interface has instead.
+fn hint(offered: &[Offered], interface: &Interface) -> Option<String> {
+    let version = |it: &Offered| format!("{}.{}", it.version.0, it.version.1);
+    let same = offered.iter().filter(|it| it.uuid == interface.uuid);
+    let versions: Vec<String> = same.map(version).collect();
+    if !versions.is_empty() {
+        let name = interface.name;
+        return Some(format!("it has {name} in version {}", versions.join(", ")));
+    }
+    let named = |it: &Offered| match interfaces::name(it.uuid) {
+        Some(name) => format!("{name} {}", version(it)),
+        None => format!("{} {}", it.uuid, version(it)),
+    };
+    let names: Vec<String> = offered.iter().take(10).map(named).collect();
+    (!names.is_empty()).then(|| format!("it has {}", names.join(", ")))
+}
+
 /// The results as they are, and how they are encoded.
 fn rest(r: &mut Reader<'_>) -> Result<(Mode, Bytes), DecodeError> {
     let mode = r.mode();
@@ -192,4 +246,41 @@ pub(crate) fn explained(error: Error) -> Error {
             false => told.hint(hint.as_str()),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_without_an_interface_is_said_to_have_others() {
+        let of = |uuid: &str, version| Offered {
+            uuid: uuid.parse().expect("a UUID"),
+            version,
+        };
+        let (echo, lsarpc) = (
+            "60a15ec5-4de8-11d7-a637-005056a20182",
+            "12345778-1234-abcd-ef00-0123456789ab",
+        );
+        let offered = [of(echo, (1, 0)), of(lsarpc, (0, 0))];
+        let asked = |uuid: &str| Interface {
+            uuid: uuid.parse().expect("a UUID"),
+            major: 7,
+            minor: 0,
+            name: "mine",
+            operations: &[],
+            endpoints: &[],
+        };
+        let told = |uuid| hint(&offered, &asked(uuid));
+        assert_eq!(told(echo).as_deref(), Some("it has mine in version 1.0"));
+        let other = told("e1af8308-5d1f-11c9-91a4-08002b14a0fa");
+        assert_eq!(other.as_deref(), Some("it has rpcecho 1.0, lsarpc 0.0"));
+        assert_eq!(hint(&[], &asked(echo)), None);
+    }
+
+    #[test]
+    fn no_arguments_are_an_empty_object() {
+        assert_eq!(arguments(None).expect("none"), json!({}));
+        assert_eq!(arguments(Some("null")).expect("null"), Value::Null);
+    }
 }

@@ -197,8 +197,9 @@ impl FromStr for Endpoint {
             return endpoint;
         }
         let (scheme, rest) = text.split_once("://").ok_or_else(|| {
+            let binding = in_brackets(text).unwrap_or_else(|| text.to_owned());
             bad(text, "it has no scheme").hint(format!(
-                "write tcp://{text}, udp://{text} or ncacn_ip_tcp:{text}"
+                "write tcp://{text}, udp://{text} or ncacn_ip_tcp:{binding}"
             ))
         })?;
         match scheme {
@@ -357,6 +358,11 @@ fn parse_host_binding(
         let hint = format!("write {transport}:host[port]");
         return Err(bad(text, "the host is missing").hint(hint));
     }
+    if let (None, Some(binding)) = (port, in_brackets(host)) {
+        return Err(
+            bad(text, "a port stands in brackets").hint(format!("write ncacn_ip_tcp:{binding}"))
+        );
+    }
     if port.is_some_and(|port| port.contains(',')) {
         return Err(bad(text, "options are not part of an endpoint")
             .hint("options are given beside it, in code or on the command line"));
@@ -367,6 +373,13 @@ fn parse_host_binding(
         host: host.to_owned(),
         port,
     })
+}
+
+/// `host[port]` for `host:port`, as a string binding wants it; nothing if it is not that.
+fn in_brackets(text: &str) -> Option<String> {
+    let (host, port) = text.split_once(':')?;
+    let is_port = !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit());
+    is_port.then(|| format!("{host}[{port}]"))
 }
 
 fn parse_local(text: &str, name: Option<&str>) -> Result<Endpoint, Error> {
@@ -428,12 +441,18 @@ mod tests {
             ("ncacn_http:[593]", "host is missing"),
             ("ncacn_ip_tcp:h[135", "']' is missing"),
             ("ncacn_ip_tcp:h[x]", "not a number"),
+            ("ncacn_ip_tcp:h:135", "in brackets"),
             ("ncalrpc:", "name is missing"),
             ("ncalrpc:[../x]", "letters"),
             ("ncacn_np:h[x]", "not spoken"),
         ] {
             let error = text.parse::<Endpoint>().expect_err(text).to_string();
             assert!(error.contains(why), "{error}");
+        }
+        for text in ["h:135", "ncacn_ip_tcp:h:135"] {
+            let error = text.parse::<Endpoint>().expect_err(text);
+            let hints = error.hints().join(" ");
+            assert!(hints.ends_with("ncacn_ip_tcp:h[135]"), "{hints}");
         }
         let long = format!("unix:///{}", "x".repeat(120));
         assert!(long.parse::<Endpoint>().is_err());

@@ -74,7 +74,7 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
 /// Calls an operation of DCE/RPC.
 async fn operation(args: &Args, model: &Model, out: &Output) -> anyhow::Result<Done> {
     let found = session::find(model, &args.procedure)?;
-    let arguments = value::json(args.arguments.as_deref())?;
+    let arguments = session::arguments(args.arguments.as_deref())?;
     let options = args.reach.options()?;
     let mut session = Session::open(model, &args.endpoint, options, found)
         .await

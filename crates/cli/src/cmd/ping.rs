@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// [default: any RPC server will do]
     program: Option<String>,
 
-    /// Its version, MAJOR or MAJOR.MINOR over DCE/RPC [default: the highest that the server has; 1.0]
+    /// Its version, MAJOR or MAJOR.MINOR over DCE/RPC [default: the highest that the server has]
     version: Option<String>,
 
     /// How many calls; 0: until interrupted
@@ -103,7 +103,7 @@ fn is_dce(endpoint: &Endpoint) -> bool {
 async fn bind(args: &Args) -> anyhow::Result<(Client, Target)> {
     let interface = match args.program.as_deref() {
         None => &mgmt::INTERFACE,
-        Some(name) => named(name, args.version.as_deref())?,
+        Some(name) => named(name, args).await?,
     };
     let mut endpoint = args.endpoint.clone();
     if args.program.is_none() && endpoint.port().is_none() && endpoint.host().is_some() {
@@ -122,8 +122,8 @@ async fn bind(args: &Args) -> anyhow::Result<(Client, Target)> {
     Ok((client, target))
 }
 
-/// An interface by its UUID or name.
-fn named(name: &str, version: Option<&str>) -> Result<&'static Interface, Failure> {
+/// An interface by its UUID or name, in the version that was asked for or the highest that there is.
+async fn named(name: &str, args: &Args) -> anyhow::Result<&'static Interface> {
     let uuid = interfaces::uuid(name)
         .or_else(|| name.parse().ok())
         .ok_or_else(|| {
@@ -131,22 +131,33 @@ fn named(name: &str, version: Option<&str>) -> Result<&'static Interface, Failur
                 "'{name}' is neither a UUID nor a name that is known"
             ))
         })?;
-    let (major, minor) = version
-        .unwrap_or("1.0")
-        .split_once('.')
-        .unwrap_or((version.unwrap_or("1"), "0"));
-    let number = |text: &str| {
-        text.parse()
-            .map_err(|_| Failure::new(format!("version '{text}' is not a number")))
+    let (major, minor) = match args.version.as_deref() {
+        Some(version) => parsed(version)?,
+        None => {
+            let options = args.reach.options()?;
+            let found = interfaces::version(&args.endpoint, uuid, options).await;
+            // Whatever is wrong shows when it is bound.
+            found.ok().flatten().unwrap_or((1, 0))
+        }
     };
     Ok(Box::leak(Box::new(Interface {
         uuid,
-        major: number(major)?,
-        minor: number(minor)?,
+        major,
+        minor,
         name: String::leak(name.to_owned()),
         operations: &[],
         endpoints: &[],
     })))
+}
+
+/// `MAJOR` or `MAJOR.MINOR`.
+fn parsed(version: &str) -> Result<(u16, u16), Failure> {
+    let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
+    let number = |text: &str| {
+        text.parse()
+            .map_err(|_| Failure::new(format!("version '{text}' is not a number")))
+    };
+    Ok((number(major)?, number(minor)?))
 }
 
 /// One call that does nothing.

@@ -14,7 +14,6 @@ use crate::interface::Source;
 use crate::output::{Done, Failure, Output};
 use crate::peer::{self, Reach};
 use crate::session::{self, Session};
-use crate::value;
 
 /// Make several calls of an .idl interface in one session, with named results and context handles
 #[derive(Debug, clap::Args)]
@@ -129,7 +128,7 @@ impl<'m> Shell<'m> {
             None => (call, None),
         };
         let found = session::find(model, operation)?;
-        let mut arguments = value::json(json.filter(|json| !json.is_empty()))?;
+        let mut arguments = session::arguments(json.filter(|json| !json.is_empty()))?;
         self.fill(&mut arguments)?;
         let mut given = Vec::new();
         handles_in(&arguments, &mut given);
@@ -187,8 +186,10 @@ impl<'m> Shell<'m> {
         let (name, rest) = path.split_at(end);
         let names: Vec<&str> = self.kept.keys().map(String::as_str).collect();
         let kept = self.kept.get(name).ok_or_else(|| {
-            Failure::new(format!("nothing is kept as '{name}'"))
-                .hint(format!("kept are: {}", names.join(", ")))
+            Failure::new(format!("nothing is kept as '{name}'")).hint(match names.is_empty() {
+                true => format!("keep the results of a call: {name} = OPERATION [JSON]"),
+                false => format!("kept are: {}", names.join(", ")),
+            })
         })?;
         let pointer = rest.replace(['.', '['], "/").replace(']', "");
         kept.pointer(&pointer)

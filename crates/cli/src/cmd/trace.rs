@@ -1,31 +1,37 @@
 //! `farcall trace`: one call drawn as its ten steps.
 //!
 //! Five of the steps happen here: two of them by the kernel's own timestamps. Those of a server
-//! that keeps no record for us are marked as not seen.
+//! that keeps no record for us are marked as not seen. Over DCE/RPC what is called without an interface file is
+//! the management interface, which every server has; binding comes before the first step.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use farcall::stub::{Raw, Target};
-use farcall::trace::{self, Mark, Steps};
-use farcall::{Cause, Client, Endpoint};
-use farcall_idl::dynamic::Codec;
+use farcall::generated::mgmt::mgmt;
+use farcall::stub::{Interface, Raw, Target};
+use farcall::trace::{self, Mark, Steps, Traced};
+use farcall::{Cause, Client, Endpoint, Family};
+use farcall_idl::dynamic::{Codec, ndr};
 use serde_json::{Value, json};
 
 use super::call;
 use crate::interface::{self, Preprocess};
+use crate::interfaces::MAPPER_PORT;
 use crate::output::{Done, Failure, Output};
 use crate::peer::{self, Reach};
-use crate::{programs, value};
+use crate::{interfaces, programs, session, value};
+
+/// `rpc__mgmt_is_server_listening` (C706 appendix Q).
+const IS_SERVER_LISTENING: u16 = 2;
 
 /// Draw the ten steps of one call
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where: tcp://HOST[:PORT], udp://HOST[:PORT] or unix:///PATH
+    /// Where: tcp://HOST[:PORT], udp://HOST[:PORT], unix:///PATH, ncacn_ip_tcp:HOST[PORT] or ncalrpc:[NAME]
     #[arg(value_parser = peer::endpoint)]
     endpoint: Endpoint,
 
     /// The program whose null procedure is called, by number or well-known name
-    /// [default: any RPC server will do]; with --idl, the procedure
+    /// [default: any RPC server will do; over DCE/RPC its management interface]; with --idl, the procedure
     #[arg(value_name = "PROGRAM|PROCEDURE")]
     what: Option<String>,
 
@@ -46,6 +52,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
+    if args.endpoint.transport().family() == Family::Dce {
+        return operation(&args, out);
+    }
     let options = args.reach.options()?;
     let Question { target, arguments } = question(&args, out).await?;
     let traced = trace::call(
@@ -64,6 +73,75 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
         None => Ok(Done::Yes),
         Some(error) => Err(error.into()),
     }
+}
+
+/// A call of an operation of DCE/RPC.
+fn operation(args: &Args, out: &Output) -> anyhow::Result<Done> {
+    let traced = match (&args.idl, &args.what) {
+        (Some(file), _) => described_operation(args, file, out)?,
+        (None, None) => listening(args)?,
+        (None, Some(_)) => {
+            return Err(Failure::new("an operation is known by its file")
+                .hint("name it: --idl FILE")
+                .into());
+        }
+    };
+    print(&traced.steps, out)?;
+    match traced.result {
+        Ok(()) => Ok(Done::Yes),
+        Err(error) => Err(session::explained(error).into()),
+    }
+}
+
+/// Whether the server takes calls, asked by its management interface; without a port, the endpoint mapper's.
+fn listening(args: &Args) -> anyhow::Result<Traced<()>> {
+    let options = args.reach.options()?;
+    let mut endpoint = args.endpoint.clone();
+    if endpoint.port().is_none() && endpoint.host().is_some() {
+        endpoint = endpoint.with_port(MAPPER_PORT);
+    }
+    let opnum = IS_SERVER_LISTENING;
+    let traced = trace::operation(
+        endpoint,
+        &mgmt::INTERFACE,
+        opnum,
+        &options,
+        |_| Ok(()),
+        |_| Ok(()),
+    );
+    Ok(traced.map_err(session::explained)?)
+}
+
+fn described_operation(args: &Args, file: &Path, out: &Output) -> anyhow::Result<Traced<()>> {
+    let model = interface::load(file, &args.preprocess, out)?;
+    let found = session::find(&model, args.what.as_deref().unwrap_or_default())?;
+    let arguments = session::arguments(args.more.as_deref())?;
+    let options = args.reach.options()?;
+    let interface: &'static Interface = session::described(found.interface);
+    // Before anything is sent: arguments that do not fit are nobody's call.
+    let fits = ndr::Codec::new(&model).encode_in(found.operation, &arguments);
+    if let Err(error) = fits {
+        let what = format!("arguments of {}", found.operation.name);
+        return Err(value::misfit(&what, &error).into());
+    }
+    let traced = trace::operation(
+        &args.endpoint,
+        interface,
+        found.operation.opnum,
+        &options,
+        |w| {
+            let mode = w.mode();
+            let codec = ndr::Codec::new(&model)
+                .syntax(mode.syntax)
+                .order(mode.order);
+            if let Ok(stub) = codec.encode_in(found.operation, &arguments) {
+                w.slice(&stub);
+            }
+            Ok(())
+        },
+        |_| Ok(()),
+    );
+    Ok(traced.map_err(session::explained)?)
 }
 
 fn is_an_answer(error: &farcall::Error) -> bool {
@@ -126,14 +204,24 @@ pub(crate) fn print(steps: &Steps, out: &Output) -> anyhow::Result<()> {
     if out.is_json() {
         return Ok(out.json(&described(steps))?);
     }
-    out.line(format_args!(
-        "{}: program {} version {} procedure {}, xid {:08x}",
-        steps.peer,
-        programs::shown(steps.program),
-        steps.version,
-        steps.procedure,
-        steps.xid
-    ))?;
+    match steps.interface {
+        Some(interface) => out.line(format_args!(
+            "{}: interface {} version {} operation {}, call {:08x}",
+            steps.peer,
+            interfaces::name(interface).map_or_else(|| interface.to_string(), str::to_owned),
+            steps.version,
+            steps.procedure,
+            steps.xid
+        ))?,
+        None => out.line(format_args!(
+            "{}: program {} version {} procedure {}, xid {:08x}",
+            steps.peer,
+            programs::shown(steps.program),
+            steps.version,
+            steps.procedure,
+            steps.xid
+        ))?,
+    }
     Ok(out.text(trace::render(steps, width()))?)
 }
 
@@ -142,6 +230,7 @@ fn described(steps: &Steps) -> Value {
     json!({
         "endpoint": steps.peer,
         "transport": steps.transport.scheme(),
+        "interface": steps.interface.map(|interface| interface.to_string()),
         "program": steps.program,
         "version": steps.version,
         "procedure": steps.procedure,

@@ -5,6 +5,10 @@ use farcall_dce::status;
 
 use crate::client::options::Options;
 use crate::error::{Cause, Error, Phase};
+use crate::interface::Interface;
+
+/// What `abstract_syntax_not_supported` means.
+const NO_INTERFACE: &str = "the server does not have the interface in this version";
 
 /// Why a call was answered with a fault.
 pub(crate) fn error(fault: &Fault) -> Error {
@@ -30,12 +34,22 @@ pub(crate) fn advised(error: Error, options: &Options) -> Error {
 /// Why an interface was not bound (C706 section 12.6.3.1, `p_provider_reason_t`).
 pub(crate) fn refused(refused: Refused) -> Error {
     let why = match (refused.result, refused.reason) {
-        (_, 1) => "the server does not have the interface in this version",
+        (_, 1) => NO_INTERFACE,
         (_, 2) => "the server speaks neither of the transfer syntaxes",
         (_, 3) => "the server has no room for another presentation context",
         _ => "the server did not accept the interface",
     };
     Error::new(Phase::Bind, Cause::BindRefused(why.to_owned()))
+}
+
+/// The same error with the interface that was refused, if that is what it is about.
+pub(crate) fn asked_for(error: Error, interface: &Interface) -> Error {
+    match error.cause() {
+        Cause::BindRefused(why) if why == NO_INTERFACE => {
+            error.hint(format!("the server was asked for {interface}"))
+        }
+        _ => error,
+    }
 }
 
 /// Why an association is over.
