@@ -199,6 +199,13 @@ class Scapy:
             raise RuntimeError("status %s" % status)
         return (bytes(out) if out is not None else None), ("scapy:" if status == 0 else None)
 
+    def key(self):
+        """The session key of Kerberos, bare or inside SPNEGO."""
+        context = self.context
+        for name in ("ssp_context",):
+            context = getattr(context, name, None) or context
+        return context.KrbSessionKey.key
+
     def message(self, *parts):
         from scapy.layers.gssapi import SSP
 
@@ -248,6 +255,8 @@ def main():
                 answer = ""
             elif verb == "seal":
                 answer = " ".join(hexed(part) for part in side.seal(*data))
+            elif verb == "key":
+                answer = hexed(side.key())
             elif verb == "unseal":
                 answer = hexed(side.unseal(*data))
             else:

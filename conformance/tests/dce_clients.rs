@@ -2,14 +2,16 @@
 //! Scapy's server is called by us.
 
 use std::process::Command;
+use std::sync::Arc;
 
+use farcall::Server;
 use farcall::client::Options;
 use farcall::generated::rpcecho::rpcecho;
 use farcall_conformance::dce::{self, Way, echo_server, runtime};
 use farcall_conformance::peer::samba::{self, DOMAIN, USER, USER_PASSWORD};
 use farcall_conformance::peer::tshark::Capture;
 use farcall_conformance::peer::{Process, Scratch, available, python};
-use farcall_conformance::{case, network_test};
+use farcall_conformance::{case, network_test, streams};
 use farcall_dce::security::AuthLevel;
 
 /// What a script of ours printed, which must have said that all is well.
@@ -76,6 +78,39 @@ network_test! {
             .expect("run rpcmap");
         assert!(said.contains("60A15EC5-4DE8-11D7-A637-005056A20182 v1.0"), "{said}");
         case::ran("impacket", "rpcecho, mgmt and rpcmap with our server: none, integrity, privacy");
+    }
+
+    fn impacket_sends_and_receives_pipes() {
+        if !python::available() {
+            return;
+        }
+        let runtime = runtime();
+        let serve = |mechanisms: Option<farcall_security::Mechanisms>| {
+            let builder = Server::builder()
+                .serve(streams::service(streams::Streams::default()))
+                .listen("ncacn_ip_tcp:127.0.0.1[0]");
+            let builder = match mechanisms {
+                Some(mechanisms) => builder.authenticate_with(Arc::new(mechanisms)),
+                None => builder.allow_anonymous(),
+            };
+            let server = runtime.block_on(builder.start()).expect("our server");
+            let port = server.endpoints()[0].port().expect("a port");
+            (server, port)
+        };
+        let (_open, port) = serve(None);
+        let (_closed, safe) = serve(Some(dce::ntlm()));
+        let who = format!("{DOMAIN}/{USER}%{USER_PASSWORD}");
+        for syntax in ["ndr", "ndr64"] {
+            for level in ["none", "integrity", "privacy"] {
+                let mut command = python::script("impacket_pipes.py");
+                let said = match level {
+                    "none" => printed("impacket", command.args([&port.to_string(), syntax, level])),
+                    _ => printed("impacket", command.args([&safe.to_string(), syntax, level, &who])),
+                };
+                assert!(said.contains("Put 8003") && said.contains("Get 30001"), "{said}");
+            }
+        }
+        case::ran("impacket", "pipes of NDR and NDR64, both ways, in small fragments: none, integrity, privacy");
     }
 
     fn scapy_calls_our_server() {

@@ -97,7 +97,18 @@ fn the_table_of_limits_has_the_defaults() {
         format!("| `write_queue` | {} |", mib(limits.write_queue)),
         format!("| `write_stall` | {} |", seconds(limits.write_stall)),
         format!("| `idle` | {} min |", limits.idle.as_secs() / 60),
+        format!("| `idle_held` | {} h |", limits.idle_held.as_secs() / 3600),
         format!("| `partial` | {} |", seconds(limits.partial)),
+        format!("| `fragment` | {} bytes |", limits.fragment),
+        format!("| `stub` | {} |", mib(limits.stub)),
+        format!("| `pipe` | {} KiB |", limits.pipe >> 10),
+        format!(
+            "| `pipe_stall` | {} min |",
+            limits.pipe_stall.as_secs() / 60
+        ),
+        format!("| `contexts` | {} |", limits.contexts),
+        format!("| `auth_contexts` | {} |", limits.auth_contexts),
+        format!("| `handles` | {} |", limits.handles),
         format!("| `memory` | {} |", mib(limits.memory)),
         format!("| `depth` | {} |", limits.depth),
         format!(

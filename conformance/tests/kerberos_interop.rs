@@ -59,12 +59,20 @@ fn both_our_sides_agree_with_every_kind_of_key() {
             let peer = establish(&mut client, &mut server).expect("a ticket");
             assert_eq!(peer, format!("kerberos:{REALM}\\{USER}"));
             protect(&mut client, &mut server, true);
+            same_key(&mut client, &mut server);
         }
         case::ran(
             "mit-krb5",
             &format!("ours with ours, three legs, {}, bare and in SPNEGO", kind.0),
         );
     }
+}
+
+/// Both sides have the same session key.
+fn same_key(client: &mut Talk, server: &mut Talk) {
+    let key = client.ask("key").expect("the client's key");
+    assert_eq!(key, server.ask("key").expect("the server's key"));
+    assert!(key[0].len() >= 32, "{key:?}");
 }
 
 /// What Scapy calls a kind of key.
@@ -97,6 +105,7 @@ fn servers_of_scapy_agree_with_us() {
             let mut server = Talk::start("scapy", &mut script).expect("start Scapy");
             establish(&mut client, &mut server).expect("a ticket");
             protect(&mut client, &mut server, true);
+            same_key(&mut client, &mut server);
             let case = format!("our client, {mechanism}, three legs, {}", kind.0);
             case::ran("scapy", &case);
         }
@@ -121,6 +130,7 @@ network_test! {
                 let peer = establish(&mut client, &mut server).expect("a ticket");
                 assert_eq!(peer, format!("kerberos:{REALM}\\{USER}"));
                 protect(&mut client, &mut server, true);
+                same_key(&mut client, &mut server);
                 let case = format!("its client, {mechanism}, three legs, {}", kind.0);
                 case::ran("scapy", &case);
             }

@@ -208,6 +208,8 @@ impl Binder {
             memory: 1 << 20,
             connections_per_source: 64,
             idle: Duration::from_secs(60),
+            // Handles of strangers who list what there is.
+            idle_held: Duration::from_secs(300),
             ..Limits::default()
         };
         Builder {

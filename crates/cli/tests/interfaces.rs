@@ -2,7 +2,11 @@
 
 mod common;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use common::{Daemon, farcall, farcall_with};
+use farcall_wire::Uuid;
 
 const ECHO: &str = "idl/rpcecho.idl";
 
@@ -154,4 +158,120 @@ fn a_shell_keeps_results_and_says_what_it_does_not_have() {
             "in_data: is missing",
         ],
     );
+}
+
+/// A bind of one interface in one transfer syntax, and what the server says to it: its secondary address and the result.
+fn bound(endpoint: &str, interface: (&str, u32), syntax: (&str, u32)) -> (String, u16, u16) {
+    let port = endpoint.rsplit_once('[').unwrap().1.trim_end_matches(']');
+    let mut stream = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
+    let id = |(uuid, version): (&str, u32)| {
+        let uuid: Uuid = uuid.parse().unwrap();
+        [&uuid.to_bytes_le()[..], &version.to_le_bytes()].concat()
+    };
+    // C706 section 12.6.4.3: 5840 bytes both ways, a new group, one context 0 with one syntax.
+    let mut body = vec![0xd0, 0x16, 0xd0, 0x16, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0];
+    body.extend([id(interface), id(syntax)].concat());
+    let mut bind = vec![5, 0, 11, 3, 0x10, 0, 0, 0, 72, 0, 0, 0, 1, 0, 0, 0];
+    bind.extend(body);
+    stream.write_all(&bind).unwrap();
+    let mut ack = vec![0; 16];
+    stream.read_exact(&mut ack).unwrap();
+    assert_eq!(ack[2], 12, "a bind_ack");
+    let len = u16::from_le_bytes([ack[8], ack[9]]);
+    ack.resize(usize::from(len), 0);
+    stream.read_exact(&mut ack[16..]).unwrap();
+    let number = |at: usize| u16::from_le_bytes([ack[at], ack[at + 1]]);
+    let end = 26 + usize::from(number(24));
+    let address = String::from_utf8(ack[26..end - 1].to_vec()).unwrap();
+    let results = end.next_multiple_of(4) + 4;
+    (address, number(results), number(results + 2))
+}
+
+const NDR: (&str, u32) = ("8a885d04-1ceb-11c9-9fe8-08002b104860", 2);
+const NDR64: (&str, u32) = ("71710533-beba-4937-8319-b5dbef9ccc36", 1);
+
+#[test]
+fn every_daemon_of_dce_takes_the_same_options() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).display().to_string();
+    let (users, password) = (path("users"), path("password"));
+    std::fs::write(&password, "secret\n").unwrap();
+    farcall_with(
+        &["user", "add", &users, "alice", "--password-stdin"],
+        b"secret\n",
+    )
+    .ok();
+    let echo = ("60a15ec5-4de8-11d7-a637-005056a20182", 1);
+    let mapper = ("e1af8308-5d1f-11c9-91a4-08002b14a0fa", 3);
+    let guard = [
+        "--users",
+        &users,
+        "--auth-floor",
+        "privacy",
+        "--ndr64",
+        "off",
+    ];
+    let more = [
+        "--secondary-address",
+        "elsewhere",
+        "--max-auth-contexts",
+        "3",
+    ];
+    let listen = ["-l", "ncacn_ip_tcp:127.0.0.1[0]"];
+    for (daemon, interface) in [
+        (&["echo", "--register", "none"][..], echo),
+        (&["binder"], mapper),
+    ] {
+        let plain = Daemon::start(&[daemon, &listen].concat()).with_endpoint();
+        let port = plain
+            .1
+            .rsplit_once('[')
+            .unwrap()
+            .1
+            .trim_end_matches(']')
+            .to_owned();
+        assert_eq!(bound(&plain.1, interface, NDR), (port.clone(), 0, 0));
+        assert_eq!(bound(&plain.1, interface, NDR64), (port, 0, 0));
+        let guarded = Daemon::start(&[daemon, &listen, &guard, &more].concat()).with_endpoint();
+        let endpoint = guarded.1.as_str();
+        assert_eq!(bound(endpoint, interface, NDR), ("elsewhere".into(), 0, 0));
+        // Rejected by the provider: transfer syntaxes not supported.
+        assert_eq!(
+            bound(endpoint, interface, NDR64),
+            ("elsewhere".into(), 2, 2)
+        );
+        let listed = |level: &str| {
+            let who = [
+                "--auth",
+                "ntlm",
+                "-U",
+                "alice",
+                "--password-file",
+                &password,
+            ];
+            farcall(&[&["ping", "-c", "1", endpoint, "--level", level][..], &who].concat())
+        };
+        assert!(listed("privacy").ok().contains("1 answered"));
+        let called = |level: &str| {
+            let who = [
+                "--auth",
+                "ntlm",
+                "-U",
+                "alice",
+                "--password-file",
+                &password,
+                "--level",
+                level,
+            ];
+            match interface == echo {
+                true => call(endpoint, ECHO, &[&["AddOne", "1"][..], &who].concat()),
+                false => farcall(&[&["ls", endpoint][..], &who].concat()),
+            }
+        };
+        called("privacy").ok();
+        let refused = called("integrity");
+        let code = refused.code;
+        assert!(code != 0, "{refused:?}");
+        refused.fails(code, &["ERROR_ACCESS_DENIED"]);
+    }
 }

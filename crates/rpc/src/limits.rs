@@ -25,6 +25,9 @@ pub struct Limits {
     pub write_stall: Duration,
     /// How long a connection may carry nothing. Default 6 min. Zero: for ever.
     pub idle: Duration,
+    /// DCE/RPC: the same while its client holds context handles, which would be lost with the connection. Default 24 h.
+    /// Zero: for ever.
+    pub idle_held: Duration,
     /// How long a record (over DCE/RPC a PDU, a request or an authentication) may take to arrive from its first byte to its last, if nothing of it
     /// arrives in between. Default 10 s.
     pub partial: Duration,
@@ -80,6 +83,7 @@ impl Default for Limits {
             write_queue: 4 << 20,
             write_stall: Duration::from_secs(30),
             idle: Duration::from_secs(360),
+            idle_held: Duration::from_secs(24 * 3600),
             partial: Duration::from_secs(10),
             connections: 10_000,
             connections_per_source: 1_000,

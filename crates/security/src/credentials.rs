@@ -205,14 +205,27 @@ impl Credentials {
         sealed: bool,
         dce: bool,
     ) -> Result<Box<dyn Handshake>, Denied> {
+        let level = match sealed {
+            true => AuthLevel::PRIVACY,
+            false => AuthLevel::INTEGRITY,
+        };
+        self.begin_at(target, level, dce)
+    }
+
+    fn begin_at(
+        &self,
+        target: &str,
+        level: AuthLevel,
+        dce: bool,
+    ) -> Result<Box<dyn Handshake>, Denied> {
         let target = self.target.as_deref().unwrap_or(target);
         match self.auth {
-            Auth::Ntlm => self.one(Mechanism::Ntlm, target, sealed, dce),
-            Auth::Kerberos => self.one(Mechanism::Kerberos, target, sealed, dce),
+            Auth::Ntlm => self.one(Mechanism::Ntlm, target, level, dce),
+            Auth::Kerberos => self.one(Mechanism::Kerberos, target, level, dce),
             Auth::Spnego => {
                 let offer = |mechanism: &Mechanism| {
                     let (all, target, mechanism) = (self.clone(), target.to_owned(), *mechanism);
-                    let begin = Box::new(move || all.one(mechanism, &target, sealed, dce));
+                    let begin = Box::new(move || all.one(mechanism, &target, level, dce));
                     Offer { mechanism, begin }
                 };
                 let offers = self.mechanisms.iter().map(offer).collect();
@@ -225,37 +238,46 @@ impl Credentials {
         &self,
         mechanism: Mechanism,
         target: &str,
-        sealed: bool,
+        level: AuthLevel,
         dce: bool,
     ) -> Result<Box<dyn Handshake>, Denied> {
         match mechanism {
             Mechanism::Ntlm => {
                 let config = self.ntlm.clone();
                 let mut config = config.ok_or_else(|| Denied::new("no user for NTLM"))?;
-                config.seal = sealed;
+                config.seal = level == AuthLevel::PRIVACY;
                 config.bindings = config.bindings.or_else(|| self.bindings.clone());
                 if config.target.is_none() && !target.is_empty() {
                     config.target = Some(target.to_owned());
                 }
                 Ok(Box::new(Client::new(config)))
             }
-            Mechanism::Kerberos => self.kerberos_to(target, dce),
+            Mechanism::Kerberos => self.kerberos_to(target, level, dce),
         }
     }
 
     #[cfg(feature = "kerberos")]
-    fn kerberos_to(&self, target: &str, dce: bool) -> Result<Box<dyn Handshake>, Denied> {
+    fn kerberos_to(
+        &self,
+        target: &str,
+        level: AuthLevel,
+        dce: bool,
+    ) -> Result<Box<dyn Handshake>, Denied> {
         let identity = self.kerberos.clone();
         let identity = identity.ok_or_else(|| Denied::new("no identity for Kerberos"))?;
         let bindings = self.bindings.clone();
-        Ok(Box::new(kerberos::Initiator::new(
-            identity, target, dce, bindings,
-        )))
+        let initiator = kerberos::Initiator::new(identity, target, dce, bindings);
+        Ok(Box::new(initiator.for_level(level)))
     }
 
     #[cfg(not(feature = "kerberos"))]
     #[allow(clippy::unused_self)]
-    fn kerberos_to(&self, _target: &str, _dce: bool) -> Result<Box<dyn Handshake>, Denied> {
+    fn kerberos_to(
+        &self,
+        _target: &str,
+        _level: AuthLevel,
+        _dce: bool,
+    ) -> Result<Box<dyn Handshake>, Denied> {
         Err(Denied::package("Kerberos is not built in"))
     }
 }
@@ -266,7 +288,7 @@ impl Initiator for Credentials {
     }
 
     fn initiate(&self, target: &str, level: AuthLevel) -> Result<Box<dyn Exchange>, Denied> {
-        let handshake = self.begin(target, level == AuthLevel::PRIVACY, true)?;
+        let handshake = self.begin_at(target, level, true)?;
         Ok(Box::new(AtLevel::new(handshake, level)))
     }
 }

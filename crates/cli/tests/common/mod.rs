@@ -120,6 +120,12 @@ impl Daemon {
             .to_owned()
     }
 
+    /// With the endpoint of its next `ready` line.
+    pub(crate) fn with_endpoint(mut self) -> (Self, String) {
+        let endpoint = self.ready();
+        (self, endpoint)
+    }
+
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use farcall::{Client, Limits, Server};
 use farcall_wire::ndr::ContextHandle;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 use crate::calls::{TCP, status};
 use crate::counter::{self, COUNTER, Counters};
@@ -99,6 +101,30 @@ async fn calls_on_one_handle_wait_for_each_other() {
     }
     values.sort_unstable();
     assert_eq!(values, (1..=50).collect::<Vec<_>>(), "no increment is lost");
+}
+
+#[tokio::test]
+async fn a_silent_connection_whose_client_holds_handles_has_a_time_of_its_own() {
+    let limits = |idle_held| Limits {
+        idle: Duration::from_millis(100),
+        idle_held,
+        ..Limits::default()
+    };
+    let counters = Counters::default();
+    let server = serve(&counters, limits(Duration::ZERO)).await;
+    let client = connect(&server).await;
+    let handle = counter::open(&client).await.expect("opened");
+    // One that came later and holds nothing is cut.
+    let port = server.endpoints()[0].port().expect("a port");
+    let stranger = TcpStream::connect(("127.0.0.1", port)).await;
+    let cut = stranger.expect("connects").read(&mut [0; 1]).await;
+    assert_eq!(cut.expect("closed"), 0);
+    assert_eq!(counter::add(&client, handle).await.expect("added"), 1);
+    let counters = Counters::default();
+    let server = serve(&counters, limits(Duration::from_millis(100))).await;
+    let client = connect(&server).await;
+    counter::open(&client).await.expect("opened");
+    until_open(&counters, 0).await;
 }
 
 #[tokio::test]

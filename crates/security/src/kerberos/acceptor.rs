@@ -10,9 +10,12 @@ use libgssapi::error::Error;
 use libgssapi::name::Name;
 use libgssapi::oid::{GSS_MECH_KRB5, GSS_NT_KRB5_PRINCIPAL, OidSet};
 
-use super::{keytab, turn};
+use super::keytab;
+use super::session::Session;
+use super::turn::{self, Known, Look};
 use crate::context::{Handshake, Progress};
 use crate::environment::ChannelBindings;
+use zeroize::Zeroizing;
 
 /// A service that clients have tickets for.
 #[derive(Clone)]
@@ -68,9 +71,26 @@ fn acquire(principal: Option<&str>) -> Result<Cred, Error> {
     Cred::acquire(name.as_ref(), None, CredUsage::Accept, Some(&mechanisms))
 }
 
+/// Finds the key that both ends share: of the exchange that the library has believed.
+fn look(ap_req: Vec<u8>) -> Look {
+    Box::new(move |token| {
+        let keys = std::fs::read(keytab::in_use()).map(Zeroizing::new);
+        let session = keys.ok();
+        let session = session.and_then(|keys| Session::of_acceptor(&keys, &ap_req));
+        let ap_rep = token.as_deref();
+        let key = session.and_then(|session| session.key(ap_rep?));
+        let known = Known {
+            key,
+            ..Known::default()
+        };
+        (token, known)
+    })
+}
+
 /// A server in the middle of an exchange.
 pub struct Acceptor {
     service: Arc<Service>,
+    known: Known,
     state: State,
 }
 
@@ -84,16 +104,24 @@ enum State {
 impl Acceptor {
     /// A server that has not heard anything yet.
     #[must_use]
-    pub const fn new(service: Arc<Service>) -> Self {
-        let state = State::Start;
-        Self { service, state }
+    pub fn new(service: Arc<Service>) -> Self {
+        let (known, state) = (Known::default(), State::Start);
+        Self {
+            service,
+            known,
+            state,
+        }
     }
 
-    fn ask(&mut self, context: ServerCtx, token: &[u8]) -> Progress {
+    fn ask(&mut self, context: ServerCtx, token: &[u8], look: Look) -> Progress {
         self.state = State::Asked;
         let bindings = self.service.bindings.as_ref();
         let bindings = bindings.map(|bindings| bindings.application_data().to_vec());
-        Progress::Need(turn::ask(move || Ok(context), token.to_vec(), bindings))
+        Progress::Need(turn::ask(
+            move || Ok((context, look)),
+            token.to_vec(),
+            bindings,
+        ))
     }
 }
 
@@ -102,9 +130,10 @@ impl Handshake for Acceptor {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Start => {
                 let credential = self.service.credential.clone();
-                Ok(self.ask(ServerCtx::new(Some(credential)), token))
+                let look = look(token.to_vec());
+                Ok(self.ask(ServerCtx::new(Some(credential)), token, look))
             }
-            State::Running(Some(context)) => Ok(self.ask(context, token)),
+            State::Running(Some(context)) => Ok(self.ask(context, token, turn::unseen())),
             _ => Err(Denied::package("no token is expected now")),
         }
     }
@@ -115,7 +144,7 @@ impl Handshake for Acceptor {
         };
         let mut context = None;
         // Whether the context is in the DCE style is the client's choice; asking for the other kind fails at the first message.
-        let progress = turn::take::<ServerCtx>(answer, &mut context, true)?;
+        let progress = turn::take::<ServerCtx>(answer, &mut context, &mut self.known, true)?;
         self.state = State::Running(context);
         Ok(progress)
     }

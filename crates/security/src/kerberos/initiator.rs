@@ -1,13 +1,15 @@
 //! The client's side: a ticket for the service, from a password or from the tickets that are there.
 
-use farcall_dce::security::{Answer, Denied};
+use farcall_dce::security::{Answer, AuthLevel, Denied};
 use libgssapi::context::{ClientCtx, CtxFlags};
 use libgssapi::credential::{Cred, CredUsage};
 use libgssapi::error::Error;
 use libgssapi::name::Name;
 use libgssapi::oid::{GSS_MECH_KRB5, GSS_NT_HOSTBASED_SERVICE, GSS_NT_KRB5_PRINCIPAL, OidSet};
 
-use super::turn;
+use super::session::{CONFIDENTIALITY, INTEGRITY, Session};
+use super::tickets;
+use super::turn::{self, Known, Look};
 use crate::context::{Handshake, Progress};
 use crate::environment::ChannelBindings;
 use crate::secret::Password;
@@ -30,6 +32,9 @@ pub struct Initiator {
     target: String,
     dce: bool,
     bindings: Option<Vec<u8>>,
+    /// Flags that the library asks for and that are taken back.
+    unwanted: u32,
+    known: Known,
     state: State,
 }
 
@@ -54,19 +59,60 @@ impl Initiator {
             target: target.to_owned(),
             dce,
             bindings: bindings.map(|bindings| bindings.application_data().to_vec()),
+            unwanted: 0,
+            known: Known::default(),
             state: State::Start,
         }
     }
 
+    /// Asks for no more than this level of DCE/RPC needs. Without it, for integrity and confidentiality.
+    #[must_use]
+    pub fn for_level(mut self, level: AuthLevel) -> Self {
+        self.unwanted = match level {
+            AuthLevel::PRIVACY => 0,
+            AuthLevel::PKT | AuthLevel::INTEGRITY => CONFIDENTIALITY,
+            _ => CONFIDENTIALITY | INTEGRITY,
+        };
+        self
+    }
+
     fn start(&mut self) -> Progress {
         let (identity, target, dce) = (self.identity.clone(), self.target.clone(), self.dce);
-        let make = move || context(&identity, &target, dce).map_err(|fault| fault.to_string());
+        let unwanted = self.unwanted;
+        let make = move || {
+            let made = context(&identity, &target, dce);
+            let (context, credential) = made.map_err(|fault| fault.to_string())?;
+            let look = match dce {
+                true => look(credential, unwanted),
+                false => turn::unseen(),
+            };
+            Ok((context, look))
+        };
         self.state = State::Asked;
         Progress::Need(turn::ask(make, Vec::new(), self.bindings.clone()))
     }
 }
 
-fn context(identity: &Identity, target: &str, dce: bool) -> Result<ClientCtx, Error> {
+/// Finds the keys of the exchange, and takes back what is not wanted.
+fn look(credential: Cred, unwanted: u32) -> Look {
+    Box::new(move |token| {
+        let mut known = Known::default();
+        let (Some(ap_req), Some(cache)) = (&token, tickets::of(&credential)) else {
+            return (token, known);
+        };
+        known.session = Session::of_initiator(&cache, ap_req);
+        let changed = known.session.as_ref().filter(|_| unwanted != 0);
+        match changed.and_then(|session| session.without(unwanted, ap_req)) {
+            Some(changed) => {
+                known.taken_back = unwanted;
+                (Some(changed), known)
+            }
+            None => (token, known),
+        }
+    })
+}
+
+fn context(identity: &Identity, target: &str, dce: bool) -> Result<(ClientCtx, Cred), Error> {
     let mechanisms = OidSet::singleton(GSS_MECH_KRB5)?;
     let kind = Some(GSS_NT_KRB5_PRINCIPAL);
     let name = identity.principal.as_deref();
@@ -89,12 +135,8 @@ fn context(identity: &Identity, target: &str, dce: bool) -> Result<ClientCtx, Er
     let style = CtxFlags::from_bits_retain(if dce { DCE_STYLE } else { 0 });
     let target = service(target)?;
     let mechanism = Some(GSS_MECH_KRB5);
-    Ok(ClientCtx::new(
-        Some(credential),
-        target,
-        flags | style,
-        mechanism,
-    ))
+    let context = ClientCtx::new(Some(credential.clone()), target, flags | style, mechanism);
+    Ok((context, credential))
 }
 
 fn service(target: &str) -> Result<Name, Error> {
@@ -114,9 +156,11 @@ impl Handshake for Initiator {
             State::Start => Ok(self.start()),
             State::Running(Some(context)) if !token.is_empty() => {
                 self.state = State::Asked;
+                let session = self.known.session.as_ref();
+                self.known.key = session.and_then(|session| session.key(token));
                 let (token, bindings) = (token.to_vec(), self.bindings.clone());
                 Ok(Progress::Need(turn::ask(
-                    move || Ok(context),
+                    move || Ok((context, turn::unseen())),
                     token,
                     bindings,
                 )))
@@ -130,7 +174,7 @@ impl Handshake for Initiator {
             return Err(Denied::package("nothing was asked"));
         };
         let mut context = None;
-        let progress = turn::take::<ClientCtx>(answer, &mut context, self.dce)?;
+        let progress = turn::take::<ClientCtx>(answer, &mut context, &mut self.known, self.dce)?;
         self.state = State::Running(context);
         Ok(progress)
     }

@@ -1,11 +1,13 @@
-//! One call of the library, run aside: the context goes into a query and comes back with its answer.
+//! One call of the library, run aside: the context goes into a query and comes back with its answer, and with what the tokens tell.
 
 use farcall_dce::security::{Answer, Denied, Principal, Query};
 use libgssapi::context::{ClientCtx, CtxFlags, SecurityContext, ServerCtx};
 use libgssapi::error::Error;
 
 use super::context::Established;
+use super::session::Session;
 use crate::context::Progress;
+use zeroize::Zeroizing;
 
 /// A context of the library, of either side.
 pub(super) trait Side: SecurityContext + Send + Sized + 'static {
@@ -32,53 +34,83 @@ impl Side for ServerCtx {
     }
 }
 
-/// What comes back: the context, and the token for the peer.
-struct Turned<S>(Result<(S, Option<Vec<u8>>), String>);
+/// What is known of an exchange beside what the library tells.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Its keys, until the shared one is known.
+    pub(super) session: Option<Session>,
+    /// The key that both ends share.
+    pub(super) key: Option<Zeroizing<Vec<u8>>>,
+    /// Flags that were asked for and taken back.
+    pub(super) taken_back: u32,
+}
 
-/// Asks for a turn; `make` gives the context, and may block.
+/// Looks at the token for the peer, which it may change.
+pub(super) type Look = Box<dyn FnOnce(Option<Vec<u8>>) -> (Option<Vec<u8>>, Known) + Send>;
+
+/// Looks at nothing.
+pub(super) fn unseen() -> Look {
+    Box::new(|token| (token, Known::default()))
+}
+
+/// What comes back: the context, the token for the peer, what was seen.
+struct Turned<S>(Result<(S, Option<Vec<u8>>, Known), String>);
+
+/// Asks for a turn; `make` gives the context and who looks at its token, and may block.
 pub(super) fn ask<S: Side>(
-    make: impl FnOnce() -> Result<S, String> + Send + 'static,
+    make: impl FnOnce() -> Result<(S, Look), String> + Send + 'static,
     token: Vec<u8>,
     bindings: Option<Vec<u8>>,
 ) -> Query {
     Query(Box::new(move || {
-        let turned = make().and_then(|mut context| {
+        let turned = make().and_then(|(mut context, look)| {
             let made = context.turn(&token, bindings.as_deref());
             let made = made.map_err(|fault| fault.to_string())?;
-            Ok((context, made))
+            let (made, known) = look(made.filter(|token| !token.is_empty()));
+            Ok((context, made, known))
         });
         Box::new(Turned(turned))
     }))
 }
 
-/// What a turn came to. An unfinished context is put back into `place`.
+/// What a turn came to. An unfinished context is put back into `place`, and what was seen goes to what is known.
 pub(super) fn take<S: Side>(
     answer: Answer,
     place: &mut Option<S>,
+    known: &mut Known,
     dce: bool,
 ) -> Result<Progress, Denied> {
     let turned = answer.downcast::<Turned<S>>();
     let turned = turned.map_err(|_| Denied::package("not an answer to what was asked"))?;
-    let (context, token) = turned.0.map_err(Denied::new)?;
-    let token = token.filter(|token| !token.is_empty());
+    let (context, token, seen) = turned.0.map_err(Denied::new)?;
+    known.session = seen.session.or_else(|| known.session.take());
+    known.key = seen.key.or_else(|| known.key.take());
+    known.taken_back |= seen.taken_back;
     if context.is_complete() {
-        return finish(context, token, dce);
+        return finish(context, token, std::mem::take(known), dce);
     }
     *place = Some(context);
     let token = token.ok_or_else(|| Denied::package("Kerberos has no token for the peer"))?;
     Ok(Progress::Continue(token))
 }
 
-fn finish<S: Side>(context: S, token: Option<Vec<u8>>, dce: bool) -> Result<Progress, Denied> {
+fn finish<S: Side>(
+    context: S,
+    token: Option<Vec<u8>>,
+    known: Known,
+    dce: bool,
+) -> Result<Progress, Denied> {
     let failed = |fault: Error| Denied::package(fault.to_string());
     let name = match S::PEER_IS_SOURCE {
         true => context.source_name(),
         false => context.target_name(),
     };
     let name = name.and_then(|name| name.display_name()).map_err(failed)?;
-    let flags = context.flags().map_err(failed)?;
+    let taken_back = CtxFlags::from_bits_retain(known.taken_back);
+    let flags = context.flags().map_err(failed)?.difference(taken_back);
     let peer = principal(&String::from_utf8_lossy(&name), flags);
     let context = Established::new(context, flags, peer, dce).map_err(failed)?;
+    let context = context.with_session_key(known.key);
     let context = Box::new(context);
     Ok(Progress::Done { token, context })
 }

@@ -42,6 +42,9 @@ use crate::server::visit::{End, Leave, Visiting, patience};
 /// Reads and writes in one poll before other connections get their turn.
 const TURNS: usize = 16;
 
+/// When nothing will have taken too long.
+const FAR: Duration = Duration::from_secs(24 * 3600);
+
 /// One association, as a future that ends when the connection does.
 pub(crate) struct Connection<IO> {
     io: IO,
@@ -528,7 +531,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     /// The next moment at which something will have taken too long, and what.
     fn deadline(&self) -> (Instant, &'static str) {
         let limits = &self.hub.limits;
-        let far = self.clock.active + Duration::from_secs(24 * 3600);
+        let far = self.clock.active + FAR;
         if let Some(since) = self.clock.stalled {
             return (since + limits.write_stall, "write_stall");
         }
@@ -544,8 +547,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         if !self.workers.is_empty() || self.turn.is_some() || limits.idle.is_zero() {
             return (far, "idle");
         }
-        (self.clock.active + limits.idle, "idle")
+        let idle = self.clock.active + limits.idle;
+        if idle > Instant::now() || !core.is_some_and(|core| holds_handles(core)) {
+            return (idle, "idle");
+        }
+        match limits.idle_held.is_zero() {
+            true => (Instant::now() + FAR, "idle"),
+            false => (idle.max(self.clock.active + limits.idle_held), "idle"),
+        }
     }
+}
+
+/// Whether the client would lose something with its last connection.
+// req: dce-face-idle
+fn holds_handles(core: &Core) -> bool {
+    core.group().is_some_and(|group| group.handles() > 0)
 }
 
 /// How a connection ends when its association does.
