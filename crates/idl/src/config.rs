@@ -26,6 +26,7 @@ pub struct Config {
     pub(crate) borrowed_arguments: Paths,
     pub(crate) open_enums: Paths,
     pub(crate) extern_paths: BTreeMap<String, String>,
+    pub(crate) calls_as: BTreeMap<String, String>,
     pub(crate) attributes: Vec<(Paths, String)>,
     pub(crate) derives: Vec<(Paths, String)>,
     pub(crate) no_client: bool,
@@ -133,10 +134,19 @@ impl Config {
     }
 
     /// Uses a type that exists already (`::other::Handle`) for `type_name`, for which nothing is
-    /// generated then. It must be `Encode`, `Decode`, `Clone`, `Debug` and `PartialEq`.
+    /// generated then. It must be `Encode`, `Decode`, `Clone`, `Debug` and `PartialEq`; for a typedef of an `.idl` file
+    /// with a conversion (`represent_as` and the like) `farcall_wire::ndr::Represent` instead of the first two.
     #[must_use]
     pub fn extern_path(mut self, type_name: impl Into<String>, path: impl Into<String>) -> Self {
         self.extern_paths.insert(type_name.into(), path.into());
+        self
+    }
+
+    /// `.idl`: callers and servers of an operation with `call_as` see its local form, under the local name, as the type
+    /// with this path says: a `farcall_wire::ndr::CallAs`. Without it they see what is on the wire.
+    #[must_use]
+    pub fn call_as(mut self, operation: impl Into<String>, path: impl Into<String>) -> Self {
+        self.calls_as.insert(operation.into(), path.into());
         self
     }
 

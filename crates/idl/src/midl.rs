@@ -58,7 +58,11 @@ pub fn parse_str(
     list.extend(more);
     if !list.iter().any(is_error) && definitions.is_blank() {
         let span = crate::diag::Span::new(crate::diag::FileId(0), 0, 0);
-        list.push(Diagnostic::error("E0505", span, "the file defines nothing"));
+        // A file may be there for what it imports or for C alone.
+        list.push(match loaded.units.len() > 1 || !loaded.quotes.is_empty() {
+            true => Diagnostic::warning("W0506", span, "the file defines nothing of its own"),
+            false => Diagnostic::error("E0505", span, "the file defines nothing"),
+        });
     }
     if list.iter().any(is_error) {
         return Err(Diagnostics {

@@ -107,6 +107,28 @@ fn what_is_serialized_outside_of_calls() {
 }
 
 #[test]
+fn files_by_others() {
+    compare_file("dialect.idl", "dialect", &types().transcoders());
+}
+
+/// What is on the wire, and the program's own types in its place.
+#[test]
+fn types_and_calls_in_a_form_of_the_programs_own() {
+    compare_file("conversions.idl", "conversions_plain", &types());
+    let mut config = Config::new().call_as("RemoteNext", "crate::forms::Next");
+    for (name, path) in [
+        ("text", "crate::forms::Text"),
+        ("temperature", "crate::forms::Celsius"),
+        ("token", "crate::forms::Token"),
+        ("stamp", "crate::forms::Stamp"),
+        ("letter", "crate::forms::Letter"),
+    ] {
+        config = config.extern_path(name, path);
+    }
+    compare_file("conversions.idl", "conversions", &config);
+}
+
+#[test]
 fn methods_of_objects() {
     compare_file("objects.idl", "objects", &types());
 }

@@ -72,7 +72,7 @@ pub use object::{OrpcExtent, OrpcThat, OrpcThis};
 pub use pipe::{Chunks, Pipe};
 pub use pointer::{Full, FullPointer, Ignored, Ref, Unique};
 pub use read::Reader;
-pub use shape::{As, Boxed, In, Part, Plain, Ranged, Represent, Shape, Via};
+pub use shape::{As, Boxed, CallAs, In, Own, Part, Plain, Ranged, Represent, Shape, Via};
 pub use string::{ConformantString, Text, VaryingString, WideStr};
 pub use syntax::{Align, Mode, Order, Syntax};
 pub use union::{Switch, Union, Untagged};

@@ -65,6 +65,10 @@ struct Shape {
     #[arg(long, value_name = "TYPE=RUST_PATH", value_parser = pair)]
     extern_path: Vec<(String, String)>,
 
+    /// A Rust type that says the local form of an operation with `call_as`
+    #[arg(long, value_name = "OPERATION=RUST_PATH", value_parser = pair)]
+    call_as: Vec<(String, String)>,
+
     /// One more trait to derive
     #[arg(long, value_name = "TYPE=TRAIT", value_parser = pair)]
     derive: Vec<(String, String)>,
@@ -106,6 +110,9 @@ impl Args {
         }
         for (name, path) in &shape.extern_path {
             config = config.extern_path(name, path);
+        }
+        for (name, path) in &shape.call_as {
+            config = config.call_as(name, path);
         }
         for (name, derived) in &shape.derive {
             config = config.derive(name, derived);

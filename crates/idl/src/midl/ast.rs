@@ -208,6 +208,9 @@ pub(crate) struct Declaration {
     pub(crate) docs: String,
 }
 
+/// The name that `...` has among parameters.
+pub(crate) const REST: &str = "...";
+
 /// An operation.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {

@@ -72,5 +72,37 @@ fn read_disk(path: &Path) -> Result<String, String> {
     if bytes.len() > MAX_FILE {
         return Err(format!("file is over {MAX_FILE} bytes"));
     }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(text(&bytes))
+}
+
+/// The text of a file: UTF-16 if it begins with a mark that says so, else UTF-8.
+fn text(bytes: &[u8]) -> String {
+    let unit: fn([u8; 2]) -> u16 = match bytes {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => return String::from_utf8_lossy(bytes).into_owned(),
+    };
+    let units = bytes.chunks_exact(2).skip(1);
+    let units: Vec<u16> = units.map(|pair| unit([pair[0], pair[1]])).collect();
+    String::from_utf16_lossy(&units)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    #[test]
+    fn a_file_may_be_utf_16_if_it_says_so() {
+        let little: Vec<u8> = "\u{feff}interface ä"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let big: Vec<u8> = "\u{feff}interface ä"
+            .encode_utf16()
+            .flat_map(u16::to_be_bytes)
+            .collect();
+        for bytes in [&little[..], &big, "interface ä".as_bytes()] {
+            assert_eq!(text(bytes), "interface ä");
+        }
+    }
 }

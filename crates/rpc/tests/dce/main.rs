@@ -8,6 +8,7 @@ mod echo;
 #[cfg(feature = "fake")]
 mod fake;
 mod find;
+mod forms;
 mod handles;
 mod http;
 mod lanes;

@@ -216,12 +216,47 @@ impl<T: Default, S: Shape<T>> Shape<Box<T>> for Boxed<S> {
     fn check(self, it: &Box<T>) -> Result<(), DecodeErrorKind> {
         self.0.check(it)
     }
+    #[inline]
+    fn put_whole(self, it: &Box<T>, w: &mut Writer) -> Put {
+        self.0.put_whole(it, w)
+    }
+    #[inline]
+    fn take_whole(self, it: &mut Box<T>, r: &mut Reader<'_>) -> Take {
+        r.charge(size_of::<T>())?;
+        self.0.take_whole(it, r)
+    }
 }
 
 /// A type of the program's own that stands for one of the interface: `transmit_as`,
 /// `represent_as`, `wire_marshal`, `user_marshal` and `cs_char` in the interface file or beside it.
 ///
-/// The compiler is told by `Config::extern_path` which type it is.
+/// The compiler is told by `Config::extern_path` which type it is. It stands in generated code as it is: in arguments and
+/// results, behind pointers, and in structures and arrays too, unless what is on the wire has pointers of its own. Then
+/// it is [`As`] there, since the value cannot be made before those are read.
+///
+/// ```
+/// use farcall_wire::ndr::Represent;
+/// use farcall_wire::{DecodeErrorKind, EncodeError};
+///
+/// /// A temperature; `typedef [represent_as(celsius)] short temperature;` is what the interface has.
+/// #[derive(Clone, Debug, Default, PartialEq)]
+/// struct Celsius(f32);
+///
+/// impl Represent for Celsius {
+///     type Wire = i16; // tenths
+///
+///     fn to_wire(&self) -> Result<i16, EncodeError> {
+///         Ok((self.0 * 10.0).round() as i16)
+///     }
+///
+///     fn from_wire(tenths: i16) -> Result<Self, DecodeErrorKind> {
+///         match tenths {
+///             -2732.. => Ok(Self(f32::from(tenths) / 10.0)),
+///             _ => Err(DecodeErrorKind::Invalid("colder than anything")),
+///         }
+///     }
+/// }
+/// ```
 pub trait Represent: Default {
     /// What is on the wire.
     type Wire: Default;
@@ -239,9 +274,69 @@ pub trait Represent: Default {
     fn from_wire(wire: Self::Wire) -> Result<Self, DecodeErrorKind>;
 }
 
-/// A value of the program's own, as a field or a parameter: it is what `0` holds.
+/// The local form of an operation with `call_as`: what callers give and get, and what a server's method takes and gives,
+/// in place of what is on the wire.
+///
+/// The compiler is told by `Config::call_as` which type says so; it is never made, its functions are what counts.
+pub trait CallAs: 'static {
+    /// What is called with.
+    type Call: Send + 'static;
+    /// What comes of it.
+    type Outcome: Send + 'static;
+    /// The arguments on the wire: one by itself, several as a tuple in their order.
+    type Arguments;
+    /// What is given back on the wire: one value by itself, several as the structure that generated code has.
+    type Results;
+
+    /// The arguments that go.
+    ///
+    /// # Errors
+    /// A call that cannot be made.
+    fn arguments(call: &Self::Call) -> Result<Self::Arguments, EncodeError>;
+
+    /// What came back.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn outcome(results: Self::Results) -> Result<Self::Outcome, DecodeErrorKind>;
+
+    /// The call that came.
+    ///
+    /// # Errors
+    /// What is wrong with its arguments.
+    fn call(arguments: Self::Arguments) -> Result<Self::Call, DecodeErrorKind>;
+
+    /// What goes back.
+    ///
+    /// # Errors
+    /// What cannot be sent.
+    fn results(outcome: Self::Outcome) -> Result<Self::Results, EncodeError>;
+}
+
+/// A value of the program's own in a structure or an array, where what is on the wire has pointers: `0` holds
+/// it, and it is at hand as if it were that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct As<L: Represent>(pub L, Pending<L::Wire>);
+
+impl<L: Represent> As<L> {
+    /// The value.
+    pub fn into_inner(self) -> L {
+        self.0
+    }
+}
+
+impl<L: Represent> core::ops::Deref for As<L> {
+    type Target = L;
+    fn deref(&self) -> &L {
+        &self.0
+    }
+}
+
+impl<L: Represent> core::ops::DerefMut for As<L> {
+    fn deref_mut(&mut self) -> &mut L {
+        &mut self.0
+    }
+}
 
 /// What was read of a value and waits for what its pointers point at.
 type Pending<W> = Option<Box<W>>;
@@ -279,6 +374,42 @@ impl<L: Represent, S: Shape<L::Wire>> Shape<As<L>> for Via<S> {
         let mut wire = it.1.take().unwrap_or_default();
         self.0.take_referents(&mut wire, r)?;
         it.0 = L::from_wire(*wire).map_err(|kind| r.error(kind))?;
+        Ok(())
+    }
+}
+
+/// The form of a value of the program's own where nothing has to wait, when the wire's type has the
+/// form `S`: a parameter, what a pointer points at, or anything if the wire's type has no pointers.
+#[derive(Clone, Copy, Debug)]
+pub struct Own<S>(pub S);
+
+impl<L: Represent, S: Shape<L::Wire>> Shape<L> for Own<S> {
+    const ALIGN: Align = S::ALIGN;
+    const MIN: usize = S::MIN;
+    fn put_counts(self, it: &L, w: &mut Writer) -> Put {
+        self.0.put_counts(&it.to_wire()?, w)
+    }
+    fn put(self, it: &L, w: &mut Writer) -> Put {
+        self.0.put(&it.to_wire()?, w)
+    }
+    fn put_referents(self, it: &L, w: &mut Writer) -> Put {
+        self.0.put_referents(&it.to_wire()?, w)
+    }
+    fn take_counts(self, r: &mut Reader<'_>) -> Take {
+        self.0.take_counts(r)
+    }
+    fn take(self, it: &mut L, r: &mut Reader<'_>) -> Take {
+        let mut wire = L::Wire::default();
+        self.0.take(&mut wire, r)?;
+        *it = L::from_wire(wire).map_err(|kind| r.error(kind))?;
+        Ok(())
+    }
+    fn put_whole(self, it: &L, w: &mut Writer) -> Put {
+        self.0.put_whole(&it.to_wire()?, w)
+    }
+    fn take_whole(self, it: &mut L, r: &mut Reader<'_>) -> Take {
+        let wire = self.0.read(r)?;
+        *it = L::from_wire(wire).map_err(|kind| r.error(kind))?;
         Ok(())
     }
 }

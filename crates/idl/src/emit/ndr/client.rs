@@ -5,7 +5,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::super::text::ident;
-use super::interface::{INTERFACE, Method, Part};
+use super::interface::Method;
 use super::plan::Plan;
 
 impl<'m> Plan<'m> {
@@ -25,7 +25,7 @@ impl<'m> Plan<'m> {
                 #docs
                 #allow
                 #signature -> ::farcall::Calling<#output> {
-                    self.0.#request
+                    #request
                 }
             }
         });
@@ -92,12 +92,18 @@ impl<'m> Plan<'m> {
         let forwarded = methods.iter().map(|method| {
             let (signature, name) = (self.signature(method, quote!()), ident(&method.name));
             let output = self.received(method);
-            let passed = method.inputs().map(|(_, _, name)| name);
+            let passed = match self.local(method) {
+                Some(_) => quote!(call),
+                None => {
+                    let names = method.inputs().map(|(_, _, name)| name);
+                    quote!(#(#names),*)
+                }
+            };
             let allow = self.long_type(method);
             quote! {
                 #allow
                 #signature -> ::farcall::Calling<#output> {
-                    Client::#name(self, #(#passed),*)
+                    Client::#name(self, #passed)
                 }
             }
         });
@@ -124,14 +130,14 @@ impl<'m> Plan<'m> {
                 (false, false) => quote!(#args, #sinks),
                 _ => quote!(#args #sinks),
             };
-            let output = self.output_of(method, INTERFACE, Part::Beside);
+            let output = self.given(method);
             quote! {
                 #docs
                 ///
                 /// # Errors
                 /// Why there is no result.
                 pub fn #name(&self, #args) -> Result<#output, ::farcall::Error> {
-                    self.0.#request
+                    #request
                 }
             }
         });
@@ -176,13 +182,16 @@ impl<'m> Plan<'m> {
     fn request(&'m self, method: &Method<'m>, blocking: bool) -> TokenStream {
         if self.has_pipes(method) {
             let request = self.request_piped(method, blocking);
-            return quote!(operation_piped(#request));
+            return quote!(self.0.operation_piped(#request));
+        }
+        if let Some(local) = self.local(method) {
+            return self.request_local(method, &local);
         }
         let (number, known) = (method.number(), self.known_values(method));
         let (put, take) = (method.codec("put_", ""), method.codec("take_", "_reply"));
         let names = method.inputs().map(|(_, _, name)| name);
         quote! {
-            operation(
+            self.0.operation(
                 &INTERFACE,
                 #number,
                 &#known,

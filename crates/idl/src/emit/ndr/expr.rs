@@ -191,7 +191,9 @@ impl Plan<'_> {
                 PointerClass::Ignore => None,
                 _ => Some(quote!(i64::from(#at.is_some()))),
             },
-            (Last::Int, Type::Named(_)) if self.list_of(ty).is_some() => None,
+            (Last::Int, Type::Named(_)) if self.list_of(ty).is_some() || self.own(ty).is_some() => {
+                None
+            }
             (Last::Int, Type::Base(_) | Type::Range(..) | Type::Named(_)) => {
                 Some(quote!(#at.int()))
             }

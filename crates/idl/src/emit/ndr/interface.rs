@@ -14,7 +14,7 @@ use crate::model::ndr::{Interface, InterfaceId, ItemKind, Operation, Parameter, 
 use super::super::names::{self, Scope};
 use super::super::text::{Docs, ident, len};
 use super::expr::{Env, Found, parameter_of};
-use super::plan::{Plan, passed};
+use super::plan::{Plan, acts, passed};
 use super::shape::Site;
 use super::types::uuid;
 
@@ -132,7 +132,11 @@ impl<'m> Method<'m> {
     }
 
     pub(crate) fn docs(&self) -> Docs {
-        Docs::of(&self.operation.docs).renamed(&self.operation.name, &self.name)
+        let docs = Docs::of(&self.operation.docs).renamed(&self.operation.name, &self.name);
+        match &self.operation.call_as {
+            Some(local) => docs.note(format!("In the interface, programs call it as `{local}`.")),
+            None => docs,
+        }
     }
 
     pub(crate) fn number(&self) -> Literal {
@@ -266,7 +270,7 @@ impl<'m> Plan<'m> {
         // A derived interface comes first, so what it has under a number of its base stays.
         operations.sort_by_key(|operation| operation.opnum);
         operations.dedup_by_key(|operation| operation.opnum);
-        let originals: Vec<&str> = operations.iter().map(|it| it.name.as_str()).collect();
+        let originals: Vec<&str> = operations.iter().map(|it| self.shown_name(it)).collect();
         let prefix = match self.config.whole_names {
             true => "",
             false => names::common_prefix(&originals),
@@ -309,7 +313,7 @@ impl<'m> Plan<'m> {
     pub(crate) fn output_of(&self, method: &Method<'m>, site: Site<'_>, part: Part) -> TokenStream {
         match &self.outputs_of(method, part)[..] {
             [] => quote!(()),
-            [one] => self.rust_type(one.ty, site),
+            [one] => self.lone_type(one.ty, site),
             _ => {
                 let name = self.results_name(method, part);
                 match site.depth {
@@ -357,7 +361,7 @@ impl<'m> Plan<'m> {
                 }
                 None => Docs::of("The result."),
             };
-            let (name, ty) = (ident(&output.name), self.rust_type(output.ty, INTERFACE));
+            let (name, ty) = (ident(&output.name), self.lone_type(output.ty, INTERFACE));
             quote!(#docs pub #name: #ty,)
         });
         quote! {
@@ -369,7 +373,7 @@ impl<'m> Plan<'m> {
 
     /// What an argument is for a caller: by value if it is `Copy`, else by reference.
     pub(crate) fn argument(&self, ty: &Type, site: Site<'_>) -> TokenStream {
-        let whole = self.rust_type(ty, site);
+        let whole = self.lone_type(ty, site);
         match self.is_passed_by_value(ty) {
             true => whole,
             false => quote!(&#whole),
@@ -522,7 +526,16 @@ impl<'m> Plan<'m> {
 
     fn parameter_shape(&self, parameter: &Parameter, env: &Env<'_>) -> TokenStream {
         let ty = passed(parameter);
-        self.flagged_shape(ty, parameter.flags, env)
+        let shape = match acts(parameter.flags) {
+            true => self.flagged_shape(ty, parameter.flags, env),
+            false => self.lone_shape(ty, env),
+        };
+        shape.unwrap_or_else(|| quote!(ndr::Plain))
+    }
+
+    /// The shape of what stands alone, written out.
+    fn lone(&self, ty: &Type, env: &Env<'_>) -> TokenStream {
+        self.lone_shape(ty, env)
             .unwrap_or_else(|| quote!(ndr::Plain))
     }
 
@@ -542,7 +555,7 @@ impl<'m> Plan<'m> {
         let inputs: Vec<_> = inputs.collect();
         let types: Vec<_> = inputs
             .iter()
-            .map(|(_, parameter, _)| self.rust_type(passed(parameter), CODEC))
+            .map(|(_, parameter, _)| self.lone_type(passed(parameter), CODEC))
             .collect();
         let names: Vec<Ident> = inputs.into_iter().map(|(_, _, name)| name).collect();
         let (mut steps, mut checks) = (Vec::new(), Vec::new());
@@ -555,7 +568,7 @@ impl<'m> Plan<'m> {
         for (at, parameter, name) in &going {
             let env = Env::new(&known);
             let shape = self.parameter_shape(parameter, &env);
-            let (ty, text) = (self.rust_type(passed(parameter), CODEC), &parameter.name);
+            let (ty, text) = (self.lone_type(passed(parameter), CODEC), &parameter.name);
             steps.push(quote!(let #name: #ty = #shape.read(r).at(#text)?;));
             read.borrow_mut().push(*at);
             let later = Env::new(&all);
@@ -663,7 +676,7 @@ impl<'m> Plan<'m> {
             let env = Env::new(&find);
             let shape = match output.parameter {
                 Some((_, parameter)) => self.parameter_shape(parameter, &env),
-                None => self.whole(output.ty, &env),
+                None => self.lone(output.ty, &env),
             };
             let place = match alone {
                 true => quote!(it),
@@ -711,7 +724,7 @@ impl<'m> Plan<'m> {
         let all = |place: &Place| self.answered(method, place, &start);
         let (mut steps, mut checks) = (Vec::new(), Vec::new());
         for output in self.coming(method, part) {
-            let (name, ty) = (ident(&output.name), self.rust_type(output.ty, CODEC));
+            let (name, ty) = (ident(&output.name), self.lone_type(output.ty, CODEC));
             let text = output
                 .parameter
                 .map_or("result", |(_, it)| it.name.as_str());
@@ -723,7 +736,7 @@ impl<'m> Plan<'m> {
                     read.borrow_mut().push(at);
                     (shape, self.parameter_shape(parameter, &later))
                 }
-                None => (self.whole(output.ty, &env), TokenStream::new()),
+                None => (self.lone(output.ty, &env), TokenStream::new()),
             };
             steps.push(quote!(let #name: #ty = #shape.read(r).at(#text)?;));
             if env.missed.get() && !later.missed.get() {

@@ -5,7 +5,8 @@
 //! messages of each operation. The work is done by the shapes of `farcall_wire::ndr`.
 //!
 //! Modules, from the ground up: [`plan`] (every decision), [`expr`] (expressions), [`shape`]
-//! (types and their wire forms), [`codec`] (structs), [`unions`], [`types`], [`interface`] with [`pipes`] and [`pickles`],
+//! (types and their wire forms), [`codec`] (structs), [`unions`], [`types`], [`interface`] with [`pipes`],
+//! [`pickles`] and [`local`],
 //! [`server`] and [`client`].
 
 mod plan;
@@ -17,6 +18,7 @@ mod types;
 mod interface;
 mod pipes;
 mod pickles;
+mod local;
 mod server;
 mod client;
 

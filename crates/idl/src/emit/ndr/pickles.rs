@@ -57,8 +57,9 @@ impl<'m> Plan<'m> {
     fn pickled_type(&self, id: ItemId, item: &Item) -> TokenStream {
         let whole = Type::Named(id);
         let ty = self.pointed(&whole);
-        let shape = self.whole(ty, &Env::new(&nothing));
-        let rust = self.rust_type(ty, TYPES);
+        let shape = self.lone_shape(ty, &Env::new(&nothing));
+        let shape = shape.unwrap_or_else(|| quote!(ndr::Plain));
+        let rust = self.lone_type(ty, TYPES);
         let (put, take) = match self.behind(ty) {
             Type::Base(_) => (ident("put_bare"), ident("take_bare")),
             _ => (ident("put"), ident("take")),

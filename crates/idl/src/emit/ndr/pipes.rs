@@ -11,7 +11,7 @@ use crate::model::ndr::{ItemKind, Parameter, Type};
 
 use super::super::text::{ident, len};
 use super::expr::Env;
-use super::interface::{INTERFACE, Method, Part};
+use super::interface::{INTERFACE, Method};
 use super::plan::{Plan, passed};
 
 /// A pipe of an operation.
@@ -104,13 +104,16 @@ impl<'m> Plan<'m> {
 
     /// The parameters of the server's method: those that go, then the pipes that come.
     pub(crate) fn served_args(&'m self, method: &Method<'m>) -> TokenStream {
+        if let Some(local) = self.local(method) {
+            return quote!(it: #local::Call);
+        }
         let inputs = method.inputs().map(|(_, parameter, name)| {
             let ty = match self.element(&parameter.ty) {
                 Some(element) => {
                     let element = self.rust_type(element, INTERFACE);
                     quote!(::farcall::pipe::Reader<#element>)
                 }
-                None => self.rust_type(passed(parameter), INTERFACE),
+                None => self.lone_type(passed(parameter), INTERFACE),
             };
             quote!(#name: #ty)
         });
@@ -162,6 +165,9 @@ impl<'m> Plan<'m> {
 
     /// The parameters of the client's method.
     pub(crate) fn called_args(&'m self, method: &Method<'m>) -> TokenStream {
+        if let Some(local) = self.local(method) {
+            return quote!(call: &#local::Call);
+        }
         let inputs = method.inputs().map(|(_, parameter, name)| {
             let ty = match self.element(&parameter.ty) {
                 Some(element) => {
@@ -187,7 +193,7 @@ impl<'m> Plan<'m> {
 
     /// What the client's method gives: the rest of the results, behind the pipes if there are any.
     pub(crate) fn received(&'m self, method: &Method<'m>) -> TokenStream {
-        let rest = self.output_of(method, INTERFACE, Part::Beside);
+        let rest = self.given(method);
         let sinks = self.sinks(method);
         let elements = sinks.iter().map(|pipe| {
             let element = self.element_type(pipe);

@@ -115,6 +115,22 @@ impl<'m> Plan<'m> {
         }
     }
 
+    /// The typedef with a conversion that the type names, if the program's own type stands for it.
+    pub(crate) fn own(&self, ty: &Type) -> Option<ItemId> {
+        match self.behind(ty) {
+            Type::Named(id) if self.converted(*id).is_some() => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// Whether values of the type are the program's own, and cannot be made before the pointers in them are read.
+    pub(crate) fn waits(&self, ty: &Type) -> bool {
+        match self.own(ty).map(|id| &self.defs.item(id).kind) {
+            Some(ItemKind::Typedef(it)) => self.has_referents(&it.ty),
+            _ => false,
+        }
+    }
+
     /// The type behind typedefs that are generated here.
     pub(crate) fn behind<'a>(&'a self, ty: &'a Type) -> &'a Type {
         let mut ty = ty;
@@ -506,9 +522,6 @@ impl<'m> Plan<'m> {
             Type::Pointer(it) => it.class != PointerClass::Ignore,
             Type::Array(it) => self.has_referents(&it.element),
             Type::Named(id) | Type::Union(id, _) => {
-                if self.converted(*id).is_some() {
-                    return true;
-                }
                 let mut has = self.link(*id).is_some()
                     || self.extern_path(*id).is_some() && !self.facts(*id).uuid;
                 self.types_of(*id, &mut |ty| has = has || self.has_referents(ty));

@@ -5,7 +5,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::super::text::ident;
-use super::interface::{INTERFACE, Method, Part};
+use super::interface::Method;
 use super::plan::Plan;
 
 impl<'m> Plan<'m> {
@@ -59,7 +59,7 @@ impl<'m> Plan<'m> {
     fn declared(&'m self, method: &Method<'m>) -> TokenStream {
         let name = ident(&method.name);
         let args = self.served_args(method);
-        let output = self.output_of(method, INTERFACE, Part::Beside);
+        let output = self.given(method);
         let docs = method.docs().allowing(&[]);
         quote! {
             #docs
@@ -75,6 +75,9 @@ impl<'m> Plan<'m> {
     fn served(&'m self, method: &Method<'m>) -> TokenStream {
         if self.has_pipes(method) {
             return self.served_piped(method);
+        }
+        if let Some(local) = self.local(method) {
+            return self.served_local(method, &local);
         }
         let (number, name) = (method.number(), ident(&method.name));
         let (take, put) = (method.codec("take_", ""), method.codec("put_", "_reply"));

@@ -55,6 +55,7 @@ impl Plan<'_> {
                 let path = self.path(*id, site);
                 match self.is_node(ty) {
                     true => quote!(Vec<#path>),
+                    false if self.waits(ty) => quote!(ndr::As<#path>),
                     false => path,
                 }
             }
@@ -80,11 +81,19 @@ impl Plan<'_> {
         }
     }
 
+    /// The Rust type where a value stands alone: as a parameter, or behind a pointer.
+    pub(crate) fn lone_type(&self, ty: &Type, site: Site<'_>) -> TokenStream {
+        match ty {
+            Type::Named(id) if self.own(ty).is_some() => self.path(*id, site),
+            ty => self.rust_type(ty, site),
+        }
+    }
+
     fn pointer_type(&self, it: &Pointer, site: Site<'_>) -> TokenStream {
         if it.class == PointerClass::Ignore {
             return quote!(());
         }
-        let inner = self.rust_type(&it.pointee, site);
+        let inner = self.lone_type(&it.pointee, site);
         match it.class {
             PointerClass::Ref => inner,
             PointerClass::Full => quote!(ndr::Full<#inner>),
@@ -170,6 +179,17 @@ impl Plan<'_> {
         self.shape(ty, env).unwrap_or_else(|| quote!(ndr::Plain))
     }
 
+    /// The shape where a value stands alone.
+    pub(crate) fn lone_shape(&self, ty: &Type, env: &Env<'_>) -> Option<TokenStream> {
+        match self.own(ty).map(|id| &self.defs.item(id).kind) {
+            Some(ItemKind::Typedef(it)) => {
+                let wire = self.whole(&it.ty, env);
+                Some(quote!(ndr::Own(#wire)))
+            }
+            _ => self.shape(ty, env),
+        }
+    }
+
     /// The shape of what stands under these flags.
     pub(crate) fn flagged_shape(
         &self,
@@ -177,10 +197,10 @@ impl Plan<'_> {
         flags: Flags,
         env: &Env<'_>,
     ) -> Option<TokenStream> {
-        let inner = self.shape(ty, env);
         if !acts(flags) {
-            return inner;
+            return self.shape(ty, env);
         }
+        let inner = self.shape(ty, env);
         let (part, inner) = (part(flags), inner.unwrap_or_else(|| quote!(ndr::Plain)));
         Some(quote!(ndr::In(#part, #inner)))
     }
@@ -214,7 +234,10 @@ impl Plan<'_> {
         match &self.defs.item(id).kind {
             ItemKind::Typedef(it) if self.converted(id).is_some() => {
                 let wire = self.whole(&it.ty, env);
-                Some(quote!(ndr::Via(#wire)))
+                Some(match self.has_referents(&it.ty) {
+                    true => quote!(ndr::Via(#wire)),
+                    false => quote!(ndr::Own(#wire)),
+                })
             }
             ItemKind::Typedef(it) => self.shape(&it.ty, env),
             ItemKind::Struct(_) if self.link(id).is_some() => Some(quote!(ndr::Chain)),
@@ -253,7 +276,7 @@ impl Plan<'_> {
         if it.class == PointerClass::Unique && self.list_of(&it.pointee).is_some() {
             return quote!(ndr::List);
         }
-        let inner = self.shape(&it.pointee, env);
+        let inner = self.lone_shape(&it.pointee, env);
         let boxed = self.is_boxed(&it.pointee)
             && !matches!(it.class, PointerClass::Ref | PointerClass::Full);
         let inner = match inner {

@@ -240,11 +240,11 @@ impl Plan<'_> {
     fn alias(&self, id: ItemId, item: &Item, it: &Typedef) -> TokenStream {
         let (docs, name) = (self.docs(id, item), ident(self.name(id)));
         let docs = docs.allowing(&["dead_code"]);
-        let wire = self.rust_type(&it.ty, Site::TYPES);
-        match self.converted(id).map(tokens) {
-            None => quote!(#docs pub type #name = #wire;),
-            Some(path) => quote!(#docs pub type #name = ndr::As<#path>;),
-        }
+        let ty = match self.converted(id) {
+            None => self.lone_type(&it.ty, Site::TYPES),
+            Some(path) => tokens(path),
+        };
+        quote!(#docs pub type #name = #ty;)
     }
 }
 

@@ -4,9 +4,7 @@ use std::collections::HashSet;
 
 use super::Lower;
 use crate::diag::{Diagnostic, Span};
-use crate::model::ndr::{
-    Conversion, Extent, Interface, ItemId, ItemKind, Operation, Struct, Switch, Type, Typedef,
-};
+use crate::model::ndr::{Extent, Interface, ItemId, ItemKind, Operation, Struct, Switch, Type};
 
 impl Lower<'_> {
     /// Makes all checks of the whole.
@@ -103,13 +101,6 @@ impl Lower<'_> {
         let mut out = Vec::new();
         for ty in self.types_of(id) {
             all(ty, &mut out);
-        }
-        if let Some(ItemKind::Typedef(Typedef {
-            conversion: Some(Conversion::TransmitAs { local }),
-            ..
-        })) = self.items.get(id.0 as usize).map(|it| &it.kind)
-        {
-            all(local, &mut out);
         }
         out
     }

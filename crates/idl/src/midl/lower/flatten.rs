@@ -189,6 +189,12 @@ impl<'a> Lower<'a> {
                 self.foreign(name);
                 flat(Core::Native(Native::Pointer))
             }
+            // What another file leaves out matters only to those who need it.
+            None if context.imported && !context.prelude => {
+                let message = format!("type `{}` is undefined", name.text);
+                self.obstacle(name.span, message);
+                flat(Core::Unknown)
+            }
             None => {
                 self.undefined("E0302", "type", &name.text, name.span);
                 flat(Core::Unknown)

@@ -509,7 +509,7 @@ impl<'a> Lower<'a> {
                 .find(|it| it.name.text == name)
         };
         if let Some(attribute) = find("context_handle") {
-            return self.context_handle(declarator, draft, attribute);
+            return self.context_handle(declaration, declarator, draft, attribute);
         }
         if let Specifier::Pipe(element) = &declaration.specifier
             && declarator.modifiers.is_empty()
@@ -540,12 +540,16 @@ impl<'a> Lower<'a> {
 
     fn context_handle(
         &mut self,
-        declarator: &ast::Declarator,
+        declaration: &'a ast::Declaration,
+        declarator: &'a ast::Declarator,
         draft: &Draft<'a>,
         attribute: &Attribute,
     ) -> ItemKind {
         let has = |name: &str| draft.attributes.iter().any(|it| it.name.text == name);
-        if declarator.modifiers.is_empty() && !draft.context.prelude {
+        let (specifier, modifiers) = (&declaration.specifier, &declarator.modifiers);
+        let flat = self.flatten(specifier, modifiers, None, draft.context);
+        self.obstacle = None;
+        if flat.layers.is_empty() && !draft.context.prelude {
             let message = "a context handle is a pointer, such as `void *`";
             self.error("E0415", attribute.span, message);
         }

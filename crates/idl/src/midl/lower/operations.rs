@@ -8,7 +8,7 @@ use super::expressions::{Entry, Scope};
 use super::types::{Built, Position, Use};
 use super::{Context, Lower};
 use crate::diag::{Diagnostic, Span};
-use crate::midl::ast::{self, Attributes, Declaration, Find, Specifier, Statement};
+use crate::midl::ast::{self, Attributes, Declaration, Find, REST, Specifier, Statement};
 use crate::model::ndr::{Handle, InterfaceId, Operation, Parameter, PointerClass, Type};
 
 impl<'a> Lower<'a> {
@@ -357,6 +357,13 @@ impl<'a> Lower<'a> {
                 .as_ref()
                 .map_or("", |name| name.text.as_str());
             if is_async_state(declaration) {
+                continue;
+            }
+            if name == REST {
+                let message = "arguments without types cannot be on the wire";
+                let error = Diagnostic::error("E0410", declarator.span, message);
+                self.diagnostics
+                    .push(error.hint("only a [local] function has `...`"));
                 continue;
             }
             if self.is_binding(declaration, declarator, context) {

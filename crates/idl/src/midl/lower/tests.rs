@@ -8,6 +8,8 @@ use crate::model::Model;
 use crate::model::ndr::*;
 use crate::preprocess::{Files, Options};
 
+const INTERFACE: &str = "[uuid(12345778-1234-abcd-ef00-0123456789ab), version(1.0), pointer_default(unique)] interface x {";
+
 fn files(files: &[(&str, &str)]) -> Options {
     let files = files
         .iter()
@@ -566,4 +568,67 @@ fn elements_of_an_array_have_no_counts_of_their_own() {
         )),
         ["E0411"]
     );
+}
+
+#[test]
+fn what_a_local_function_has_is_nobodys_concern() {
+    clean(&format!(
+        "{INTERFACE} [local] void *f(int a, ...); void g([in] long a); }}"
+    ));
+    assert_eq!(
+        codes(&format!("{INTERFACE} void f([in] long a, ...); }}")),
+        ["E0410"]
+    );
+}
+
+#[test]
+fn how_calls_with_a_context_handle_run_says_that_it_is_one() {
+    let text = "typedef [context_handle_noserialize] void *h; void f([in] h a);";
+    let model = clean(&format!("{INTERFACE} {text} }}"));
+    let id = model.ndr().lookup("h").unwrap();
+    let ItemKind::ContextHandle(handle) = &model.ndr().item(id).kind else {
+        panic!("no context handle");
+    };
+    assert!(handle.no_serialize);
+}
+
+#[test]
+fn an_expression_that_is_left_out_at_the_end_is_none() {
+    clean(&format!(
+        "{INTERFACE} void f([in] long n, [in, size_is(n, )] long *a); }}"
+    ));
+}
+
+#[test]
+fn what_a_program_sees_of_a_converted_type_need_not_be_on_the_wire() {
+    let text = "typedef [transmit_as(long)] struct { void *p; } t; void f([in] t a);";
+    let model = clean(&format!("{INTERFACE} {text} }}"));
+    let operation = &operations(&model)[0];
+    assert_eq!(
+        model.ndr().on_wire(&operation.params[0].ty),
+        &Type::Base(Base::Long)
+    );
+}
+
+#[test]
+fn what_an_imported_file_leaves_out_matters_to_those_who_need_it() {
+    let options = files(&[(
+        "o.idl",
+        "typedef struct { nowhere a; } s; typedef long fine;",
+    )]);
+    let parsed = |text: &str| {
+        let text = format!("import \"o.idl\"; {INTERFACE} {text} }}");
+        crate::midl::parse_str("t.idl", &text, &options)
+    };
+    assert!(parsed("void f([in] fine a);").is_ok());
+    let errors = parsed("void f([in] s *a);").unwrap_err();
+    assert_eq!(errors.list[0].message, "type `nowhere` is undefined");
+}
+
+#[test]
+fn a_file_may_be_there_for_what_it_imports() {
+    let options = files(&[("o.idl", "typedef long fine;")]);
+    let (model, warnings) = compiled("import \"o.idl\"; cpp_quote(\"x\")", &options);
+    assert!(model.ndr().is_blank());
+    assert_eq!(warnings[0].code, "W0506");
 }

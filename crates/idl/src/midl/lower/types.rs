@@ -670,7 +670,10 @@ impl<'a> Slots<'a> {
     }
 
     fn len(&self) -> usize {
-        self.attribute.map_or(0, |it| it.arguments.len())
+        let said = |it: &'a Attribute| it.arguments.iter().rposition(Option::is_some);
+        self.attribute
+            .and_then(said)
+            .map_or(0, |last| last.saturating_add(1))
     }
 }
 

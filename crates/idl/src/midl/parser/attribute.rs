@@ -1,7 +1,7 @@
 //! Attributes: `[name, name(…)]`.
 
 use super::{Parsed, Parser};
-use crate::midl::ast::{Attribute, Attributes};
+use crate::midl::ast::{Attribute, Attributes, Find as _};
 use crate::midl::attributes::{Arguments, arguments, is_pidl};
 use crate::midl::lexer::Token;
 
@@ -16,10 +16,25 @@ impl Parser<'_> {
                 self.bump();
             }
             if self.token() != Token::OpenBracket {
-                return Ok(found);
+                break;
             }
             self.attribute_list(&mut found)?;
         }
+        // What says how calls with a context handle run says that it is one.
+        let says = |it: &&Attribute| {
+            matches!(
+                it.name.text.as_str(),
+                "context_handle_serialize" | "context_handle_noserialize"
+            )
+        };
+        if let Some(says) = found.iter().find(says)
+            && !found.has("context_handle")
+        {
+            let mut handle = says.clone();
+            "context_handle".clone_into(&mut handle.name.text);
+            found.push(handle);
+        }
+        Ok(found)
     }
 
     fn attribute_list(&mut self, found: &mut Attributes) -> Parsed<()> {

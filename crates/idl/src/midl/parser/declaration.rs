@@ -2,7 +2,7 @@
 
 use super::{Parsed, Parser};
 use crate::midl::ast::{
-    Attributes, Bound, Declaration, Declarator, Dimension, Modifier, Name, Specifier,
+    Attributes, Bound, Declaration, Declarator, Dimension, Modifier, Name, REST, Specifier,
 };
 use crate::midl::lexer::Token;
 
@@ -263,12 +263,39 @@ impl Parser<'_> {
             self.bump();
         }
         while !self.eat(Token::CloseParen) {
-            parameters.push(self.parameter()?);
+            parameters.push(match self.token() {
+                Token::Ellipsis => self.rest_of_arguments()?,
+                _ => self.parameter()?,
+            });
             if !self.eat(Token::Comma) && self.token() != Token::CloseParen {
                 return Err(self.unexpected("`,` or `)` behind the parameter"));
             }
         }
         Ok(parameters)
+    }
+
+    /// `...`: arguments of any types, which only a local function has.
+    fn rest_of_arguments(&mut self) -> Parsed<Declaration> {
+        let start = self.at;
+        self.expect(Token::Ellipsis, "`...`")?;
+        let span = self.span_from(start);
+        let name = Name {
+            text: REST.to_owned(),
+            span,
+        };
+        let declarator = Declarator {
+            name: Some(name.clone()),
+            modifiers: Vec::new(),
+            bits: None,
+            attributes: Attributes::new(),
+            span,
+        };
+        Ok(Declaration {
+            attributes: Attributes::new(),
+            specifier: Specifier::Named(name),
+            declarators: vec![declarator],
+            docs: String::new(),
+        })
     }
 
     /// Whether the type says everything: `struct x { … };`.
