@@ -54,11 +54,12 @@ impl Line {
         *known = Some(waker.clone());
     }
 
-    /// The connection is over: nothing will be carried any more.
-    pub(crate) fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+    /// The connection is over: nothing will be carried any more. `false`: that was known.
+    pub(crate) fn end(&self) -> bool {
+        let known = self.ended.swap(true, Ordering::AcqRel);
         let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         *waker = None;
+        !known
     }
 
     pub(crate) fn has_ended(&self) -> bool {

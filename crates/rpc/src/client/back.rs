@@ -6,10 +6,11 @@
 //! ([`Server::connect`](crate::Server::connect)) whom it called.
 //!
 //! The connection is driven by the server's side of it ([`server::stream`](crate::server)); this file is what that
-//! driver and the callers share. Such a client does not connect again: it ends with its connection.
+//! driver and the callers share. A client of a caller does not connect again: it ends with its connection. A client that
+//! also serves may, since it has an endpoint: what makes its calls outlives each connection.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Context;
 use std::time::Instant;
 
@@ -17,13 +18,15 @@ use bytes::Bytes;
 use farcall_onc::client::Client as Core;
 use farcall_onc::record::Record;
 use farcall_wire::TransmitQueue;
+use tokio::sync::oneshot;
 
-use super::connect::Connector;
+use super::connect::{Connector, Converse, Made};
 use super::gss::Guard;
 use super::link::{Link, Standing};
 use super::options::{Options, Reconnect};
 use super::{Client, ClientHandle, Handle, seed};
 use crate::call::Call;
+use crate::endpoint::Endpoint;
 use crate::error::{Cause, Error, Phase};
 use crate::line::Line;
 
@@ -35,12 +38,17 @@ pub(crate) struct Back {
     peer: String,
     /// The connection was made by us: nobody needs it when its clients are gone.
     ours: bool,
+    /// Who made the connection that carries it now, and waits for its end.
+    ended: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 impl Back {
     fn new(peer: String, options: &Options, ours: bool) -> Arc<Self> {
         let options = Options {
-            reconnect: Reconnect::Never,
+            reconnect: match ours {
+                true => options.reconnect,
+                false => Reconnect::Never,
+            },
             ..options.clone()
         };
         let core = Core::stream(Link::config(&options), &seed());
@@ -54,17 +62,34 @@ impl Back {
             handle: Mutex::default(),
             peer,
             ours,
+            ended: Mutex::default(),
         })
     }
 
-    /// What makes calls over `line`, if anything does.
+    /// From now on `line` carries it; tells when that has ended.
+    pub(crate) fn carried_by(self: &Arc<Self>, line: &Line) -> oneshot::Receiver<()> {
+        let (ended, over) = oneshot::channel();
+        *lock(&self.ended) = Some(ended);
+        line.back_or(|| Arc::clone(self) as Arc<_>);
+        over
+    }
+
+    /// What makes calls over `line`, if anything does. What makes them may go on over another line when this one has
+    /// ended, and none of that concerns this one.
     #[inline]
     pub(crate) fn of(line: &Line) -> Option<Arc<Self>> {
+        let back = Self::made(line)?;
+        (!line.has_ended()).then_some(back)
+    }
+
+    /// What made calls over `line` at any time.
+    #[inline]
+    fn made(line: &Line) -> Option<Arc<Self>> {
         Arc::clone(line.back()?).downcast().ok()
     }
 
     fn client(self: &Arc<Self>, options: Options) -> Client {
-        let mut known = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.handle);
         let handle = known.upgrade().unwrap_or_else(|| {
             self.link.lock().handles += 1;
             let handle = Arc::new(ClientHandle {
@@ -119,9 +144,13 @@ impl Back {
         self.link.settle(|state| state.core.handle_timeout(now));
     }
 
-    /// The connection is over: whoever waits is told, and whoever calls later.
+    /// The connection is over: whoever made it is told, or else whoever waits, and whoever calls later.
     pub(crate) fn close(&self) {
-        self.link.close(&gone());
+        match lock(&self.ended).take() {
+            // If nobody listens, its runtime is gone, and its clients have been told so.
+            Some(ended) => drop(ended.send(())),
+            None => self.link.close(&gone()),
+        }
     }
 }
 
@@ -138,19 +167,46 @@ fn gone() -> Error {
     )
 }
 
-/// A client of the peer of a connection that we made and will serve.
-pub(crate) fn forward(line: &Line, peer: String, options: Options) -> Client {
-    let made = line.back_or(|| Back::new(peer, &options, true));
-    // Nothing else is put there.
-    let back = Arc::clone(made).downcast::<Back>();
-    let back = back.unwrap_or_else(|_| Back::new(String::new(), &options, true));
-    back.client(options)
+/// A client whose connections are served as well: `converse` drives them for it. The first one is made already.
+pub(crate) fn forward(
+    (endpoint, program, version): (Endpoint, u32, u32),
+    first: Made,
+    options: Options,
+    converse: impl FnOnce(Arc<Back>) -> Arc<dyn Converse>,
+) -> Result<Client, Error> {
+    let peer = endpoint.to_string();
+    let back = Back::new(peer.clone(), &options, true);
+    back.link.lock().handles = 1;
+    let connector = Connector::Endpoint {
+        endpoint,
+        program,
+        version,
+        first: Some(first).into(),
+        converse: Some(converse(Arc::clone(&back))),
+    };
+    let handle = Arc::new(ClientHandle {
+        link: Arc::clone(&back.link),
+        connector: Arc::new(connector),
+        peer,
+    });
+    *lock(&back.handle) = Arc::downgrade(&handle);
+    let client = Client {
+        guard: Guard::of(&options, &handle, None),
+        handle: Handle::Onc(handle),
+        options: Arc::new(options),
+    };
+    client.started()
 }
 
-/// A connection is over before it was driven.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A connection is over.
 pub(crate) fn lost(line: &Line) {
-    line.end();
-    if let Some(back) = Back::of(line) {
+    if line.end()
+        && let Some(back) = Back::made(line)
+    {
         back.close();
     }
 }

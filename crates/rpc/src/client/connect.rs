@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
@@ -27,6 +28,18 @@ use crate::socket;
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for T {}
 
+/// A server that drives connections which its own clients make: calls go both ways on them.
+pub(crate) trait Converse: Send + Sync {
+    /// Whether it still does.
+    ///
+    /// # Errors
+    /// It has ended.
+    fn ready(&self) -> Result<(), Error>;
+
+    /// Drives a connection to its end.
+    fn drive(&self, made: Made) -> Pin<Box<dyn Future<Output = End> + Send + '_>>;
+}
+
 /// How a client comes to its connection.
 pub(crate) enum Connector {
     /// By an endpoint; without a port, rpcbind knows where this program's version is.
@@ -36,6 +49,8 @@ pub(crate) enum Connector {
         version: u32,
         /// A connection that was made before the driver began.
         first: Mutex<Option<Made>>,
+        /// Who drives the connections, if they are served as well.
+        converse: Option<Arc<dyn Converse>>,
     },
     /// It was given one, and only that one.
     Given(Mutex<Option<Box<dyn ByteStream>>>),
@@ -59,7 +74,11 @@ impl Connector {
                 program,
                 version,
                 first,
+                converse,
             } => {
+                if let Some(converse) = converse {
+                    converse.ready()?;
+                }
                 let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
                 match first {
                     Some(made) => Ok(made),
@@ -100,6 +119,14 @@ impl Connector {
                 socket.lock().unwrap_or_else(PoisonError::into_inner).take();
             }
             Self::Given(_) => {}
+        }
+    }
+
+    /// Who drives the connections, if not we.
+    fn converse(&self) -> Option<&dyn Converse> {
+        match self {
+            Self::Endpoint { converse, .. } => converse.as_deref(),
+            _ => None,
         }
     }
 
@@ -306,12 +333,18 @@ impl Haste {
 
 /// Drives a connection, and asks meanwhile whether the server is there if that is wanted.
 async fn drive_asking(made: Made, link: &Arc<Link>, connector: &Connector) -> End {
+    let driving = async {
+        match connector.converse() {
+            Some(converse) => converse.drive(made).await,
+            None => drive(made, link).await,
+        }
+    };
     let Some((ping, target)) = connector.ping(&link.options) else {
-        return drive(made, link).await;
+        return driving.await;
     };
     tokio::select! {
         biased;
-        end = drive(made, link) => end,
+        end = driving => end,
         () = ping::until_silent(link, ping, target) => End::Silent(ping.misses),
     }
 }

@@ -129,6 +129,7 @@ impl Client {
             program,
             version,
             first,
+            converse: None,
         };
         Self::make(core, connector, peer, options).started()
     }
@@ -157,6 +158,7 @@ impl Client {
             program,
             version,
             first: None.into(),
+            converse: None,
         };
         Ok(Self::make(core, connector, peer, options))
     }

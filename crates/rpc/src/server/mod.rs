@@ -29,6 +29,7 @@ pub(crate) mod census;
 pub(crate) mod dce;
 pub(crate) mod http;
 pub(crate) mod accept;
+mod conversation;
 
 use std::io;
 use std::net::SocketAddr;
@@ -41,17 +42,16 @@ use farcall_onc::auth::ShortConfig;
 use farcall_onc::msg::Framing;
 use farcall_onc::server::Registry;
 use farcall_wire::Padding;
-use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UdpSocket, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::call::{Call, Peer, Refuse};
-use crate::client::connect::{self, Made};
+use crate::client::connect;
 use crate::client::{ByteStream, Client, InProcess, Options, back, within};
 use crate::endpoint::{Endpoint, Family, IntoEndpoint, Transport};
 use crate::error::{Error, Phase};
 use crate::limits::Limits;
-use crate::line::Line;
 use crate::local;
 use crate::operations::{Anonymous, Exported};
 use crate::registrar::{Registrar, Registration};
@@ -61,6 +61,7 @@ use crate::steps::stamp;
 use crate::stub::{Hosted, Kind, Registered};
 use accept::{Acceptor, Listener, Speaks};
 use census::Census;
+use conversation::Conversation;
 use cores::Cores;
 pub use cores::Runtime;
 use datagram::DatagramServer;
@@ -420,8 +421,9 @@ impl Server {
     }
 
     /// Connects to another server, and serves it over the same connection: it can call this server's programs as it
-    /// is called. (Over there, [`Call::back_channel`] does that.) The client does not connect again; the
-    /// connection ends when it and its clones are gone.
+    /// is called. (Over there, [`Call::back_channel`] does that.) The client connects again as its options say, which
+    /// over there is another connection with a back channel of its own; the connection ends when the client and its
+    /// clones are gone.
     ///
     /// # Errors
     /// As [`Client::connect`], and for an endpoint of datagrams or of DCE/RPC.
@@ -441,60 +443,13 @@ impl Server {
         }
         let connecting = connect::connect(&endpoint, program, version, &options);
         let made = within(options.connect_timeout, &endpoint, connecting).await?;
-        let failed = |e: io::Error| Error::io(Phase::Connect, &e).with_peer(&endpoint);
-        // Before it is driven: a connection of ours that nobody needs ends.
-        let line = Line::new();
-        let client = back::forward(&line, endpoint.to_string(), options);
-        match made {
-            Made::Tcp(stream) => {
-                let (peer, local) = (
-                    stream.peer_addr().map_err(failed)?,
-                    stream.local_addr().ok(),
-                );
-                let origin = Origin::new(Transport::Tcp, Peer::Inet(peer), local);
-                let stream = stream.into_std().map_err(failed)?;
-                self.converse(origin, &line, move || TcpStream::from_std(stream));
-            }
-            Made::Unix(stream) => {
-                let who = stream.peer_cred().map_err(failed)?;
-                let peer = Peer::Unix {
-                    uid: who.uid(),
-                    gid: who.gid(),
-                    pid: who.pid(),
-                };
-                let origin = Origin::new(Transport::Unix, peer, None);
-                let stream = stream.into_std().map_err(failed)?;
-                self.converse(origin, &line, move || UnixStream::from_std(stream));
-            }
-            Made::Given(_) | Made::Datagrams(..) => {
-                return Err(Error::local(Phase::Connect, "no connection was made"));
-            }
-        }
-        Ok(client)
-    }
-
-    /// Drives a connection that we made, on one of the cores.
-    fn converse<IO>(
-        &self,
-        origin: Origin,
-        line: &Arc<Line>,
-        stream: impl FnOnce() -> io::Result<IO> + Send + 'static,
-    ) where
-        IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-    {
-        let (hub, line) = (Arc::clone(&self.running.hub), Arc::clone(line));
-        let index = usize::try_from(hub.number_connection()).unwrap_or(0);
-        let token = self.running.tasks.token();
-        self.running.cores.spawn(index, async move {
-            let _token = token;
-            match stream() {
-                Ok(stream) => accept::dialed(stream, hub, origin, line).await,
-                Err(error) => {
-                    tracing::warn!(%error, "a connection is lost");
-                    back::lost(&line);
-                }
-            }
-        });
+        let conversation = |back| {
+            let running = &self.running;
+            let (hub, cores) = (&running.hub, running.cores.handles());
+            let tasks = running.tasks.clone();
+            Arc::new(Conversation::new(hub, cores, tasks, back)) as Arc<dyn connect::Converse>
+        };
+        back::forward((endpoint, program, version), made, options, conversation)
     }
 
     /// Ends the server in order: unregisters, takes no more connections and calls, lets what is

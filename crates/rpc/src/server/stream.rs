@@ -180,7 +180,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
                 Ok(Poll::Ready(false)) => {
                     // Nor will there be any replies.
                     self.closing = true;
-                    back.iter().for_each(|back| back.close());
+                    turn.line.iter().for_each(|line| back::lost(line));
                 }
                 Ok(Poll::Pending) => return self.rest(turn),
                 Err(end) => return self.last_words(cx, turn, end),

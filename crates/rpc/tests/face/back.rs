@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::common::{self, Test, add, bare, echo};
 use farcall::stub::{Procedure, Program, Registered, Reply, Service};
-use farcall::{Call, Cause, Client, Limits, Options, Refuse, Server, Transport};
+use farcall::{Call, Cause, Client, Limits, Options, Reconnect, Refuse, Server, Transport};
 use farcall_wire::{Reader, Str, xdr};
 
 const fn procedure(number: u32, name: &'static str, blocking: bool) -> Procedure {
@@ -107,12 +107,19 @@ impl Both {
         }
     }
 
+    /// A client whose connection is its only one.
     async fn connect(&self, transport: Transport) -> Client {
+        let options = Options {
+            reconnect: Reconnect::Never,
+            ..Options::default()
+        };
+        self.connect_with(transport, options).await
+    }
+
+    async fn connect_with(&self, transport: Transport, options: Options) -> Client {
         let endpoint = self.server.endpoint(transport).expect("listens");
         let (program, version) = (PROGRAM.number, PROGRAM.version);
-        let connecting = self
-            .callee
-            .connect(endpoint, program, version, Options::default());
+        let connecting = self.callee.connect(endpoint, program, version, options);
         connecting.await.expect("connects")
     }
 
@@ -294,4 +301,50 @@ async fn datagrams_have_no_way_back() {
         .callee
         .connect(endpoint, PROGRAM.number, 1, Options::default());
     assert!(connecting.await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_serves_connects_again_and_is_called_again() {
+    let limits = Limits {
+        idle: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let both = Both::start(limits).await;
+    for transport in [Transport::Tcp, Transport::Unix] {
+        let client = both.connect_with(transport, Options::default()).await;
+        for _ in 0..3 {
+            // The server may close it just now.
+            while let Err(error) = ask_back(&client, 2, "in turn").await {
+                assert!(matches!(error.cause(), Cause::Disconnected(_)), "{error}");
+            }
+            // Nobody needs it meanwhile, and the server closes it.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        subscribe(&client).await.expect("answered");
+        let index = both.caller.subscribers.lock().expect("fine").len() - 1;
+        assert_eq!(
+            add(&both.subscriber(index), 1, 1)
+                .await
+                .expect("called back"),
+            2
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_whose_own_server_has_ended_does_not_connect_again() {
+    let mut both = Both::start(Limits::default()).await;
+    let client = both.connect_with(Transport::Tcp, Options::default()).await;
+    ask_back(&client, 2, "before").await.expect("answered");
+    let other = Server::builder().start().await.expect("starts");
+    drop(std::mem::replace(&mut both.callee, other));
+    let error = loop {
+        match ask_back(&client, 2, "after").await {
+            Ok(_) => tokio::task::yield_now().await,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error.cause(), Cause::Disconnected(_)), "{error}");
+    let error = ask_back(&client, 2, "again").await.expect_err("for good");
+    assert!(error.to_string().contains("has ended"), "{error}");
 }
