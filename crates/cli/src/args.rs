@@ -68,6 +68,7 @@ impl Args {
             Command::Echo(args) => args.guard().prepare(),
             Command::Binder(args) => args.guard().prepare(),
             Command::Nfs3(args) => args.prepare(),
+            Command::Proxy(args) => args.prepare(),
             _ => Ok(()),
         }
     }

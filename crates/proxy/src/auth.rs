@@ -7,12 +7,16 @@
 //! - [`lockout`]: how often one may be wrong;
 //! - [`passwords`]: a file of names and hashes;
 //! - [`tokens`]: signed tokens;
-//! - [`helper`]: accounts of a domain, by Samba's program.
+//! - [`helper`]: accounts of a domain, by Samba's program;
+//! - [`keytab`]: Kerberos, where it is built in;
+//! - [`system`]: groups of the operating system.
 
 pub mod lockout;
 pub mod passwords;
 pub mod tokens;
 pub mod helper;
+pub mod keytab;
+pub mod system;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -57,6 +61,14 @@ pub enum Error {
     /// The file of keys.
     #[error(transparent)]
     Tokens(#[from] tokens::Error),
+    /// The keytab.
+    #[error("{path}: {what}")]
+    Keytab {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// What is written contradicts itself.
     #[error("{0}")]
     Contradiction(&'static str),
@@ -71,6 +83,7 @@ pub struct Authenticator {
     certificate: Option<listen::CertificateName>,
     tokens: Option<Tokens>,
     anonymous: bool,
+    system_groups: bool,
     lockout: Arc<Lockout>,
     hashing: Semaphore,
     offers: Vec<HeaderValue>,
@@ -85,6 +98,7 @@ enum BasicStore {
 enum Store {
     Ours {
         ntlm: Option<Arc<ServerConfig>>,
+        kerberos: Option<keytab::Service>,
         binding: ChannelBinding,
     },
     Helper(Arc<Helper>),
@@ -120,6 +134,7 @@ impl Authenticator {
             certificate: settings.certificate.clone(),
             tokens: settings.bearer.as_ref().map(Tokens::load).transpose()?,
             anonymous: settings.anonymous.is_some(),
+            system_groups: settings.system_groups,
             lockout,
             hashing: Semaphore::new(HASHES),
             offers: Vec::new(),
@@ -172,6 +187,7 @@ fn ntlm_store(
     match (&ntlm.users, &ntlm.helper) {
         (Some(_), None) => Ok(Store::Ours {
             ntlm: Some(Arc::new(ntlm_config(ntlm)?)),
+            kerberos: None,
             binding,
         }),
         (None, Some(_)) if binding == ChannelBinding::Require => Err(Error::Contradiction(
@@ -183,14 +199,24 @@ fn ntlm_store(
 }
 
 fn negotiate_store(negotiate: &listen::Negotiate) -> Result<Store, Error> {
-    if negotiate.keytab.is_some() {
-        return Err(Error::Contradiction(
-            "Kerberos at the proxy is not built in: leave keytab out",
-        ));
-    }
-    match &negotiate.ntlm {
-        Some(ntlm) => ntlm_store(ntlm, Protocol::Spnego, negotiate.channel_binding),
-        None => Err(Error::Contradiction(
+    let binding = negotiate.channel_binding;
+    let kerberos = negotiate.keytab.as_deref().map(keytab::open).transpose()?;
+    match (&negotiate.ntlm, kerberos) {
+        (Some(ntlm), None) => ntlm_store(ntlm, Protocol::Spnego, binding),
+        (None, Some(kerberos)) => Ok(Store::Ours {
+            ntlm: None,
+            kerberos: Some(kerberos),
+            binding,
+        }),
+        (Some(ntlm), Some(_)) if ntlm.helper.is_some() => Err(Error::Contradiction(
+            "a helper does Kerberos itself, with its own keytab: leave keytab out, or give ntlm users",
+        )),
+        (Some(ntlm), kerberos) => Ok(Store::Ours {
+            ntlm: Some(Arc::new(ntlm_config(ntlm)?)),
+            kerberos,
+            binding,
+        }),
+        (None, None) => Err(Error::Contradiction(
             "negotiate needs ntlm or keytab inside",
         )),
     }
@@ -246,6 +272,8 @@ pub struct Session {
     bindings: Vec<ChannelBindings>,
     certificate: Option<Arc<ClientCertificate>>,
     state: State,
+    /// Who a request is does not outlive it: the connection may carry others' too.
+    shared_line: bool,
 }
 
 enum State {
@@ -274,7 +302,15 @@ impl Session {
             bindings,
             certificate,
             state: State::Nobody,
+            shared_line: false,
         }
+    }
+
+    /// The connection may carry requests of several clients: who one is, the next is not.
+    #[must_use]
+    pub const fn shared_line(mut self, shared: bool) -> Self {
+        self.shared_line = shared;
+        self
     }
 
     /// Says whose request the next one is, where a proxy in front carries those of many: what was proved does not go over
@@ -288,6 +324,24 @@ impl Session {
 
     /// Judges a request by its `Authorization`.
     pub async fn judge(&mut self, authorization: Option<&HeaderValue>) -> Verdict {
+        if self.shared_line {
+            self.state = State::Nobody;
+        }
+        match self.judged(authorization).await {
+            Verdict::Known {
+                identity,
+                token,
+                fresh: true,
+            } if self.shared.system_groups && system::is_asked(identity.kind) => {
+                let identity = Arc::new(system::with_groups(identity).await);
+                self.state = State::Known(Arc::clone(&identity));
+                known(&identity, token, true)
+            }
+            verdict => verdict,
+        }
+    }
+
+    async fn judged(&mut self, authorization: Option<&HeaderValue>) -> Verdict {
         let Some(value) = authorization else {
             return self.without();
         };
@@ -453,8 +507,16 @@ impl Session {
                 let conversation = conversation.map_err(|error| format!("the helper: {error}"))?;
                 Ok(Exchange::Helper(Box::new(conversation)))
             }
-            Some(Store::Ours { ntlm, binding }) => {
+            Some(Store::Ours {
+                ntlm,
+                kerberos,
+                binding,
+            }) => {
+                let bindings = self.asked_of_channel(*binding)?;
                 let mut mechanisms = Mechanisms::new();
+                if let Some(service) = kerberos {
+                    mechanisms = keytab::with(mechanisms, service, &bindings);
+                }
                 let watched = Arc::new(Watched::new(
                     ntlm.as_ref(),
                     Arc::clone(&self.shared.lockout),
@@ -463,7 +525,7 @@ impl Session {
                 if let Some(config) = ntlm {
                     let mut config = ServerConfig::clone(config);
                     config.accounts = Arc::<Watched>::clone(&watched);
-                    config.bindings = self.asked_of_channel(*binding)?;
+                    config.bindings = bindings;
                     mechanisms = mechanisms.with_ntlm(config);
                 }
                 let one = (scheme == "NTLM").then_some(Mechanism::Ntlm);

@@ -83,10 +83,17 @@ fn listener_faults(listener: &Listener, source: &Source) -> Vec<Fault> {
     {
         wrong("authentication.negotiate without ntlm or a keytab");
     }
-    if let Some(front) = &listener.front
-        && front.trusted.is_empty()
-    {
-        wrong("front without trusted networks");
+    if let Some(front) = &listener.front {
+        if front.trusted.is_empty() {
+            wrong("front without trusted networks");
+        }
+        let proves_connections = on.ntlm.is_some() || on.negotiate.is_some();
+        if front.forwarded && !front.own_connections && proves_connections {
+            wrong(
+                "NTLM and Negotiate prove a connection, and a front that speaks HTTP may share one among clients, \
+                 expected front.own-connections = true if it does not (HAProxy: http-reuse never)",
+            );
+        }
     }
     faults
 }

@@ -9,6 +9,7 @@ pub mod place;
 pub mod value;
 pub mod listen;
 pub mod rule;
+mod paths;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -275,7 +276,7 @@ const fn tap_size() -> usize {
 }
 
 impl Config {
-    /// Reads a file.
+    /// Reads a file. Paths in it are relative to the folder that it lies in.
     ///
     /// # Errors
     /// [`Faults`] with the first place at which the file is not what it should be, or why it cannot be read.
@@ -284,7 +285,11 @@ impl Config {
             let source = Source::new(file, "");
             Faults(vec![source.fault(0..0, error.to_string())])
         })?;
-        Self::parse(file, &text)
+        let (mut config, source) = Self::parse(file, &text)?;
+        if let Some(folder) = file.parent() {
+            paths::below(&mut config, folder);
+        }
+        Ok((config, source))
     }
 
     /// Reads the text of a file; `file` is what errors call it.

@@ -8,9 +8,10 @@
 //! another operation than its first. What it holds is bounded, whatever is sent.
 //!
 //! A denied call gets a fault under its own call id; its other fragments are swallowed, and the connection lives. Under a level
-//! that numbers its messages (packet and above) the server would then miss one, so the security context cannot go on: later
-//! calls under it that the policy allows get a fault of their own ([`status::SEC_PKG_ERROR`], not executed), until the client makes a
-//! new one.
+//! that numbers its messages (packet and above) the server would then miss one. Where signatures do not cover headers, the call therefore goes to the server
+//! [masked](mask): as one of an operation that no interface has, which the server counts, refuses and does not execute. Where they do, nothing can stand in for
+//! the call and the security context cannot go on: later calls under it that the policy allows get a fault of their own
+//! ([`status::SEC_PKG_ERROR`], not executed), until the client makes a new one.
 #![warn(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -54,6 +55,40 @@ pub struct Asked {
     pub object: Option<Uuid>,
 }
 
+/// An operation that no interface has: a call of it is counted and refused.
+pub const NO_OPERATION: u16 = u16::MAX;
+
+/// Where a request has its operation (C706 section 12.6.4.9), and a fault its status (section 12.6.4.7).
+const PLACES: (usize, usize) = (22, 24);
+
+/// The same request as a call of [`NO_OPERATION`].
+#[must_use]
+pub fn mask(request: &[u8]) -> Vec<u8> {
+    let mut masked = request.to_vec();
+    if let Some(place) = masked.get_mut(PLACES.0..).and_then(|it| it.get_mut(..2)) {
+        place.copy_from_slice(&NO_OPERATION.to_le_bytes());
+    }
+    masked
+}
+
+/// The same fault with the status of what is denied, unless it is signed.
+#[must_use]
+pub fn denied(fault: &[u8]) -> Vec<u8> {
+    let mut denied = fault.to_vec();
+    let header = fault
+        .first_chunk()
+        .and_then(|head| Header::parse(head).ok());
+    if let Some(header) = header.filter(|header| header.auth_length == 0)
+        && let Some(place) = denied.get_mut(PLACES.1..).and_then(|it| it.get_mut(..4))
+    {
+        place.copy_from_slice(&match header.order() {
+            Order::Little => status::ACCESS_DENIED.to_le_bytes(),
+            Order::Big => status::ACCESS_DENIED.to_be_bytes(),
+        });
+    }
+    denied
+}
+
 /// What becomes of a PDU of the client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
@@ -63,6 +98,8 @@ pub enum Act {
     Swallow,
     /// It goes nowhere, and the client gets this PDU instead of an answer.
     Answer([u8; Fault::LEN]),
+    /// It is denied, and goes to the server [masked](mask).
+    Mask,
 }
 
 /// What a PDU of the server's means. It goes to the client in any case.
@@ -72,6 +109,8 @@ pub enum Back {
     Nothing,
     /// A call has ended.
     Ended(Ended),
+    /// The server has refused a call that was masked; the client gets the fault as [denied].
+    Denied,
 }
 
 /// A call that has ended.
@@ -144,7 +183,23 @@ struct Partial {
     call_id: u32,
     context_id: u16,
     opnum: u16,
-    denied: bool,
+    fate: Fate,
+}
+
+/// What becomes of a call's further fragments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Forward,
+    Swallow,
+    Mask,
+}
+
+/// Why a call does not pass.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    status: u32,
+    /// The server is to count it all the same.
+    masked: bool,
 }
 
 /// One association.
@@ -159,6 +214,10 @@ pub struct Inspector {
     pending: VecDeque<Pending>,
     partial: Option<Partial>,
     open: Vec<Open>,
+    /// The client offered to sign headers, so the server may have agreed.
+    signs_headers: bool,
+    /// Calls that went to the server masked and are not answered.
+    masked: Vec<u32>,
 }
 
 impl Inspector {
@@ -210,7 +269,11 @@ impl Inspector {
     pub fn server(&mut self, pdu: &[u8]) -> Result<Back, Violation> {
         let (header, body) = read(pdu)?;
         match header.ptype {
+            PacketType::RESPONSE if self.masked.contains(&header.call_id) => {
+                Err(Violation("an answer to a call of no operation"))
+            }
             PacketType::RESPONSE => Ok(self.response(pdu, &header)),
+            PacketType::FAULT if self.unmasked(header.call_id) => Ok(Back::Denied),
             PacketType::FAULT => {
                 self.unanswered(header.call_id);
                 Ok(self.fault(&header, body))
@@ -284,6 +347,7 @@ impl Inspector {
         };
         let level = self.secured.iter().chain(&fresh).map(|it| it.level).max();
         let level = level.unwrap_or(AuthLevel::NONE);
+        self.signs_headers |= header.flags.has(Flags::SUPPORT_HEADER_SIGN);
         if !self.passes(&bind, header.call_id, level, allows) {
             return Ok(answer(header, 0, status::ACCESS_DENIED));
         }
@@ -320,6 +384,7 @@ impl Inspector {
     }
 
     /// The security context that a leg belongs to, if it is a new one.
+    // req: proxy-2.2.2.11-level
     fn secure(&self, verifier: &Verifier) -> Result<Option<Secured>, Violation> {
         let it = &verifier.trailer;
         if let Some(old) = self.secured.iter().find(|old| old.id == it.context_id) {
@@ -340,6 +405,7 @@ impl Inspector {
     }
 
     /// Remembers what a bind's numbers mean.
+    // req: proxy-12.6.3.1-context
     fn offer(&mut self, bind: &Bind, call_id: u32) -> Result<(), Violation> {
         if self.pending.len() >= MAX_PENDING {
             return Err(Violation("too many binds without their answers"));
@@ -468,12 +534,17 @@ impl Inspector {
             return Err(Violation("a request amid the fragments of another"));
         }
         let refused = self.first(header, &request, verifier.as_ref(), allows)?;
+        let fate = match refused {
+            None => Fate::Forward,
+            Some(Refused { masked: true, .. }) => Fate::Mask,
+            Some(_) => Fate::Swallow,
+        };
         if !header.flags.has(Flags::LAST) {
             self.partial = Some(Partial {
                 call_id: header.call_id,
                 context_id: request.context_id,
                 opnum: request.opnum,
-                denied: refused.is_some(),
+                fate,
             });
         }
         match refused {
@@ -481,24 +552,34 @@ impl Inspector {
                 self.opened(header, &request, now);
                 Ok(Act::Forward)
             }
+            Some(Refused { masked: true, .. }) => {
+                if !header.flags.has(Flags::MAYBE) {
+                    self.masked.push(header.call_id);
+                }
+                Ok(Act::Mask)
+            }
             Some(_) if header.flags.has(Flags::MAYBE) => Ok(Act::Swallow),
-            Some(status) => Ok(answer(header, request.context_id, status)),
+            Some(refused) => Ok(answer(header, request.context_id, refused.status)),
         }
     }
 
-    /// Asks about a first fragment: the status of the fault if it does not pass.
+    /// Asks about a first fragment: why it does not pass, if it does not.
     fn first(
         &mut self,
         header: &Header,
         request: &Request,
         verifier: Option<&Verifier>,
         allows: &mut dyn FnMut(&Asked) -> bool,
-    ) -> Result<Option<u32>, Violation> {
+    ) -> Result<Option<Refused>, Violation> {
+        let silent = |status| Refused {
+            status,
+            masked: false,
+        };
         let place = match verifier {
             None => None,
             // Its type and level must be those of the context that it names, and there must be one.
             Some(verifier) => match self.secure(verifier)? {
-                Some(_) => return Ok(Some(status::ACCESS_DENIED)),
+                Some(_) => return Ok(Some(silent(status::ACCESS_DENIED))),
                 None => self
                     .secured
                     .iter()
@@ -509,7 +590,7 @@ impl Inspector {
         let level = context.map_or_else(|| self.implied(), |it| it.level);
         self.explicit |= place.is_some();
         let mut refused = match self.interface(request.context_id) {
-            None => Some(status::UNK_IF),
+            None => Some(silent(status::UNK_IF)),
             Some(interface) => {
                 let (opnum, object) = (request.opnum, request.object);
                 let ask = Ask::Call {
@@ -522,17 +603,28 @@ impl Inspector {
                     call_id: header.call_id,
                     object,
                 });
-                (!allowed).then_some(status::ACCESS_DENIED)
+                (!allowed).then_some(silent(status::ACCESS_DENIED))
             }
         };
+        let maskable = self.is_maskable(request.context_id);
         let context = place.and_then(|place| self.secured.get_mut(place));
         if let Some(context) = context.filter(|it| it.level.is_per_packet()) {
-            if context.spent {
-                refused = refused.or(Some(status::SEC_PKG_ERROR));
+            match &mut refused {
+                Some(refused) if maskable && !context.spent => refused.masked = true,
+                refused if context.spent => {
+                    *refused = refused.or(Some(silent(status::SEC_PKG_ERROR)));
+                }
+                refused => context.spent = refused.is_some(),
             }
-            context.spent |= refused.is_some();
         }
         Ok(refused)
+    }
+
+    /// Whether a call over a presentation context may go to the server masked.
+    // req: proxy-3.3.1.5.2-sequence
+    fn is_maskable(&self, id: u16) -> bool {
+        let known = self.presented.iter().any(|it| it.id == id && it.accepted);
+        known && !self.signs_headers && self.masked.len() < MAX_OPEN
     }
 
     /// The level of requests that name no security context.
@@ -552,6 +644,7 @@ impl Inspector {
     }
 
     /// A further fragment goes where the first went.
+    // req: proxy-12.6.4.9-first
     fn next(&mut self, header: &Header, request: &Request) -> Result<Act, Violation> {
         let Some(partial) = self.partial.filter(|it| it.call_id == header.call_id) else {
             return Err(Violation("a fragment of no request"));
@@ -567,9 +660,10 @@ impl Inspector {
         if let Some(open) = self.open.iter_mut().find(|it| it.call_id == header.call_id) {
             open.sent = open.sent.saturating_add(header.frag_length.into());
         }
-        Ok(match partial.denied {
-            true => Act::Swallow,
-            false => Act::Forward,
+        Ok(match partial.fate {
+            Fate::Swallow => Act::Swallow,
+            Fate::Forward => Act::Forward,
+            Fate::Mask => Act::Mask,
         })
     }
 
@@ -591,7 +685,9 @@ impl Inspector {
 
     fn cancel(&mut self, header: &Header) -> Act {
         match self.partial {
-            Some(partial) if partial.call_id == header.call_id && partial.denied => Act::Swallow,
+            Some(partial) if partial.call_id == header.call_id && partial.fate == Fate::Swallow => {
+                Act::Swallow
+            }
             _ => Act::Forward,
         }
     }
@@ -602,6 +698,7 @@ impl Inspector {
             self.partial = None;
         }
         self.open.retain(|it| it.call_id != header.call_id);
+        self.unmasked(header.call_id);
         act
     }
 
@@ -627,6 +724,12 @@ impl Inspector {
         self.ended(at, Some(status))
     }
 
+    /// Whether this was masked; from now on it is answered.
+    fn unmasked(&mut self, call_id: u32) -> bool {
+        let at = self.masked.iter().position(|it| *it == call_id);
+        at.map(|at| self.masked.swap_remove(at)).is_some()
+    }
+
     fn ended(&mut self, at: usize, fault: Option<u32>) -> Back {
         let Some(call) = self.open.get(at).copied() else {
             return Back::Nothing;
@@ -644,6 +747,7 @@ fn features(
 }
 
 /// A fault in the byte order of the client's, under the number it used.
+// req: proxy-12.6.4.7-fault
 fn answer(header: &Header, context_id: u16, status: u32) -> Act {
     let fault = Fault {
         alloc_hint: Fault::HINT,

@@ -237,6 +237,7 @@ fn setup(settings: &Settings, lockout: &Arc<Lockout>) -> Result<Setup, Error> {
         fronts: front.map(|front| front.trusted.clone()).unwrap_or_default(),
         proxy_protocol: front.is_some_and(|front| front.proxy_protocol),
         forwarded: front.is_some_and(|front| front.forwarded),
+        own_connections: front.is_some_and(|front| front.own_connections),
         bindings: bindings.collect::<Result<_, _>>()?,
     })
 }

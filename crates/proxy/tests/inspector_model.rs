@@ -9,7 +9,7 @@ use farcall_dce::pdu::call::Request;
 use farcall_dce::pdu::{Flags, Header, PacketType};
 use farcall_dce::security::{AuthLevel, AuthType};
 use farcall_dce::syntax::{Features, Order, SyntaxId, Uuid};
-use farcall_proxy::inspect::{Act, Inspector};
+use farcall_proxy::inspect::{Act, Inspector, NO_OPERATION, mask};
 use farcall_proxy::policy::Ask;
 use proptest::prelude::*;
 
@@ -39,7 +39,9 @@ fn interface(n: u8) -> SyntaxId {
 
 /// The policy: the second interface is denied, and operation 5 of all others.
 fn allows(ask: &Ask) -> bool {
-    ask.interface().is_none_or(|it| it != interface(1)) && ask.opnum() != Some(5)
+    // What no interface has, no server executes.
+    ask.opnum() == Some(NO_OPERATION)
+        || (ask.interface().is_none_or(|it| it != interface(1)) && ask.opnum() != Some(5))
 }
 
 fn whole(
@@ -222,6 +224,7 @@ fn run(data: &[u8]) {
         };
         match inspector.client(&pdu, 0, &mut |asked| allows(&asked.ask)) {
             Ok(Act::Forward) => model.sees(&pdu),
+            Ok(Act::Mask) => model.sees(&mask(&pdu)),
             Ok(Act::Swallow) => {}
             Ok(Act::Answer(fault)) => assert_eq!((fault[2], fault[8]), (3, 32)),
             Err(_) => return,

@@ -45,6 +45,40 @@ enum Verb {
     Template,
 }
 
+impl Args {
+    /// To be called before anything else: the Kerberos library takes the keytab from the environment alone.
+    #[cfg(feature = "kerberos")]
+    pub(crate) fn prepare(&self) -> anyhow::Result<()> {
+        let read = match &self.verb {
+            None => farcall_proxy::config::Config::load(&self.config),
+            Some(_) => return Ok(()),
+        };
+        // What is wrong with the file is said when it is loaded.
+        let Ok((config, _)) = read else {
+            return Ok(());
+        };
+        let mut negotiate = config
+            .listeners
+            .iter()
+            .filter_map(|listener| listener.authentication.negotiate.as_ref());
+        match negotiate.find_map(|negotiate| negotiate.keytab.as_ref()) {
+            Some(keytab) => Ok(farcall_security::kerberos::keytab::restart_with(keytab)?),
+            None => Ok(()),
+        }
+    }
+
+    /// To be called before anything else; without Kerberos there is nothing to do.
+    #[cfg(not(feature = "kerberos"))]
+    #[allow(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "with Kerberos there is"
+    )]
+    pub(crate) fn prepare(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     match &args.verb {
         None => run_proxy(args, out).await,

@@ -387,3 +387,17 @@ async fn the_challenge_says_nothing_of_this_machine_and_has_all_names() {
     let expected = [(1, "RPC"), (2, "RPC"), (3, "rpc"), (4, "rpc")];
     assert_eq!(names, expected.map(|(id, name)| (id, name.to_owned())));
 }
+
+#[tokio::test]
+async fn over_a_line_that_clients_share_nobody_is_who_was_there_before() {
+    let folder = folder();
+    let shared = authenticator(&all(folder.path()));
+    let mut session = session(&shared).shared_line(true);
+    let right = basic("alice", "<.S.2K(Zq'");
+    assert!(told(session.judge(Some(&right)).await).is_ok());
+    assert!(
+        told(session.judge(None).await).is_err(),
+        "the next request is another's"
+    );
+    assert!(told(session.judge(Some(&right)).await).is_ok());
+}

@@ -123,6 +123,9 @@ pub struct Authentication {
     pub bearer: Option<Bearer>,
     /// Nobody says who they are.
     pub anonymous: Option<Anonymous>,
+    /// The groups that this machine's database of users has for accounts of Basic, NTLM and Kerberos count in rules, too: an account of a domain is
+    /// looked up as `DOMAIN\\name`, as winbind has it. Default: no.
+    pub system_groups: bool,
 }
 
 /// Where Basic looks names up.
@@ -297,6 +300,10 @@ pub struct Fronts {
     /// They say the client's address in `X-Forwarded-For`. Default: no.
     #[serde(default)]
     pub forwarded: bool,
+    /// With `forwarded`: each client has a connection of its own from the front to here (HAProxy: `http-reuse never`), so that NTLM and Negotiate,
+    /// which prove a connection, prove one client. Default: no; then who a request is does not outlive it.
+    #[serde(default)]
+    pub own_connections: bool,
     /// They do TLS: their certificates (PEM), which channel bindings are checked against.
     #[serde(default)]
     pub certificates: Vec<PathBuf>,

@@ -66,6 +66,8 @@ pub struct Setup {
     pub proxy_protocol: bool,
     /// They say the client's address in `X-Forwarded-For`.
     pub forwarded: bool,
+    /// They keep clients' connections apart.
+    pub own_connections: bool,
     /// They do TLS, with certificates that these name.
     pub bindings: Vec<ChannelBindings>,
 }
@@ -253,7 +255,8 @@ impl Connection {
     ) -> io::Result<()> {
         let with_certificate = certificate.is_some();
         let authenticator = Arc::clone(&self.setup.authenticator);
-        let session = Session::new(authenticator, self.source.ip(), bindings, certificate);
+        let session = Session::new(authenticator, self.source.ip(), bindings, certificate)
+            .shared_line(self.from_front && self.setup.forwarded && !self.setup.own_connections);
         *self.session.lock().await = Some(session);
         let guard = Guard::new(stream, b"");
         let found = guard.found();

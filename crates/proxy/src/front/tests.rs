@@ -126,6 +126,7 @@ async fn run(authentication: &str, change: impl FnOnce(&mut Setup)) -> Running {
         fronts: Vec::new(),
         proxy_protocol: false,
         forwarded: false,
+        own_connections: false,
         bindings: Vec::new(),
     };
     change(&mut setup);

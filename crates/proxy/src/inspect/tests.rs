@@ -602,3 +602,87 @@ fn what_is_held_has_a_bound() {
     }
     refused(last, "too many binds");
 }
+
+/// A bind with a verifier that was answered, and the offer to sign headers if `signs`.
+fn protected(level: AuthLevel, signs: bool) -> Both {
+    let mut both = Both::default();
+    let mut bind = secured(bind(&[(0, A)]), level);
+    if signs {
+        bind[3] |= Flags::SUPPORT_HEADER_SIGN.0;
+    }
+    assert_eq!(both.sends(&bind), Ok(Act::Forward));
+    let ack = ack(PacketType::BIND_ACK, 1, &[true]);
+    assert_eq!(both.answers(&ack), Ok(Back::Nothing));
+    both
+}
+
+#[test]
+fn where_headers_are_not_signed_a_denied_call_goes_to_the_server_as_one_of_no_operation() {
+    for level in [AuthLevel::PKT, AuthLevel::INTEGRITY, AuthLevel::PRIVACY] {
+        let mut both = protected(level, false);
+        let denied_call = secured(call(2, 0, 5), level);
+        assert_eq!(both.sends(&denied_call), Ok(Act::Mask));
+        // C706 section 12.6.4.9: the operation stands at 22; nothing else is changed.
+        let masked = mask(&denied_call);
+        assert_eq!(masked[22..24], [0xff, 0xff]);
+        assert_eq!(
+            (&masked[..22], &masked[24..]),
+            (&denied_call[..22], &denied_call[24..])
+        );
+        // The next call under it goes on.
+        assert_eq!(both.sends(&secured(call(3, 0, 4), level)), Ok(Act::Forward));
+        // The server's fault, 0x1c010002, becomes access denied.
+        let mut fault =
+            b"\x05\0\x03\x23\x10\0\0\0\x20\0\0\0\x02\0\0\0\0\0\0\0\0\0\0\0\x02\0\x01\x1c\0\0\0\0"
+                .to_vec();
+        assert_eq!(both.answers(&fault), Ok(Back::Denied));
+        assert_eq!(denied(&fault)[24..28], [5, 0, 0, 0]);
+        // A signed one stays as it is.
+        fault[10] = 16;
+        assert_eq!(denied(&fault), fault);
+        assert!(both.answers(&fault[..]).is_err(), "it is not whole");
+    }
+}
+
+#[test]
+fn fragments_of_a_masked_call_are_masked_and_an_answer_to_it_is_none() {
+    let level = AuthLevel::PRIVACY;
+    let mut both = protected(level, false);
+    let part = |flags| secured(fragment(2, flags, 0, 5), level);
+    assert_eq!(both.sends(&part(Flags::FIRST)), Ok(Act::Mask));
+    assert_eq!(both.sends(&part(Flags(0))), Ok(Act::Mask));
+    assert_eq!(both.sends(&part(Flags::LAST)), Ok(Act::Mask));
+    let response = whole(
+        vec![0; 8],
+        PacketType::RESPONSE,
+        Flags::WHOLE,
+        Order::Little,
+        2,
+    );
+    assert!(
+        both.answers(&response).is_err(),
+        "the server executed something"
+    );
+}
+
+#[test]
+fn where_headers_may_be_signed_a_denied_call_ends_the_security_context() {
+    let level = AuthLevel::PRIVACY;
+    let mut both = protected(level, true);
+    assert_eq!(fault(both.sends(&secured(call(2, 0, 5), level))), (2, 5));
+    let next = both.sends(&secured(call(3, 0, 4), level));
+    assert_eq!(fault(next), (3, status::SEC_PKG_ERROR));
+}
+
+#[test]
+fn masked_calls_that_are_not_answered_have_a_bound() {
+    let level = AuthLevel::PKT;
+    let mut both = protected(level, false);
+    for call_id in 0..512 {
+        assert_eq!(
+            both.sends(&secured(call(10 + call_id, 0, 5), level)),
+            Ok(Act::Mask)
+        );
+    }
+    assert_eq!(fault(both.sends(&secured(call(9, 0, 5), level))), (9, 5));
+}

@@ -60,6 +60,8 @@ pub(super) trait Judge: Send + 'static {
 pub(super) enum Ruling {
     /// It goes on.
     Forward,
+    /// This goes on in its place.
+    Replace(Bytes),
     /// It goes nowhere.
     Refuse,
     /// Nothing more of this connection can be trusted.
@@ -257,10 +259,14 @@ impl<M: Machine, J: Judge> Half<M, J> {
 
     fn judge_all(&mut self, now: Instant) -> bool {
         let mut progress = false;
-        while let Some(pdu) = self.machine.poll_pdu() {
+        while let Some(mut pdu) = self.machine.poll_pdu() {
             progress = true;
             match self.judge.judge(&pdu.bytes) {
                 Ruling::Forward => self.machine.forward(now, pdu),
+                Ruling::Replace(bytes) => {
+                    pdu.bytes = bytes;
+                    self.machine.forward(now, pdu);
+                }
                 Ruling::Refuse => self.machine.refuse(now, pdu),
                 Ruling::Violation => {
                     self.machine.refuse(now, pdu);

@@ -160,6 +160,7 @@ impl Rules {
         match act {
             Ok(Act::Forward) => Ruling::Forward,
             Ok(Act::Swallow) => Ruling::Refuse,
+            Ok(Act::Mask) => Ruling::Replace(inspect::mask(pdu).into()),
             Ok(Act::Answer(fault)) => {
                 self.denied += 1;
                 if self.denied > MOST_DENIED {
@@ -190,6 +191,7 @@ impl Rules {
         };
         match back {
             Ok(Back::Nothing) => Ruling::Forward,
+            Ok(Back::Denied) => Ruling::Replace(inspect::denied(pdu).into()),
             Ok(Back::Ended(ended)) => {
                 self.ended_call(&ended);
                 Ruling::Forward

@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 pub struct Service {
     credential: Cred,
     bindings: Option<ChannelBindings>,
+    required: bool,
 }
 
 /// A service cannot be offered.
@@ -47,10 +48,10 @@ impl Service {
         }
         let credential = acquire(principal);
         let credential = credential.map_err(|fault| ServiceError::NoKey(fault.to_string()))?;
-        let bindings = None;
         Ok(Self {
             credential,
-            bindings,
+            bindings: None,
+            required: false,
         })
     }
 
@@ -58,6 +59,13 @@ impl Service {
     #[must_use]
     pub fn with_bindings(mut self, bindings: ChannelBindings) -> Self {
         self.bindings = Some(bindings);
+        self
+    }
+
+    /// Clients must name a channel. Needs a library that says whether they did: MIT's from 1.19.
+    #[must_use]
+    pub const fn requiring_bindings(mut self) -> Self {
+        self.required = true;
         self
     }
 }
@@ -144,7 +152,8 @@ impl Handshake for Acceptor {
         };
         let mut context = None;
         // Whether the context is in the DCE style is the client's choice; asking for the other kind fails at the first message.
-        let progress = turn::take::<ServerCtx>(answer, &mut context, &mut self.known, true)?;
+        let (known, bound) = (&mut self.known, self.service.required);
+        let progress = turn::take::<ServerCtx>(answer, &mut context, known, true, bound)?;
         self.state = State::Running(context);
         Ok(progress)
     }

@@ -174,7 +174,8 @@ impl Handshake for Initiator {
             return Err(Denied::package("nothing was asked"));
         };
         let mut context = None;
-        let progress = turn::take::<ClientCtx>(answer, &mut context, &mut self.known, self.dce)?;
+        let known = &mut self.known;
+        let progress = turn::take::<ClientCtx>(answer, &mut context, known, self.dce, false)?;
         self.state = State::Running(context);
         Ok(progress)
     }

@@ -79,6 +79,7 @@ pub(super) fn take<S: Side>(
     place: &mut Option<S>,
     known: &mut Known,
     dce: bool,
+    bound: bool,
 ) -> Result<Progress, Denied> {
     let turned = answer.downcast::<Turned<S>>();
     let turned = turned.map_err(|_| Denied::package("not an answer to what was asked"))?;
@@ -87,18 +88,22 @@ pub(super) fn take<S: Side>(
     known.key = seen.key.or_else(|| known.key.take());
     known.taken_back |= seen.taken_back;
     if context.is_complete() {
-        return finish(context, token, std::mem::take(known), dce);
+        return finish(context, token, std::mem::take(known), dce, bound);
     }
     *place = Some(context);
     let token = token.ok_or_else(|| Denied::package("Kerberos has no token for the peer"))?;
     Ok(Progress::Continue(token))
 }
 
+/// `GSS_C_CHANNEL_BOUND_FLAG` of MIT's library: both sides named the same channel.
+const CHANNEL_BOUND: u32 = 0x800;
+
 fn finish<S: Side>(
     context: S,
     token: Option<Vec<u8>>,
     known: Known,
     dce: bool,
+    bound: bool,
 ) -> Result<Progress, Denied> {
     let failed = |fault: Error| Denied::package(fault.to_string());
     let name = match S::PEER_IS_SOURCE {
@@ -108,6 +113,9 @@ fn finish<S: Side>(
     let name = name.and_then(|name| name.display_name()).map_err(failed)?;
     let taken_back = CtxFlags::from_bits_retain(known.taken_back);
     let flags = context.flags().map_err(failed)?.difference(taken_back);
+    if bound && flags.bits() & CHANNEL_BOUND == 0 {
+        return Err(Denied::new("the client names no channel".to_owned()));
+    }
     let peer = principal(&String::from_utf8_lossy(&name), flags);
     let context = Established::new(context, flags, peer, dce).map_err(failed)?;
     let context = context.with_session_key(known.key);
