@@ -311,4 +311,21 @@ pub trait Initiator: Send + Sync {
     /// # Errors
     /// [`Denied`] if the credentials cannot do that level or have no way to that target.
     fn initiate(&self, target: &str, level: AuthLevel) -> Result<Box<dyn Exchange>, Denied>;
+
+    /// Begins an exchange with the principal `target` whose tokens another protocol carries, HTTP for one: without the legs
+    /// that DCE/RPC adds to a mechanism, and for no protection of messages. `channel` names the channel that it runs
+    /// inside, as channel bindings do: application data such as `tls-server-end-point:` and a hash (RFC 5929).
+    ///
+    /// By default there is no such exchange.
+    ///
+    /// # Errors
+    /// [`Denied`] if the credentials cannot do that or have no way to that target.
+    fn initiate_elsewhere(
+        &self,
+        target: &str,
+        channel: Option<&[u8]>,
+    ) -> Result<Box<dyn Exchange>, Denied> {
+        let _ = (target, channel);
+        Err(Denied::package("these credentials are for DCE/RPC alone"))
+    }
 }

@@ -291,6 +291,19 @@ impl Initiator for Credentials {
         let handshake = self.begin_at(target, level, true)?;
         Ok(Box::new(AtLevel::new(handshake, level)))
     }
+
+    fn initiate_elsewhere(
+        &self,
+        target: &str,
+        channel: Option<&[u8]>,
+    ) -> Result<Box<dyn Exchange>, Denied> {
+        let mut bound = self.clone();
+        if let Some(data) = channel {
+            bound.bindings = Some(ChannelBindings::new(data.to_vec()));
+        }
+        let handshake = bound.begin(target, false, false)?;
+        Ok(Box::new(AtLevel::new(handshake, AuthLevel::CONNECT)))
+    }
 }
 
 #[cfg(test)]
@@ -322,6 +335,17 @@ mod tests {
             "\"basic\" is none of ntlm, spnego, krb5"
         );
         level("none").unwrap_err();
+    }
+
+    #[test]
+    fn an_exchange_that_http_carries_begins_like_any_other() {
+        let credentials = Credentials::ntlm("bob", "DOM", &Password::from("hunter2"));
+        let mut exchange = credentials
+            .initiate_elsewhere("HTTP/proxy.example", Some(b"tls-server-end-point:hash"))
+            .unwrap();
+        let step = exchange.step(&[]).unwrap();
+        let begins = |token: &[u8]| token.starts_with(b"NTLMSSP\0");
+        assert!(matches!(step, farcall_dce::security::Step::Continue(token) if begins(&token)));
     }
 
     #[test]
