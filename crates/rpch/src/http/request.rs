@@ -104,6 +104,10 @@ pub struct RequestHead<'a> {
     pub content_length: u64,
     /// The value of an `Authorization` header.
     pub authorization: Option<&'a str>,
+    /// The request goes to an HTTP proxy, which is told the whole address (RFC 9112 section 3.2.2). Not inside TLS.
+    pub absolute: bool,
+    /// The value of a `Proxy-Authorization` header, for an HTTP proxy.
+    pub proxy_authorization: Option<&'a str>,
     /// What is asked of the proxy.
     pub pragmas: Pragmas,
 }
@@ -114,10 +118,13 @@ impl RequestHead<'_> {
     pub fn emit(&self) -> String {
         let mut head = String::with_capacity(320);
         let name = method(self.direction);
-        let _ = write!(head, "{name} {} HTTP/1.1\r\n", self.resource);
+        let _ = match self.absolute {
+            true => write!(head, "{name} http://{}{}", clean(self.host), self.resource),
+            false => write!(head, "{name} {}", self.resource),
+        };
+        head.push_str(" HTTP/1.1\r\n");
         let mut field = |name: &str, value: &str| {
-            let value: String = value.chars().filter(|c| !c.is_control()).collect();
-            let _ = write!(head, "{name}: {value}\r\n");
+            let _ = write!(head, "{name}: {}\r\n", clean(value));
         };
         field("Accept", "application/rpc");
         field("Cache-Control", "no-cache");
@@ -138,7 +145,15 @@ impl RequestHead<'_> {
         if let Some(value) = self.authorization {
             field("Authorization", value);
         }
+        if let Some(value) = self.proxy_authorization {
+            field("Proxy-Authorization", value);
+        }
         head.push_str("\r\n");
         head
     }
+}
+
+/// A value without what would end its header.
+fn clean(value: &str) -> String {
+    value.chars().filter(|c| !c.is_control()).collect()
 }

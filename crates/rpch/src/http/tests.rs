@@ -131,6 +131,8 @@ fn the_head_of_a_request() {
         host: "proxy.example\r\nX: y",
         content_length: request::OUT_NEW,
         authorization: Some("Basic eA=="),
+        absolute: false,
+        proxy_authorization: None,
         pragmas: Pragmas {
             min_connection_timeout: Some(120),
             ..Pragmas::default()
@@ -140,6 +142,20 @@ fn the_head_of_a_request() {
         Cache-Control: no-cache\r\nConnection: Keep-Alive\r\nContent-Length: 76\r\nHost: proxy.exampleX: y\r\n\
         Pragma: No-cache\r\nPragma: MinConnTimeout=120\r\nUser-Agent: MSRPC\r\nAuthorization: Basic eA==\r\n\r\n";
     assert_eq!(head.emit(), expected);
+    // RFC 9112 section 3.2.2: a proxy is told the whole address.
+    let forwarded = RequestHead {
+        host: "proxy.example:8080",
+        absolute: true,
+        proxy_authorization: Some("Basic eQ=="),
+        ..head
+    }
+    .emit();
+    let line = "RPC_OUT_DATA http://proxy.example:8080/rpc/rpcproxy.dll?srv:593 HTTP/1.1\r\n";
+    assert!(forwarded.starts_with(line), "{forwarded}");
+    assert!(
+        forwarded.ends_with("Proxy-Authorization: Basic eQ==\r\n\r\n"),
+        "{forwarded}"
+    );
 }
 
 #[test]
