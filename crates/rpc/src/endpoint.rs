@@ -5,6 +5,10 @@
 //! An endpoint without a port is not an address yet: a client asks the host's rpcbind or endpoint
 //! mapper for the port, a server lets the kernel choose one. `tcp6://` and `udp6://` are accepted for users of
 //! netids; the address itself decides between IPv4 and IPv6.
+//!
+//! A server of RPC over HTTP is reached through an RPC proxy; [`network`] is the way there, as it stands in a string binding.
+
+pub mod network;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,6 +16,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Phase};
 use crate::local;
+pub use network::{HttpAuth, NetworkOptions, Place};
 
 /// How bytes travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +97,16 @@ pub enum Endpoint {
         /// The port, if it is known.
         port: Option<u16>,
     },
+    /// A server of RPC over HTTP, and what is said of the way there. Clients only; a server listens at a
+    /// [`Host`](Self::Host).
+    Http {
+        /// The server, as the RPC proxy is told it: a name, an IPv4 address, or an IPv6 address without brackets.
+        host: String,
+        /// The port, if it is known.
+        port: Option<u16>,
+        /// The way.
+        options: Box<NetworkOptions>,
+    },
     /// A Unix stream socket in the file system.
     Unix(PathBuf),
     /// A name of this machine, over `ncalrpc`: up to 64 letters, digits, `-`, `_` and `.`.
@@ -103,6 +118,7 @@ impl Endpoint {
     pub fn transport(&self) -> Transport {
         match self {
             Self::Host { transport, .. } => *transport,
+            Self::Http { .. } => Transport::NcacnHttp,
             Self::Unix(_) => Transport::Unix,
             Self::Local(_) => Transport::Ncalrpc,
         }
@@ -111,7 +127,7 @@ impl Endpoint {
     /// The port, if it has one and it is known.
     pub fn port(&self) -> Option<u16> {
         match self {
-            Self::Host { port, .. } => *port,
+            Self::Host { port, .. } | Self::Http { port, .. } => *port,
             Self::Unix(_) | Self::Local(_) => None,
         }
     }
@@ -119,7 +135,7 @@ impl Endpoint {
     /// The host, if it has one.
     pub fn host(&self) -> Option<&str> {
         match self {
-            Self::Host { host, .. } => Some(host),
+            Self::Host { host, .. } | Self::Http { host, .. } => Some(host),
             Self::Unix(_) | Self::Local(_) => None,
         }
     }
@@ -127,7 +143,7 @@ impl Endpoint {
     /// The path, if it is a Unix socket.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Host { .. } | Self::Local(_) => None,
+            Self::Host { .. } | Self::Http { .. } | Self::Local(_) => None,
             Self::Unix(path) => Some(path),
         }
     }
@@ -143,7 +159,20 @@ impl Endpoint {
                 host: host.clone(),
                 port: Some(port),
             },
+            Self::Http { host, options, .. } => Self::Http {
+                host: host.clone(),
+                port: Some(port),
+                options: options.clone(),
+            },
             Self::Unix(_) | Self::Local(_) => self.clone(),
+        }
+    }
+
+    /// What is said of the way to a server of RPC over HTTP, if anything is.
+    pub fn network_options(&self) -> Option<&NetworkOptions> {
+        match self {
+            Self::Http { options, .. } => Some(options),
+            _ => None,
         }
     }
 
@@ -162,6 +191,15 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
             Self::Local(name) => write!(f, "ncalrpc:[{name}]"),
+            Self::Http {
+                host,
+                port,
+                options,
+            } => {
+                write!(f, "ncacn_http:{host}[")?;
+                port.map_or(Ok(()), |port| write!(f, "{port}"))?;
+                write!(f, ",{options}]")
+            }
             Self::Host {
                 transport: transport @ (Transport::NcacnIpTcp | Transport::NcacnHttp),
                 host,
@@ -360,8 +398,20 @@ fn parse_host_binding(
     }
     if let (None, Some(binding)) = (port, in_brackets(host)) {
         return Err(
-            bad(text, "a port stands in brackets").hint(format!("write ncacn_ip_tcp:{binding}"))
+            bad(text, "a port stands in brackets").hint(format!("write {transport}:{binding}"))
         );
+    }
+    if transport == Transport::NcacnHttp
+        && let Some((port, options)) = port.and_then(|port| port.split_once(','))
+    {
+        let port = (!port.is_empty()).then(|| parse_port(text, port));
+        let (host, port) = (host.to_owned(), port.transpose()?);
+        let options = NetworkOptions::parse(options).map_err(|why| bad(text, why))?;
+        return Ok(Endpoint::Http {
+            host,
+            port,
+            options: Box::new(options),
+        });
     }
     if port.is_some_and(|port| port.contains(',')) {
         return Err(bad(text, "options are not part of an endpoint")
@@ -419,6 +469,14 @@ mod tests {
             ("ncacn_ip_tcp:::1[0]", "ncacn_ip_tcp:::1[0]"),
             ("ncacn_http:host", "ncacn_http:host"),
             ("ncacn_http:127.0.0.1[593]", "ncacn_http:127.0.0.1[593]"),
+            (
+                "ncacn_http:srv[593,RpcProxy=p:8443,httpusetls=0]",
+                "ncacn_http:srv[593,RpcProxy=p:8443,HttpUseTls=false]",
+            ),
+            (
+                "ncacn_http:::1[,RpcProxy=[::2]]",
+                "ncacn_http:::1[,RpcProxy=[::2]]",
+            ),
             ("ncalrpc:[echo]", "ncalrpc:[echo]"),
         ] {
             let endpoint: Endpoint = text.parse().expect(text);
@@ -442,6 +500,8 @@ mod tests {
             ("ncacn_ip_tcp:h[135", "']' is missing"),
             ("ncacn_ip_tcp:h[x]", "not a number"),
             ("ncacn_ip_tcp:h:135", "in brackets"),
+            ("ncacn_http:h[593,RpcProxy=]", "names no host"),
+            ("ncacn_ip_tcp:h[135,RpcProxy=p]", "not part of an endpoint"),
             ("ncalrpc:", "name is missing"),
             ("ncalrpc:[../x]", "letters"),
             ("ncacn_np:h[x]", "not spoken"),

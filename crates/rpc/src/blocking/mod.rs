@@ -449,7 +449,10 @@ pub(crate) fn find_interface(
             port,
         } => (host, port.or_else(|| mapper::well_known(interface))),
         _ => {
-            let text = format!("{endpoint} is no endpoint of DCE/RPC");
+            let text = match endpoint.transport() {
+                Transport::NcacnHttp => "a blocking client does not speak RPC over HTTP".to_owned(),
+                _ => format!("{endpoint} is no endpoint of DCE/RPC"),
+            };
             return Err(Error::local(Phase::Resolve, text));
         }
     };

@@ -12,6 +12,7 @@
 //! Generated clients wrap it and give each procedure a method.
 
 pub(crate) mod timer;
+pub(crate) mod http_options;
 pub(crate) mod options;
 pub(crate) mod link;
 pub(crate) mod ping;
@@ -19,6 +20,7 @@ pub(crate) mod stream;
 pub(crate) mod datagram;
 pub mod resolve;
 pub(crate) mod connect;
+pub mod http;
 pub(crate) mod dce;
 pub(crate) mod gss;
 pub(crate) mod calling;
@@ -306,7 +308,7 @@ impl Client {
         if endpoint.transport().family() != Family::Dce {
             let text = format!("{endpoint} is no endpoint of DCE/RPC");
             return Err(Error::local(Phase::Connect, text)
-                .hint("write ncacn_ip_tcp:host[port] or ncalrpc:[name]"));
+                .hint("write ncacn_ip_tcp:host[port], ncacn_http:host[port,RpcProxy=proxy] or ncalrpc:[name]"));
         }
         let peer = endpoint.to_string();
         let connector = dce::connect::Connector::Endpoint {

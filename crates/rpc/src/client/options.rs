@@ -11,6 +11,7 @@ use farcall_onc::gss;
 use farcall_wire::Uuid;
 use farcall_wire::ndr::Order;
 
+use crate::client::http_options::HttpOptions;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::limits::Limits;
@@ -108,8 +109,10 @@ pub struct Options {
     /// DCE/RPC: whether arguments are sent in big-endian order. Default false.
     pub big_endian: bool,
     /// DCE/RPC: the endpoint mapper that is asked where an interface is. Default: the one on port
-    /// 135 of the host that is called.
+    /// 135 of the host that is called; over HTTP the one on its port 593, through the same RPC proxy.
     pub mapper: Option<Endpoint>,
+    /// RPC over HTTP: how the RPC proxy is reached, and who the client is to it. Default [`HttpOptions::default`].
+    pub http: HttpOptions,
     /// Whether the server of an idle connection is asked if it is still there. Default `None`:
     /// dead hosts are found by TCP itself (`Limits::keep_alive`).
     pub ping: Option<Ping>,
@@ -196,6 +199,7 @@ impl Default for Options {
             ndr64: false,
             big_endian: false,
             mapper: None,
+            http: HttpOptions::default(),
             ping: None,
             limits: Limits::default(),
         }

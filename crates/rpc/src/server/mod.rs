@@ -527,6 +527,11 @@ impl Running {
                 local::open(&path).map_err(failed)?;
                 Ok(endpoint)
             }
+            Endpoint::Http { .. } => Err(Error::local(
+                Phase::Serve,
+                format!("{endpoint} is the way of a client"),
+            )
+            .hint("a server listens at ncacn_http:host[port]")),
             Endpoint::Host {
                 transport,
                 host,

@@ -15,11 +15,12 @@ use super::faults;
 use super::link::Link;
 use super::mapper;
 use crate::client::connect::{ByteStream, gone, refused};
+use crate::client::http;
 use crate::client::link::Standing;
 use crate::client::options::{Credentials, Options, Reconnect};
 use crate::client::random;
 use crate::client::timer::Timer;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Transport};
 use crate::error::{Cause, Error, Phase};
 use crate::interface::Interface;
 use crate::{local, socket};
@@ -72,13 +73,19 @@ impl Connector {
     }
 }
 
-/// Connects to an endpoint of a stream.
+/// Connects to an endpoint of a stream. A virtual connection of RPC over HTTP is a stream like any other.
 async fn connect(
     endpoint: &Endpoint,
     interface: &'static Interface,
     options: &Options,
 ) -> Result<Made, Error> {
     let failed = |error: io::Error| refused(&error, endpoint);
+    if endpoint.transport() == Transport::NcacnHttp {
+        let port = mapper::http_port(endpoint, interface, options).await?;
+        let route = http::route::Route::new(endpoint, port, options)?;
+        let stream = http::open::open(route).await?;
+        return Ok(Made::Given(Box::new(stream)));
+    }
     if let Endpoint::Local(name) = endpoint {
         let mut last = None;
         for path in local::to_connect(name).map_err(failed)? {
@@ -288,6 +295,11 @@ fn lost(link: &Link, connector: &Connector, end: End) -> bool {
 
 /// What the calls that were sent on the connection are told.
 fn describe(end: &End) -> Error {
+    if let End::Io(error) = end
+        && let Some(known) = error.get_ref().and_then(|it| it.downcast_ref::<Error>())
+    {
+        return known.clone();
+    }
     let why = match end {
         End::Over(close) => return faults::closed(close),
         End::Unbound(limit) => {

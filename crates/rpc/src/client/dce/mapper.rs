@@ -24,6 +24,9 @@ use crate::interface::{Interface, Operation};
 /// The port at which endpoint mappers listen.
 pub const MAPPER_PORT: u16 = 135;
 
+/// The port at which endpoint mappers listen for RPC over HTTP.
+pub const HTTP_MAPPER_PORT: u16 = 593;
+
 /// How long a mapper may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -63,7 +66,11 @@ pub(crate) static EPMAPPER: Interface = Interface {
         operation(EPT_DELETE, "ept_delete", false),
         operation(EPT_MAP, "ept_map", true),
     ],
-    endpoints: &["ncacn_ip_tcp:[135]", "ncalrpc:[epmapper]"],
+    endpoints: &[
+        "ncacn_ip_tcp:[135]",
+        "ncacn_http:[593]",
+        "ncalrpc:[epmapper]",
+    ],
 };
 
 /// The addresses of `endpoint`, its port found through the host's endpoint mapper if it has none.
@@ -95,11 +102,52 @@ pub(crate) async fn addresses(
     Ok(found.collect())
 }
 
+/// The port of an endpoint of RPC over HTTP: its own, or what the endpoint mapper says that is reached through the same RPC proxy
+/// (at port 593, MS-RPCH section 1.9).
+pub(crate) async fn http_port(
+    endpoint: &Endpoint,
+    interface: &'static Interface,
+    options: &Options,
+) -> Result<u16, Error> {
+    let known = endpoint
+        .port()
+        .or_else(|| port_of(interface, Protseq::Http));
+    match known {
+        Some(port) => Ok(port),
+        None => boxed_http_port(endpoint, interface, options).await,
+    }
+}
+
+/// Boxed as [`boxed_port`] is.
+fn boxed_http_port<'a>(
+    endpoint: &'a Endpoint,
+    interface: &'static Interface,
+    options: &'a Options,
+) -> Pin<Box<dyn Future<Output = Result<u16, Error>> + Send + 'a>> {
+    Box::pin(async move {
+        let mapper = match &options.mapper {
+            Some(mapper) => mapper.clone(),
+            None => endpoint.with_port(HTTP_MAPPER_PORT),
+        };
+        let ask = Options {
+            http: options.http.clone(),
+            connect_timeout: options.connect_timeout,
+            timeout: options.timeout,
+            ..Options::default()
+        };
+        ask_for(&mapper, interface, Protseq::Http, ask).await
+    })
+}
+
 /// The port that the interface file itself names.
 pub(crate) fn well_known(interface: &Interface) -> Option<u16> {
+    port_of(interface, Protseq::Tcp)
+}
+
+fn port_of(interface: &Interface, protseq: Protseq) -> Option<u16> {
     let bindings = interface.endpoints.iter();
     bindings
-        .filter_map(|binding| binding.strip_prefix("ncacn_ip_tcp:"))
+        .filter_map(|binding| binding.strip_prefix(protseq.name())?.strip_prefix(':'))
         .find_map(|rest| {
             rest.trim_start_matches('[')
                 .trim_end_matches(']')
@@ -153,30 +201,51 @@ pub(crate) fn unreachable_mapper(mapper: &Endpoint, error: &Error) -> Error {
 /// # Errors
 /// The mapper cannot be reached, or does not know the interface.
 pub async fn find_port(mapper: &Endpoint, interface: &'static Interface) -> Result<u16, Error> {
-    let client = Client::connect_interface_with(mapper, &EPMAPPER, options()).await;
+    ask_for(mapper, interface, Protseq::Tcp, options()).await
+}
+
+async fn ask_for(
+    mapper: &Endpoint,
+    interface: &'static Interface,
+    protseq: Protseq,
+    options: Options,
+) -> Result<u16, Error> {
+    let client = Client::connect_interface_with(mapper, &EPMAPPER, options).await;
     let client = client.map_err(|error| unreachable_mapper(mapper, &error))?;
-    let encode = |w: &mut ndr::Writer| map_arguments(w, interface);
+    let encode = |w: &mut ndr::Writer| map_arguments_over(w, interface, protseq);
     let asked = client.operation(&EPMAPPER, EPT_MAP, &[], encode, map_results);
     let towers = asked
         .await
         .map_err(|error| Error::new(Phase::Resolve, error.cause().clone()).with_peer(mapper))?;
-    port(&towers).ok_or_else(|| not_registered(mapper, interface))
+    port_over(&towers, protseq).ok_or_else(|| not_registered_over(mapper, interface, protseq))
 }
 
 // req: dce-face-map
 /// The first TCP port among towers.
 pub(crate) fn port(towers: &[Tower]) -> Option<u16> {
-    let over_tcp = |tower: &&Tower| tower.protseq() == Some(Protseq::Tcp);
-    let ports = towers.iter().filter(over_tcp).filter_map(Tower::port);
+    port_over(towers, Protseq::Tcp)
+}
+
+fn port_over(towers: &[Tower], protseq: Protseq) -> Option<u16> {
+    let wanted = |tower: &&Tower| tower.protseq() == Some(protseq);
+    let ports = towers.iter().filter(wanted).filter_map(Tower::port);
     ports.into_iter().find(|port| *port != 0)
 }
 
 /// The arguments of `ept_map`: the ways to an interface over TCP.
 pub(crate) fn map_arguments(w: &mut ndr::Writer, interface: &Interface) -> Result<(), EncodeError> {
+    map_arguments_over(w, interface, Protseq::Tcp)
+}
+
+fn map_arguments_over(
+    w: &mut ndr::Writer,
+    interface: &Interface,
+    protseq: Protseq,
+) -> Result<(), EncodeError> {
     let tower = Tower::new(
         interface.syntax_id(),
         SyntaxId::NDR,
-        Protseq::Tcp,
+        protseq,
         "0",
         Ipv4Addr::UNSPECIFIED,
     );
@@ -233,9 +302,13 @@ fn tower(r: &mut ndr::Reader<'_>) -> Result<Option<Tower>, DecodeError> {
 }
 
 pub(crate) fn not_registered(mapper: &Endpoint, interface: &Interface) -> Error {
+    not_registered_over(mapper, interface, Protseq::Tcp)
+}
+
+fn not_registered_over(mapper: &Endpoint, interface: &Interface, protseq: Protseq) -> Error {
     Error::local(
         Phase::Resolve,
-        format!("{interface} is not registered for ncacn_ip_tcp"),
+        format!("{interface} is not registered for {protseq}"),
     )
     .with_peer(mapper)
     .hint("`farcall ls HOST` shows what is registered there")
