@@ -11,6 +11,7 @@ pub mod python;
 pub mod rpcbind;
 pub mod ganesha;
 pub mod samba;
+pub mod http;
 pub mod tirpc;
 pub mod torture;
 pub mod tshark;
