@@ -3,7 +3,7 @@
 //! The mechanism is chosen by the user and never changed in silence: `spnego` offers Kerberos only where a ticket or a realm
 //! is asked for, and what was agreed on can be seen with `-v`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use farcall::Gss;
@@ -93,15 +93,21 @@ impl Caller {
     }
 
     fn password(&self, user: &str) -> anyhow::Result<Password> {
-        match &self.password_file {
-            Some(path) if path.as_os_str() == "-" => password::from_stdin(),
-            Some(path) => password::from_file(path),
-            None => password::asked(
-                &format!("Password of {user}"),
-                false,
-                "--password-file FILE takes it from a file, - from standard input",
-            ),
-        }
+        password_of(
+            &format!("Password of {user}"),
+            self.password_file.as_deref(),
+            "--password-file FILE takes it from a file, - from standard input",
+        )
+    }
+
+    /// The user who is proved, if one is named.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// Where that user's password is.
+    pub(crate) fn password_file(&self) -> Option<&Path> {
+        self.password_file.as_deref()
     }
 
     /// The same by Kerberos for ONC RPC.
@@ -113,8 +119,9 @@ impl Caller {
         })
     }
 
+    /// Kerberos, by itself or in SPNEGO, as whoever a ticket is for unless a user is named.
     #[cfg(feature = "kerberos")]
-    fn kerberos(&self, auth: security::Auth) -> anyhow::Result<security::Credentials> {
+    pub(crate) fn kerberos(&self, auth: security::Auth) -> anyhow::Result<security::Credentials> {
         let password = match (&self.user, &self.password_file) {
             (Some(user), Some(_)) => Some(self.password(user)?),
             _ => None,
@@ -129,11 +136,25 @@ impl Caller {
         })
     }
 
+    /// There is none.
     #[cfg(not(feature = "kerberos"))]
-    fn kerberos(&self, auth: security::Auth) -> anyhow::Result<security::Credentials> {
+    pub(crate) fn kerberos(&self, auth: security::Auth) -> anyhow::Result<security::Credentials> {
         Err(Failure::new(format!("this build has no Kerberos for --auth {auth}"))
             .hint("build with --features kerberos (needs libkrb5-dev and libclang-dev), or give --user NAME for NTLM")
             .into())
+    }
+}
+
+/// A password from a file or standard input, or asked for at the terminal. `hint` says what to do without one.
+pub(crate) fn password_of(
+    prompt: &str,
+    file: Option<&Path>,
+    hint: &str,
+) -> anyhow::Result<Password> {
+    match file {
+        Some(path) if path.as_os_str() == "-" => password::from_stdin(),
+        Some(path) => password::from_file(path),
+        None => password::asked(prompt, false, hint),
     }
 }
 

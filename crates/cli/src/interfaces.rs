@@ -4,13 +4,24 @@ use std::collections::BTreeSet;
 
 use farcall::generated::epmapper::{EptLookupHandleT, RPC_C_EP_ALL_ELTS, RPC_C_VERS_ALL, ept};
 use farcall::generated::mgmt::mgmt;
-use farcall::{Endpoint, Error, Options};
+use farcall::{Endpoint, Error, Options, Transport};
 use farcall_dce::tower::Tower;
 use farcall_wire::Uuid;
 use farcall_wire::ndr::{ContextHandle, Full};
 
 /// The endpoint mapper's port.
 pub(crate) const MAPPER_PORT: u16 = 135;
+
+/// The endpoint mapper's port for RPC over HTTP.
+const HTTP_MAPPER_PORT: u16 = 593;
+
+/// The port of the endpoint mapper that is reached as `endpoint` is.
+pub(crate) fn mapper_port(endpoint: &Endpoint) -> u16 {
+    match endpoint.transport() {
+        Transport::NcacnHttp => HTTP_MAPPER_PORT,
+        _ => MAPPER_PORT,
+    }
+}
 
 /// Elements that are asked for at a time.
 const PAGE: u32 = 500;
@@ -110,7 +121,7 @@ pub(crate) async fn version(
         return Ok(same.map(|it| it.version).max());
     }
     let mapper = options.mapper.clone();
-    let mapper = mapper.unwrap_or_else(|| endpoint.with_port(MAPPER_PORT));
+    let mapper = mapper.unwrap_or_else(|| endpoint.with_port(mapper_port(endpoint)));
     let listed = list(&mapper, options).await?;
     let same = listed.iter().filter(|it| it.uuid == uuid);
     Ok(same.map(|it| it.version).max())

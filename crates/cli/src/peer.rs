@@ -10,6 +10,7 @@ use farcall_security as security;
 use farcall_wire::Uuid;
 
 use crate::caller::Caller;
+use crate::http::{HttpWay, Tls};
 use crate::output::Failure;
 
 /// Version 2 of rpcbind: the one that everybody speaks.
@@ -48,6 +49,12 @@ pub(crate) struct Reach {
     /// DCE/RPC: the endpoint mapper to ask [default: the host's, on port 135]
     #[arg(long, value_name = "ENDPOINT", value_parser = endpoint)]
     pub(crate) mapper: Option<Endpoint>,
+
+    #[command(flatten)]
+    pub(crate) tls: Tls,
+
+    #[command(flatten)]
+    pub(crate) http: HttpWay,
 }
 
 /// Which credential calls carry.
@@ -91,6 +98,15 @@ impl Reach {
             Auth::Krb5i => self.kerberos(options, Some(integrity), Service::INTEGRITY),
             Auth::Krb5p => self.kerberos(options, Some(privacy), Service::PRIVACY),
         }
+    }
+
+    /// As options of a client that calls `endpoint`, which may say by itself how it is reached.
+    pub(crate) fn options_to(&self, endpoint: &Endpoint) -> anyhow::Result<Options> {
+        let mut options = self.options()?;
+        options.http = self
+            .http
+            .options(endpoint, &self.caller, self.tls.for_http()?)?;
+        Ok(options)
     }
 
     fn proved(&self, options: Options, auth: security::Auth) -> anyhow::Result<Options> {
@@ -212,6 +228,8 @@ mod tests {
             object: None,
             ndr64: false,
             mapper: None,
+            tls: Tls::default(),
+            http: HttpWay::default(),
         };
         assert!(reach.options().is_ok());
     }

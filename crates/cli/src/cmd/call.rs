@@ -15,7 +15,8 @@ use crate::{programs, value};
 /// Call a procedure or operation that an interface file describes
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where: tcp://HOST[:PORT], udp://HOST[:PORT], unix:///PATH, ncacn_ip_tcp:HOST[PORT] or ncalrpc:[NAME]
+    /// Where: tcp://HOST[:PORT], udp://HOST[:PORT], unix:///PATH, ncacn_ip_tcp:HOST[PORT],
+    /// ncacn_http:HOST[PORT,RpcProxy=PROXY] or ncalrpc:[NAME]
     #[arg(value_parser = peer::endpoint)]
     endpoint: Endpoint,
 
@@ -75,7 +76,7 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
 async fn operation(args: &Args, model: &Model, out: &Output) -> anyhow::Result<Done> {
     let found = session::find(model, &args.procedure)?;
     let arguments = session::arguments(args.arguments.as_deref())?;
-    let options = args.reach.options()?;
+    let options = args.reach.options_to(&args.endpoint)?;
     let mut session = Session::open(model, &args.endpoint, options, found)
         .await
         .map_err(session::explained)?;

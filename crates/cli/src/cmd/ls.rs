@@ -41,9 +41,10 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     if args.host.starts_with("ncac") || args.host.starts_with("ncal") {
         let mapper: Endpoint = args.host.parse()?;
         let mapper = match (mapper.port(), mapper.host()) {
-            (None, Some(_)) => mapper.with_port(MAPPER_PORT),
+            (None, Some(_)) => mapper.with_port(interfaces::mapper_port(&mapper)),
             _ => mapper,
         };
+        let options = args.reach.options_to(&mapper)?;
         let rows = interfaces::list(&mapper, options).await?;
         return tell(None, Some((mapper.to_string(), rows)), (&args, &names), out);
     }

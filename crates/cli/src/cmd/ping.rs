@@ -11,7 +11,7 @@ use farcall::stub::Interface;
 use farcall::{Cause, Client, Endpoint, Error, Family};
 use serde_json::json;
 
-use crate::interfaces::{self, MAPPER_PORT};
+use crate::interfaces;
 use crate::latency::{Latencies, micros, shown_duration};
 use crate::output::{Done, Failure, Output};
 use crate::peer::{self, Reach};
@@ -20,7 +20,8 @@ use crate::{programs, session};
 /// Call a server's null procedure again and again, and measure
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where: tcp://HOST[:PORT], udp://HOST[:PORT], unix:///PATH, ncacn_ip_tcp:HOST[PORT] or ncalrpc:[NAME]
+    /// Where: tcp://HOST[:PORT], udp://HOST[:PORT], unix:///PATH, ncacn_ip_tcp:HOST[PORT],
+    /// ncacn_http:HOST[PORT,RpcProxy=PROXY] or ncalrpc:[NAME]
     #[arg(value_parser = peer::endpoint)]
     endpoint: Endpoint,
 
@@ -107,9 +108,9 @@ async fn bind(args: &Args) -> anyhow::Result<(Client, Target)> {
     };
     let mut endpoint = args.endpoint.clone();
     if args.program.is_none() && endpoint.port().is_none() && endpoint.host().is_some() {
-        endpoint = endpoint.with_port(MAPPER_PORT);
+        endpoint = endpoint.with_port(interfaces::mapper_port(&endpoint));
     }
-    let options = args.reach.options()?;
+    let options = args.reach.options_to(&args.endpoint)?;
     let client = Client::connect_interface_with(endpoint, interface, options)
         .await
         .map_err(session::explained)?;
@@ -134,7 +135,7 @@ async fn named(name: &str, args: &Args) -> anyhow::Result<&'static Interface> {
     let (major, minor) = match args.version.as_deref() {
         Some(version) => parsed(version)?,
         None => {
-            let options = args.reach.options()?;
+            let options = args.reach.options_to(&args.endpoint)?;
             let found = interfaces::version(&args.endpoint, uuid, options).await;
             // Whatever is wrong shows when it is bound.
             found.ok().flatten().unwrap_or((1, 0))

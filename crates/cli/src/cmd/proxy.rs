@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod probe;
 
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ enum Verb {
     Check(check::Args),
     /// Say what would be decided about a caller and a call, by which rule, and why; exit code 1 if it is denied
     Explain(explain::Args),
+    /// Go through a proxy to a server as a client does, and say of each step how it went; exit code 1 if one fails
+    Probe(Box<probe::Args>),
     /// Print a configuration to begin with
     Template,
 }
@@ -80,10 +83,11 @@ impl Args {
 }
 
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
-    match &args.verb {
+    match args.verb {
         None => run_proxy(args, out).await,
-        Some(Verb::Check(args)) => check::run(args, out),
-        Some(Verb::Explain(args)) => explain::run(args, out),
+        Some(Verb::Check(args)) => check::run(&args, out),
+        Some(Verb::Explain(args)) => explain::run(&args, out),
+        Some(Verb::Probe(args)) => probe::run(*args, out).await,
         Some(Verb::Template) => {
             out.text(farcall_proxy::check::TEMPLATE)?;
             Ok(Done::Yes)

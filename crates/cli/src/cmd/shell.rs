@@ -18,7 +18,7 @@ use crate::session::{self, Session};
 /// Make several calls of an .idl interface in one session, with named results and context handles
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where: ncacn_ip_tcp:HOST[PORT] or ncalrpc:[NAME]
+    /// Where: ncacn_ip_tcp:HOST[PORT], ncacn_http:HOST[PORT,RpcProxy=PROXY] or ncalrpc:[NAME]
     #[arg(value_parser = peer::endpoint)]
     endpoint: Endpoint,
 
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     let Some(first) = session::operations(&model).first().copied() else {
         return Err(Failure::new("the interface has nothing to call").into());
     };
-    let options = args.reach.options()?;
+    let options = args.reach.options_to(&args.endpoint)?;
     let session = Session::open(&model, &args.endpoint, options, first)
         .await
         .map_err(session::explained)?;
