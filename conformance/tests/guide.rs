@@ -111,6 +111,9 @@ fn the_table_of_limits_has_the_defaults() {
         format!("| `handles` | {} |", limits.handles),
         format!("| `memory` | {} |", mib(limits.memory)),
         format!("| `depth` | {} |", limits.depth),
+        format!("| `pairing` | {} |", seconds(limits.pairing)),
+        format!("| `unpaired` | {} |", limits.unpaired),
+        format!("| `window` | {} KiB |", limits.window >> 10),
         format!(
             "| `keep_alive`, `user_timeout` | {} |",
             seconds(limits.keep_alive)

@@ -262,6 +262,12 @@ impl Inspector {
         }
     }
 
+    /// What was denied last was not swallowed but made into what the server refuses: if it was the bind, the client may go on as if that had been
+    /// refused by the server.
+    pub fn left_to_server(&mut self) {
+        self.bound = true;
+    }
+
     /// Takes one whole PDU of the server's.
     ///
     /// # Errors

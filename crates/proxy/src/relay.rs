@@ -9,6 +9,7 @@
 //! - `reach`, `bridge`: how targets are reached;
 //! - `table`: virtual connections by their cookie;
 //! - `half`: the driver;
+//! - `mask`: what a server is given in the place of what was denied;
 //! - `rules`: the policy and the records, PDU by PDU.
 
 mod machine;
@@ -17,6 +18,7 @@ mod bridge;
 mod reach;
 mod half;
 mod table;
+mod mask;
 mod rules;
 
 use std::net::SocketAddr;
@@ -257,7 +259,8 @@ impl Relay {
                 tokio::spawn(Half::new(machine, rules, parts).run());
             }
             Direction::Out => {
-                let machine = OutProxy::new(config, now, &seed, first).map_err(wrong)?;
+                let mut machine = OutProxy::new(config, now, &seed, first).map_err(wrong)?;
+                machine.hold_pings();
                 tokio::spawn(Half::new(machine, rules, parts).run());
             }
         }

@@ -100,10 +100,17 @@ impl Splitter {
             None => Ok(1),
             Some(b'n') if self.banner => Ok(BANNER.len()),
             Some(b'H') if self.lines => line_need(begun),
-            Some(version) if *version != 5 => Err(Failure::Violation("what begins here is no PDU")),
+            Some(version) if *version != 5 || begun.get(1).is_some_and(|minor| *minor > 1) => {
+                Err(Failure::Violation("what begins here is no PDU"))
+            }
             Some(_) => match begun.first_chunk::<{ Header::LEN }>() {
                 None => Ok(Header::LEN),
-                Some(header) => Ok(usize::from(Header::parse(header)?.frag_length)),
+                Some(header) => {
+                    let header = Header::parse(header)?;
+                    // What is wrong is not waited for.
+                    header.check()?;
+                    Ok(usize::from(header.frag_length))
+                }
             },
         }
     }
@@ -129,11 +136,10 @@ impl Splitter {
             return Err(Failure::Violation("a PDU without a header"));
         };
         let header = Header::parse(header)?;
-        if header.ptype == PacketType::RTS {
-            return Ok(Frame::Rts(whole));
+        match header.ptype {
+            PacketType::RTS => Ok(Frame::Rts(whole)),
+            _ => Ok(Frame::Rpc(whole)),
         }
-        header.check()?;
-        Ok(Frame::Rpc(whole))
     }
 }
 
@@ -143,5 +149,45 @@ fn line_need(begun: &[u8]) -> Result<usize, Failure> {
         Some(at) => Ok(at.saturating_add(1)),
         None if begun.len() >= LINE => Err(Failure::Violation("a status line without an end")),
         None => Ok(begun.len().saturating_add(1)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+mod tests {
+    use super::*;
+
+    /// The header of a PDU that is not whole.
+    const BEGUN: [u8; 16] = [5, 0, 0, 3, 0x10, 0, 0, 0, 0xff, 0xff, 0, 0, 1, 0, 0, 0];
+
+    fn next(bytes: &[u8]) -> Result<Option<Frame>, Failure> {
+        Splitter::new().next(&mut Bytes::copy_from_slice(bytes))
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_header_is_not_waited_for() {
+        for len in 1..=BEGUN.len() {
+            assert_eq!(next(&BEGUN[..len]), Ok(None), "{len}");
+        }
+        assert!(next(&[4]).is_err() && next(&[5, 2]).is_err());
+        // The version, the data representation, a length below the header's, a verifier longer than the PDU.
+        let wrong: [(usize, &[u8]); 6] = [
+            (0, &[4]),
+            (1, &[2]),
+            (4, &[0x20]),
+            (5, &[1]),
+            (8, &[8, 0]),
+            (10, &[0xff, 0xff]),
+        ];
+        for (at, wrong) in wrong {
+            let mut begun = BEGUN;
+            begun[at..at + wrong.len()].copy_from_slice(wrong);
+            // Whole or byte by byte.
+            assert!(next(&begun).is_err(), "byte {at}");
+            let mut splitter = Splitter::new();
+            let cut = begun.chunks(1).map(Bytes::copy_from_slice);
+            let mut results = cut.map(|mut byte| splitter.next(&mut byte));
+            assert!(results.any(|result| result.is_err()), "byte {at}");
+        }
     }
 }

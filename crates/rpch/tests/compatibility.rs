@@ -229,6 +229,25 @@ fn a_silent_channel_is_pinged_after_half_of_the_connection_timeout() {
 }
 
 #[test]
+fn a_client_of_which_nothing_is_known_is_not_pinged_until_it_speaks() {
+    let now = Instant::now();
+    let (mut proxy, _) = out_proxy(now);
+    proxy.hold_pings();
+    assert_eq!(proxy.poll_timeout(), None);
+    proxy.may_ping();
+    assert_eq!(proxy.poll_timeout(), Some(now + Duration::from_secs(60)));
+    // Its inbound proxy says so, once.
+    let (mut proxy, _) = in_proxy(now);
+    proxy.handle_bytes(now, ChannelId::FIRST, pdu(24, 3));
+    assert_eq!(proxy.poll_event(), None);
+    for _ in 0..2 {
+        proxy.handle_bytes(now, ChannelId::FIRST, Message::Ping.emit());
+    }
+    assert_eq!(proxy.poll_event(), Some(in_proxy::Event::Speaks));
+    assert_eq!(proxy.poll_event(), None);
+}
+
+#[test]
 fn a_server_without_a_banner_gets_nothing_and_the_client_an_error() {
     let now = Instant::now();
     let a1 = Message::ConnA1 {

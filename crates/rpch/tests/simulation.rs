@@ -282,7 +282,7 @@ impl World {
     fn in_event(&mut self, at: usize, event: in_proxy::Event) -> bool {
         match event {
             in_proxy::Event::Connect(channel) => self.reach_server(at, channel),
-            in_proxy::Event::KeepAlive(_) | in_proxy::Event::Opened => {}
+            in_proxy::Event::KeepAlive(_) | in_proxy::Event::Opened | in_proxy::Event::Speaks => {}
             in_proxy::Event::Refuse { channel, code } => self.refuse(at, channel, code),
             in_proxy::Event::Close(channel) => self.close(at, channel),
             in_proxy::Event::Ended(ended) => self.proxy_ended(at, &ended),
@@ -504,12 +504,25 @@ impl World {
         let Some((at, what)) = self.next() else {
             return false;
         };
+        if what.is_none() && self.is_judging() {
+            // A judge hesitates for a moment, not until somebody loses patience.
+            return true;
+        }
         self.now = self.now.max(at);
         match what {
             Some((connection, side)) => self.deliver(connection, side),
             None => self.time(),
         }
         true
+    }
+
+    fn is_judging(&self) -> bool {
+        let judges = self.machines.iter().zip(&self.ended);
+        let mut judges = judges.filter(|(_, ended)| ended.is_none());
+        judges.any(|(machine, _)| match machine {
+            Machine::In(_, judging) | Machine::Out(_, judging) => !judging.is_empty(),
+            Machine::Client(_) | Machine::Server(_) => false,
+        })
     }
 
     fn time(&mut self) {
@@ -822,5 +835,13 @@ fn a_connection_lost_at_any_step_ends_both_ends() {
     for seed in 0..runs(120) {
         let run = std::panic::catch_unwind(|| one(seed, true));
         let _ = run.unwrap_or_else(|_| panic!("seed {seed}"));
+    }
+}
+
+/// Runs that once went wrong. 42656: a judge that hesitated until the client had no more patience, while nothing else happened.
+#[test]
+fn what_went_wrong_once_goes_well() {
+    for seed in [42_656] {
+        one(seed, true);
     }
 }

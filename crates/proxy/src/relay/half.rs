@@ -32,6 +32,8 @@ pub(super) enum Command {
     Attach(Box<First>, Request),
     /// A PDU of our own for the client.
     Inject(Bytes),
+    /// The client understands pings.
+    MayPing,
     /// End it, and tell the client this code, the log these words.
     Close(u32, &'static str),
 }
@@ -179,6 +181,7 @@ impl<M: Machine, J: Judge> Half<M, J> {
             match command {
                 Command::Attach(first, request) => self.attach(now, &first, request),
                 Command::Inject(pdu) => self.machine.inject(now, pdu),
+                Command::MayPing => self.machine.may_ping(),
                 Command::Close(code, why) => self.close(now, code, why),
             }
         }
@@ -226,7 +229,14 @@ impl<M: Machine, J: Judge> Half<M, J> {
                     let lifetime = self.lifetime;
                     self.at(channel, |wire| wire.respond(lifetime));
                 }
-                Event::Opened => self.judge.opened(),
+                Event::Opened => {
+                    // Where the inbound half is not here, nobody can tell.
+                    if self.shared.has_spoken() {
+                        self.machine.may_ping();
+                    }
+                    self.judge.opened();
+                }
+                Event::Speaks => self.shared.speaks(),
                 Event::Refuse(channel, code) => self.at(channel, |wire| wire.refuse(code)),
                 Event::Close(channel) => {
                     self.hand_over(channel, now);

@@ -19,6 +19,8 @@ pub(super) enum Event {
     Respond(ChannelId),
     /// Calls go through.
     Opened,
+    /// The client understands RTS PDUs that come unasked.
+    Speaks,
     /// Answer the client's request with this code.
     Refuse(ChannelId, u32),
     /// Transmit what is left, then close.
@@ -39,6 +41,8 @@ pub(super) trait Machine: Send + 'static {
     fn refuse(&mut self, now: Instant, pdu: Pdu);
     /// Sends the client a PDU of our own. Only an outbound proxy can.
     fn inject(&mut self, now: Instant, pdu: Bytes);
+    /// Pings are sent to the client. Only an outbound proxy does.
+    fn may_ping(&mut self);
     fn close(&mut self, now: Instant, code: u32);
     fn poll_transmit(&mut self, now: Instant, channel: ChannelId) -> Option<Bytes>;
     fn is_readable(&self, channel: ChannelId) -> bool;
@@ -96,11 +100,14 @@ impl Machine for InProxy {
 
     fn inject(&mut self, _: Instant, _: Bytes) {}
 
+    fn may_ping(&mut self) {}
+
     fn poll_event(&mut self) -> Option<Event> {
         Self::poll_event(self).map(|event| match event {
             in_proxy::Event::Connect(channel) => Event::Connect(channel),
             in_proxy::Event::KeepAlive(interval) => Event::KeepAlive(interval),
             in_proxy::Event::Opened => Event::Opened,
+            in_proxy::Event::Speaks => Event::Speaks,
             in_proxy::Event::Refuse { channel, code } => Event::Refuse(channel, code),
             in_proxy::Event::Close(channel) => Event::Close(channel),
             in_proxy::Event::Ended(ended) => Event::Ended(ended),
@@ -113,6 +120,10 @@ impl Machine for OutProxy {
 
     fn inject(&mut self, now: Instant, pdu: Bytes) {
         Self::inject(self, now, pdu);
+    }
+
+    fn may_ping(&mut self) {
+        Self::may_ping(self);
     }
 
     fn poll_event(&mut self) -> Option<Event> {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use farcall_rpch::{Ended, Failure, Load};
 
 use super::half::{Command, Judge, Ruling};
+use super::mask;
 use super::table::Virtual;
 use crate::audit::{Audit, Event, Kind, Shown, Text, Verdict};
 use crate::channel::{Asked, Direction};
@@ -169,12 +170,23 @@ impl Rules {
                 let fault = Bytes::copy_from_slice(&fault);
                 match self.shared.tell(Direction::Out, Command::Inject(fault)) {
                     true => Ruling::Refuse,
-                    // Nobody here can answer: what was denied must still not pass in silence.
-                    false => Ruling::Violation,
+                    // Nobody here can answer; the server can, and must not see what was denied.
+                    false => self.mask(pdu),
                 }
             }
             Err(violation) => self.violation(violation.0),
         }
+    }
+
+    fn mask(&self, pdu: &Bytes) -> Ruling {
+        let Some(masked) = mask::mask(pdu) else {
+            return Ruling::Violation;
+        };
+        let inspector = self.shared.inspector.lock();
+        inspector
+            .unwrap_or_else(PoisonError::into_inner)
+            .left_to_server();
+        Ruling::Replace(masked)
     }
 
     fn of_server(&self, pdu: &Bytes) -> Ruling {

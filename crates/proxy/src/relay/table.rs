@@ -87,6 +87,8 @@ struct Halves {
     out: Option<HalfOf>,
     /// The inbound half has been here: what the client asked for is known.
     followed: bool,
+    /// The client understands RTS PDUs that come unasked.
+    spoken: bool,
 }
 
 struct HalfOf {
@@ -254,6 +256,21 @@ impl Virtual {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .followed
+    }
+
+    /// The client understands RTS PDUs that come unasked.
+    pub(super) fn speaks(&self) {
+        self.halves
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .spoken = true;
+        self.tell(Direction::Out, Command::MayPing);
+    }
+
+    /// Whether the client understands such, or nobody here can tell.
+    pub(super) fn has_spoken(&self) -> bool {
+        let halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        halves.spoken || halves.r#in.is_none()
     }
 
     /// Tells a half something, if it is here.

@@ -13,6 +13,9 @@ pub enum Event {
     KeepAlive(Duration),
     /// The server has both halves: calls go through.
     Opened,
+    /// The client has sent an RTS PDU that nothing but flow control, pings or recycling asked of it: it understands those that come unasked. Said
+    /// once.
+    Speaks,
     /// Answer the IN request with `503 RPC Error:` and this code, then close its connection.
     Refuse {
         /// The client's channel.

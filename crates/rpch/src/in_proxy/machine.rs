@@ -38,6 +38,8 @@ pub struct InProxy {
     undecided: usize,
     queue: VecDeque<Pdu>,
     manners: Manners,
+    /// The client has sent RTS PDUs of its own accord.
+    speaks: bool,
     last_heard: Instant,
     mid_call: bool,
     events: VecDeque<Event>,
@@ -98,6 +100,7 @@ impl InProxy {
             received: VecDeque::new(),
             undecided: 0,
             queue: VecDeque::new(),
+            speaks: false,
             manners: if config.compatible {
                 Manners::Unknown
             } else {
@@ -225,7 +228,11 @@ impl InProxy {
 
     fn client_rts(&mut self, now: Instant, pdu: Bytes) -> Result<(), Failure> {
         let message = Message::parse(&pdu)?;
-        match from_client(self.state, message.kind()) {
+        let rule = from_client(self.state, message.kind());
+        if rule != FromClient::Violation && !std::mem::replace(&mut self.speaks, true) {
+            self.events.push_back(Event::Speaks);
+        }
+        match rule {
             FromClient::Forward => self.forward_rts(now, pdu, &message)?,
             FromClient::KeepAlive => {
                 if let Message::KeepAlive { interval } = message {

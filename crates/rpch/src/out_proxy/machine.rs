@@ -41,6 +41,8 @@ pub struct OutProxy {
     mark: Option<(usize, Item)>,
     /// Bytes of our own on the channel that the server does not know of.
     own: u32,
+    /// It is not known whether the client understands pings.
+    silent: bool,
     events: VecDeque<Event>,
 }
 
@@ -104,6 +106,7 @@ impl OutProxy {
             queue: VecDeque::new(),
             mark: None,
             own: 0,
+            silent: false,
             events: VecDeque::from([Event::Connect(id)]),
             config,
         })
@@ -135,6 +138,18 @@ impl OutProxy {
             .say(now, &Message::Successor(succession.successor));
         self.enter(now, State::B1OrC1W, self.config.recycle);
         Ok(id)
+    }
+
+    // req: rpch-compat-pings
+    /// Sends a client no pings from now on, unless it has acknowledged something or [`may_ping`](Self::may_ping) says that it understands them: some
+    /// clients take one for the answer to a call. Nothing changes if the configuration is not `compatible`.
+    pub fn hold_pings(&mut self) {
+        self.silent = self.config.compatible;
+    }
+
+    /// The client understands pings (its inbound proxy says [`Speaks`](crate::in_proxy::Event::Speaks)), or nobody can tell.
+    pub fn may_ping(&mut self) {
+        self.silent = false;
     }
 
     fn enter(&mut self, now: Instant, state: State, limit: Duration) {
@@ -475,7 +490,8 @@ impl OutProxy {
         let may = self.state == State::Opened
             && self.client.responded
             && self.client.leg.is_drained()
-            && !self.client.sender.is_relaxed();
+            && !self.client.sender.is_relaxed()
+            && (!self.silent || self.client.sender.is_heard());
         let half = self.config.connection_timeout.mul_f32(0.5);
         may.then(|| self.client.leg.last_sent.checked_add(half))
             .flatten()

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use farcall_rpch::ChannelId;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -22,6 +22,9 @@ use crate::scratch;
 
 /// Segments that may wait to be written before no more are asked for.
 const SEGMENTS: usize = 16;
+
+/// What is read at once is copied if it is less than this, in bytes.
+const LITTLE: usize = 8 << 10;
 
 /// How long what still comes is read after the end.
 const LINGER: Duration = Duration::from_secs(1);
@@ -177,7 +180,7 @@ impl Leg {
         }
         let read = scratch::with_input(|input| {
             match std::task::ready!(poll_read_buf(Pin::new(&mut self.stream), cx, input)) {
-                Ok(len) if len > 0 => Poll::Ready(Some(input.split().freeze())),
+                Ok(len) if len > 0 => Poll::Ready(Some(batch(input))),
                 _ => Poll::Ready(None),
             }
         });
@@ -206,6 +209,18 @@ impl Leg {
             };
             let _ = tokio::time::timeout(LINGER, ending).await;
         });
+    }
+}
+
+/// Takes what was read. What waits for the association must not keep the thread's whole buffer with it, so little is copied.
+fn batch(input: &mut BytesMut) -> Bytes {
+    match input.len() < LITTLE {
+        true => {
+            let bytes = Bytes::copy_from_slice(input);
+            input.clear();
+            bytes
+        }
+        false => input.split().freeze(),
     }
 }
 
