@@ -695,3 +695,34 @@ async fn strangers_are_answered_by_the_number_and_harm_nobody() {
     assert_eq!(add(&known, 3, 4).await.expect("answered"), 7);
     assert_eq!((toy.made(), test.calls.load(Ordering::SeqCst)), (1, 2));
 }
+
+#[tokio::test]
+async fn a_mechanism_that_fails_anywhere_ends_one_call_and_nothing_else() {
+    for kind in SERVICES {
+        for good in 0.. {
+            let toy = Toy::default();
+            let (server, _) = start(&toy, GssConfig::default()).await;
+            let limits = Options {
+                timeout: Duration::from_millis(400),
+                ..options("alice", kind)
+            };
+            let client = connect(&server, Transport::Tcp, limits).await;
+            toy.faults.after(good);
+            let ended = add(&client, 1, 2).await;
+            let over = toy.faults.are_over();
+            toy.faults.none();
+            if let Ok(sum) = &ended {
+                assert_eq!(*sum, 3, "{kind:?} after {good}");
+            }
+            let next = add(&client, 3, 4).deadline(Duration::from_secs(60)).await;
+            assert_eq!(next.expect("goes on"), 7, "{kind:?} after {good}");
+            if !over {
+                assert!(
+                    good >= 3 && ended.is_ok(),
+                    "{kind:?}: {good} operations, {ended:?}"
+                );
+                break;
+            }
+        }
+    }
+}

@@ -44,6 +44,40 @@ impl Gate {
 pub(crate) struct Toy {
     pub(crate) made: Arc<AtomicUsize>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) faults: Faults,
+}
+
+/// The next of all operations but so many fails, once.
+#[derive(Clone, Default)]
+pub(crate) struct Faults(Arc<AtomicUsize>);
+
+impl Faults {
+    /// The operation after `good` others fails.
+    pub(crate) fn after(&self, good: usize) {
+        self.0.store(good + 1, Ordering::SeqCst);
+    }
+
+    /// Nothing fails any more.
+    pub(crate) fn none(&self) {
+        self.0.store(0, Ordering::SeqCst);
+    }
+
+    /// Whether it has failed already.
+    pub(crate) fn are_over(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == 0
+    }
+
+    fn next(&self) -> Result<(), Broken> {
+        let left = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            });
+        match left {
+            Ok(1) => Err(Broken("the mechanism failed")),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Toy {
@@ -71,7 +105,7 @@ impl Handshake for Server {
         let gate = (name == "slow").then(|| Arc::clone(&self.0.gate));
         Ok(Progress::Done {
             token: Some(b"welcome".to_vec()),
-            context: Box::new(Shared::new(&name, gate)),
+            context: Box::new(Shared::new(&name, gate, self.0.faults.clone())),
         })
     }
 
@@ -97,7 +131,7 @@ impl Handshake for Client {
             b"" => Ok(Progress::Continue(self.0.as_bytes().to_vec())),
             b"welcome" => Ok(Progress::Done {
                 token: None,
-                context: Box::new(Shared::new("server", None)),
+                context: Box::new(Shared::new("server", None, Faults::default())),
             }),
             _ => Err(Denied::new("not a token")),
         }
@@ -111,15 +145,16 @@ impl Handshake for Client {
 struct Shared {
     peer: Principal,
     gate: Option<Arc<Gate>>,
+    faults: Faults,
 }
 
 impl Shared {
-    fn new(peer: &str, gate: Option<Arc<Gate>>) -> Self {
+    fn new(peer: &str, gate: Option<Arc<Gate>>, faults: Faults) -> Self {
         let peer = Principal {
             name: peer.into(),
             mechanism: "toy",
         };
-        Self { peer, gate }
+        Self { peer, gate, faults }
     }
 }
 
@@ -140,6 +175,7 @@ impl Context for Shared {
     }
 
     fn mic(&mut self, message: &[u8]) -> Result<Vec<u8>, Broken> {
+        self.faults.next()?;
         Ok(code(message))
     }
 
@@ -147,6 +183,7 @@ impl Context for Shared {
         if let Some(gate) = &self.gate {
             gate.pass();
         }
+        self.faults.next()?;
         match code(message) == mic {
             true => Ok(()),
             false => Err(Broken("the code is wrong")),
@@ -154,12 +191,14 @@ impl Context for Shared {
     }
 
     fn wrap(&mut self, message: &[u8]) -> Result<Vec<u8>, Broken> {
+        self.faults.next()?;
         let mut wrapped: Vec<u8> = message.iter().map(|byte| byte ^ 0x5a).collect();
         wrapped.extend(code(message));
         Ok(wrapped)
     }
 
     fn unwrap(&mut self, wrapped: &[u8]) -> Result<Vec<u8>, Broken> {
+        self.faults.next()?;
         let split = wrapped.split_last_chunk::<8>();
         let (hidden, mic) = split.ok_or(Broken("too short"))?;
         let message: Vec<u8> = hidden.iter().map(|byte| byte ^ 0x5a).collect();
