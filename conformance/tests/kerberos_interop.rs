@@ -206,6 +206,73 @@ fn nobody_gets_in_without_a_ticket_for_us() {
 }
 
 #[test]
+fn a_server_that_runs_uses_keys_that_are_new_in_its_keytab() {
+    if !available(&CENTRE) {
+        return;
+    }
+    let kdc = Kdc::start(KeyKind::AES256).expect("a centre");
+    let mut server = our_server(&kdc, "krb5");
+    // It has begun, with the keys that there were.
+    server.ask("key").expect_err("no context yet");
+    kdc.new_service_keys().expect("new keys");
+    let mut client = our_client(&kdc, "krb5", &[]);
+    establish(&mut client, &mut server).expect("a ticket for the new key");
+    protect(&mut client, &mut server, true);
+    same_key(&mut client, &mut server);
+    case::ran("mit-krb5", "new keys in the keytab of a server that runs");
+}
+
+#[test]
+fn what_is_wrong_with_tickets_is_said() {
+    if !available(&CENTRE) {
+        return;
+    }
+    let kdc = Kdc::start(KeyKind::AES256).expect("a centre");
+    let target = format!("target={SERVICE}@{REALM}");
+    let principal = format!("principal={USER}@{REALM}");
+    let told = |options: &[&str]| {
+        let mut client = ours(&kdc, "initiate", "krb5", options);
+        client.step(&[]).expect_err("no token").to_string()
+    };
+    for (error, parts) in [
+        (
+            told(&[&target]),
+            &["there is no Kerberos ticket: kinit gets one"][..],
+        ),
+        (
+            told(&[&principal, "password=wrong", &target]),
+            &["the password is wrong"],
+        ),
+        (
+            told(&["principal=nobody@FARCALL.TEST", "password=x", &target]),
+            &["nobody", "not found"],
+        ),
+        (
+            told(&[
+                &principal,
+                &format!("password={PASSWORD}"),
+                "target=host/other.test@FARCALL.TEST",
+            ]),
+            &["host/other.test", "not found"],
+        ),
+    ] {
+        for part in parts {
+            assert!(error.contains(part), "no {part:?} in {error}");
+        }
+    }
+    kdc.kinit_expired().expect("a ticket that was good");
+    let error = told(&[&target]);
+    assert!(
+        error.contains("expired") && error.contains("kinit"),
+        "{error}"
+    );
+    case::ran(
+        "mit-krb5",
+        "no tickets, old ones, unknown names and wrong passwords are told",
+    );
+}
+
+#[test]
 fn spnego_takes_what_both_sides_have_and_says_so() {
     if !available(&CENTRE) {
         return;

@@ -155,6 +155,46 @@ impl Kdc {
         }
     }
 
+    /// Gets the user a ticket that is good for a second, and waits until it is not any more.
+    ///
+    /// # Errors
+    /// When the centre gives none.
+    pub fn kinit_expired(&self) -> io::Result<()> {
+        let mut command = tool(&self.scratch, "kinit")?;
+        command.envs(self.environment()).args(["-l", "1s", USER]);
+        command.stdin(std::process::Stdio::piped());
+        let mut kinit = command.spawn()?;
+        if let Some(mut stdin) = kinit.stdin.take() {
+            writeln!(stdin, "{PASSWORD}")?;
+        }
+        if !kinit.wait()?.success() {
+            return Err(io::Error::other("kinit failed"));
+        }
+        let is_good = || {
+            let mut command = tool(&self.scratch, "klist")?;
+            let listed = command.envs(self.environment()).arg("-s").status()?;
+            io::Result::Ok(listed.success())
+        };
+        while is_good()? {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// Gives the service new keys, which are added to its keytab.
+    ///
+    /// # Errors
+    /// When the centre makes none.
+    pub fn new_service_keys(&self) -> io::Result<()> {
+        let query = format!("ktadd -k {} {SERVICE}", self.keytab().display());
+        let mut command = tool(&self.scratch, "kadmin.local")?;
+        let done = command.args(["-r", REALM, "-q", &query]).output()?;
+        match done.status.success() {
+            true => Ok(()),
+            false => Err(io::Error::other("kadmin.local failed")),
+        }
+    }
+
     /// The service's keys.
     pub fn keytab(&self) -> PathBuf {
         self.scratch.file("keytab")

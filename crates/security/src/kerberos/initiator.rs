@@ -7,6 +7,7 @@ use libgssapi::error::Error;
 use libgssapi::name::Name;
 use libgssapi::oid::{GSS_MECH_KRB5, GSS_NT_HOSTBASED_SERVICE, GSS_NT_KRB5_PRINCIPAL, OidSet};
 
+use super::fault::{self, By};
 use super::session::{CONFIDENTIALITY, INTEGRITY, Session};
 use super::tickets;
 use super::turn::{self, Known, Look};
@@ -81,7 +82,7 @@ impl Initiator {
         let unwanted = self.unwanted;
         let make = move || {
             let made = context(&identity, &target, dce);
-            let (context, credential) = made.map_err(|fault| fault.to_string())?;
+            let (context, credential) = made.map_err(|error| fault::told(&error, By::Initiator))?;
             let look = match dce {
                 true => look(credential, unwanted),
                 false => turn::unseen(),

@@ -5,11 +5,13 @@
 //! [`Query`](farcall_dce::security::Query), so that a driver can run them aside; protecting messages does not block.
 //!
 //! - [`keytab`]: which keys a server has;
+//! - `fault`: errors in words;
 //! - `etype`, `store`, `session`, `tickets`: what the library does not tell of an exchange;
 //! - [`context`]: the established context;
 //! - [`initiator`] and [`acceptor`]: the two sides.
 
 pub mod keytab;
+mod fault;
 mod etype;
 mod store;
 mod session;

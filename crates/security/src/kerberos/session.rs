@@ -76,6 +76,7 @@ impl Session {
         Some(Self { ticket, own })
     }
 
+    // req: rpce-3.3.1.5.2.2-flags
     /// The same `AP-REQ` with these flags taken back; nothing if it cannot be done.
     pub(super) fn without(&self, flags: u32, ap_req: &[u8]) -> Option<Vec<u8>> {
         let (_, sealed) = request(ap_req)?;

@@ -5,6 +5,7 @@ use libgssapi::context::{ClientCtx, CtxFlags, SecurityContext, ServerCtx};
 use libgssapi::error::Error;
 
 use super::context::Established;
+use super::fault::{self, By};
 use super::session::Session;
 use crate::context::Progress;
 use zeroize::Zeroizing;
@@ -13,12 +14,15 @@ use zeroize::Zeroizing;
 pub(super) trait Side: SecurityContext + Send + Sized + 'static {
     /// Whether the other end is the context's source.
     const PEER_IS_SOURCE: bool;
+    /// Whose errors its errors are.
+    const BY: By;
 
     fn turn(&mut self, token: &[u8], bindings: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error>;
 }
 
 impl Side for ClientCtx {
     const PEER_IS_SOURCE: bool = false;
+    const BY: By = By::Initiator;
 
     fn turn(&mut self, token: &[u8], bindings: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
         let token = (!token.is_empty()).then_some(token);
@@ -28,6 +32,7 @@ impl Side for ClientCtx {
 
 impl Side for ServerCtx {
     const PEER_IS_SOURCE: bool = true;
+    const BY: By = By::Acceptor;
 
     fn turn(&mut self, token: &[u8], bindings: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
         Ok(self.step(token, bindings)?.map(|token| token.to_vec()))
@@ -65,7 +70,7 @@ pub(super) fn ask<S: Side>(
     Query(Box::new(move || {
         let turned = make().and_then(|(mut context, look)| {
             let made = context.turn(&token, bindings.as_deref());
-            let made = made.map_err(|fault| fault.to_string())?;
+            let made = made.map_err(|error| fault::told(&error, S::BY))?;
             let (made, known) = look(made.filter(|token| !token.is_empty()));
             Ok((context, made, known))
         });
