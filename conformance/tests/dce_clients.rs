@@ -2,17 +2,19 @@
 //! Scapy's server is called by us.
 
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use farcall::Server;
 use farcall::client::Options;
 use farcall::generated::rpcecho::rpcecho;
+use farcall::stub::{Interface, NdrReply, Operations, Registered};
+use farcall::{Call, Client, Refuse, Server};
 use farcall_conformance::dce::{self, Way, echo_server, runtime};
 use farcall_conformance::peer::samba::{self, DOMAIN, USER, USER_PASSWORD};
 use farcall_conformance::peer::tshark::Capture;
 use farcall_conformance::peer::{Process, Scratch, available, python};
 use farcall_conformance::{case, network_test, streams};
 use farcall_dce::security::AuthLevel;
+use farcall_wire::{Uuid, ndr};
 
 /// What a script of ours printed, which must have said that all is well.
 fn printed(name: &str, command: &mut Command) -> String {
@@ -22,6 +24,60 @@ fn printed(name: &str, command: &mut Command) -> String {
         "{name}: {status}\n{printed}"
     );
     printed
+}
+
+/// An interface whose one operation keeps the session key of whoever calls it.
+static KEYS: Interface = Interface {
+    uuid: Uuid::new(0x0777_0777, 0, 0, [7; 8]),
+    major: 1,
+    minor: 0,
+    name: "keys",
+    operations: &[],
+    endpoints: &[],
+};
+
+#[derive(Clone, Default)]
+struct Keys(Arc<Mutex<Vec<u8>>>);
+
+impl Operations for Keys {
+    fn interface(&self) -> &'static Interface {
+        &KEYS
+    }
+
+    async fn call(
+        &self,
+        call: &Call,
+        _: &mut ndr::Reader<'_>,
+        reply: &mut NdrReply<'_>,
+    ) -> Result<(), Refuse> {
+        let key = call.session_key().unwrap_or_default();
+        key.clone_into(&mut self.0.lock().expect("a key"));
+        reply.encode(|_| Ok(()))
+    }
+}
+
+#[test]
+fn both_ends_have_the_same_session_key() {
+    let keys = Keys::default();
+    runtime().block_on(async {
+        let server = Server::builder()
+            .serve(Registered::interface(keys.clone()))
+            .listen("ncacn_ip_tcp:127.0.0.1[0]")
+            .authenticate_with(Arc::new(dce::ntlm()));
+        let server = server.start().await.expect("our server");
+        for way in [Way::Ntlm, Way::SpnegoNtlm] {
+            let options = way.options(AuthLevel::INTEGRITY);
+            let endpoint = &server.endpoints()[0];
+            let client = Client::connect_interface_with(endpoint, &KEYS, options).await;
+            let client = client.expect("connects");
+            let called = client.operation(&KEYS, 0, &[], |_| Ok(()), |_| Ok(()));
+            called.await.expect("called");
+            let key = client.session_key().expect("a key");
+            assert_eq!(key.len(), 16);
+            assert_eq!(key, *keys.0.lock().expect("a key"));
+            assert_eq!(client.server().map(|it| it.mechanism), Some("ntlm"));
+        }
+    });
 }
 
 network_test! {

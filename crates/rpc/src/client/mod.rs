@@ -51,7 +51,8 @@ pub use calling::{Calling, Decoder};
 pub use connect::ByteStream;
 use connect::Connector;
 pub use dce::mapper;
-use farcall_dce::co::client::Pieces;
+use farcall_dce::co::client::{Client as Association, Pieces};
+use farcall_dce::security::Principal;
 use gss::Guard;
 use link::{Link, Outcome, Ticket};
 pub use options::{Credentials, Gss, Options, Ping, Reconnect, Retry};
@@ -251,6 +252,25 @@ impl Client {
         match &self.handle {
             Handle::Onc(handle) => &handle.peer,
             Handle::Dce(handle) => &handle.peer,
+        }
+    }
+
+    /// Whom the mechanism proved the server of interfaces to be, and which mechanism it was; nothing without
+    /// credentials, or while there is no connection.
+    pub fn server(&self) -> Option<Principal> {
+        self.ask_association(|core| core.principal().cloned())
+    }
+
+    /// The key that is shared with the server of interfaces, for those that use it themselves; nothing without credentials,
+    /// while there is no connection, or where the mechanism has none. It is a secret.
+    pub fn session_key(&self) -> Option<Vec<u8>> {
+        self.ask_association(|core| core.session_key().map(<[u8]>::to_vec))
+    }
+
+    fn ask_association<T>(&self, ask: impl FnOnce(&Association<Ticket>) -> Option<T>) -> Option<T> {
+        match &self.handle {
+            Handle::Onc(_) => None,
+            Handle::Dce(handle) => ask(handle.link.lock().core.as_ref()?),
         }
     }
 
