@@ -119,6 +119,18 @@ fn ping_finds_the_version_that_there_is() {
 }
 
 #[test]
+fn describe_lists_what_a_server_says_it_has() {
+    let (_daemon, endpoint) = echo(&[]);
+    let listed = farcall(&["describe", &endpoint]).ok();
+    assert!(
+        listed.contains("60a15ec5-4de8-11d7-a637-005056a20182  1.0      rpcecho"),
+        "{listed}"
+    );
+    let json = farcall(&["describe", &endpoint, "--json"]).json();
+    assert!(json.as_array().is_some_and(|all| all.len() >= 7), "{json}");
+}
+
+#[test]
 fn trace_draws_a_call_of_an_operation() {
     let (_daemon, endpoint) = echo(&[]);
     let trace = |rest: &[&str]| farcall(&[&["trace", &endpoint][..], rest].concat());

@@ -21,12 +21,13 @@ use crate::near::did_you_mean;
 use crate::notation;
 use crate::output::{Done, Failure, Output};
 use crate::peer::{self, Reach};
-use crate::programs;
+use crate::table::Table;
+use crate::{interfaces, programs, session};
 
 /// Say what can be called, with its types
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// An interface file, or an endpoint such as tcp://HOST[:PORT]
+    /// An interface file, or an endpoint such as tcp://HOST[:PORT] or ncacn_ip_tcp:HOST[PORT]
     #[arg(value_name = "FILE|ENDPOINT")]
     what: String,
 
@@ -41,6 +42,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
+    if ["ncacn_ip_tcp:", "ncalrpc:"]
+        .iter()
+        .any(|it| args.what.starts_with(it))
+    {
+        return offered(&args, args.what.parse()?, out).await;
+    }
     if args.what.contains("://") {
         let endpoint: Endpoint = args.what.parse()?;
         return match endpoint.host().is_some() && endpoint.port().is_none() {
@@ -207,6 +214,37 @@ async fn host(args: &Args, endpoint: &Endpoint, out: &Output) -> anyhow::Result<
         }
     }
     Ok(if rows.is_empty() { Done::No } else { Done::Yes })
+}
+
+/// The interfaces that a server of DCE/RPC says it has; without a port, those of the endpoint mapper itself.
+async fn offered(args: &Args, mut endpoint: Endpoint, out: &Output) -> anyhow::Result<Done> {
+    if endpoint.port().is_none() && endpoint.host().is_some() {
+        endpoint = endpoint.with_port(interfaces::MAPPER_PORT);
+    }
+    let offered = interfaces::offered(&endpoint, args.reach.options()?).await;
+    let mut offered = offered.map_err(session::explained)?;
+    offered.sort_by_key(|it| (it.uuid.to_string(), it.version));
+    let version = |it: &interfaces::Offered| format!("{}.{}", it.version.0, it.version.1);
+    if out.is_json() {
+        let one = |it: &interfaces::Offered| {
+            json!({
+                "interface": it.uuid.to_string(),
+                "version": version(it),
+                "name": interfaces::name(it.uuid),
+            })
+        };
+        out.pretty_json(&offered.iter().map(one).collect())?;
+        return Ok(Done::Yes);
+    }
+    let mut table = Table::new(&["INTERFACE", "VERSION", "NAME"]);
+    for it in &offered {
+        let name = interfaces::name(it.uuid).unwrap_or("-").to_owned();
+        table.row([it.uuid.to_string(), version(it), name]);
+    }
+    for line in table.lines() {
+        out.line(line)?;
+    }
+    Ok(Done::Yes)
 }
 
 /// Which versions of a program answer at an endpoint; without a program, of all that we know.
