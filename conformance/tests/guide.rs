@@ -128,3 +128,62 @@ fn the_table_of_limits_has_the_defaults() {
     );
     assert_eq!(limits.keep_alive, limits.user_timeout);
 }
+
+/// The number in the last cell of a row of a table.
+fn count(row: &str) -> Option<(&str, usize)> {
+    let mut cells = row.trim_matches('|').split('|').map(str::trim);
+    let (name, number) = (cells.next()?, cells.next()?);
+    Some((name, number.parse().ok()?))
+}
+
+#[test]
+fn the_table_of_peers_claims_no_more_cases_than_there_are() {
+    let page = read(&root().join("docs/interop.md"));
+    let cases = read(&root().join("conformance/interop.toml"));
+    let mut counted = std::collections::BTreeMap::new();
+    let mut peer = String::new();
+    for line in cases.lines() {
+        if let Some(name) = line.strip_prefix("[peer.") {
+            name.trim_matches(['"', ']']).clone_into(&mut peer);
+        } else if line.starts_with("[[left_out]]") {
+            peer.clear();
+        } else if !peer.is_empty() {
+            let one = line.matches('"').count() / 2;
+            *counted.entry(peer.clone()).or_insert(0) += one;
+        }
+    }
+    let mut rows = 0;
+    for (name, number) in page.lines().filter_map(count) {
+        let there = match name {
+            "all" => counted.values().sum(),
+            name => counted.get(name).copied().unwrap_or(0),
+        };
+        assert!(number <= there, "{name}: {number}, and there are {there}");
+        rows += 1;
+    }
+    assert!(rows > 10, "{rows} rows");
+}
+
+#[test]
+fn every_feature_that_is_claimed_is_shown_by_a_test_that_exists() {
+    let page = read(&root().join("docs/interop.md"));
+    let (_, features) = page.split_once("feature by feature").expect("the table");
+    let mut shown = 0;
+    for row in features.lines().filter(|line| line.starts_with("| ")) {
+        let named: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        if cells.get(3).is_some_and(|mark| ["Y", "p"].contains(mark)) {
+            assert!(!named.is_empty(), "{row}");
+        }
+        for place in named {
+            let (file, test) = place.split_once("::").unwrap_or((place, ""));
+            let text = read(&root().join(file));
+            assert!(
+                test.is_empty() || text.contains(&format!("fn {test}(")),
+                "{place}"
+            );
+            shown += 1;
+        }
+    }
+    assert!(shown > 60, "{shown} places");
+}
