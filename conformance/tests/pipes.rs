@@ -11,6 +11,7 @@ use farcall::stub::Registered;
 use farcall::{Calling, Client, Server};
 use farcall_conformance::dce::{self, Way, runtime};
 use farcall_conformance::interfaces::streams::{Sample, streams};
+use farcall_conformance::peer::Scratch;
 use farcall_conformance::streams::{Streams, byte, service, sum};
 use farcall_dce::security::AuthLevel;
 use farcall_wire::ndr::{Order, WideStr};
@@ -375,5 +376,70 @@ fn a_slow_reader_holds_its_writer_back() {
             count += bytes.len();
         }
         assert!(count > 23 * MIB);
+    });
+}
+
+/// Runs the command against a server of this process.
+async fn command(arguments: Vec<String>) -> serde_json::Value {
+    let run = tokio::task::spawn_blocking(move || {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        farcall_conformance::peer::farcall::run(&arguments).expect("a call")
+    });
+    serde_json::from_str(&run.await.expect("it runs")).expect("JSON")
+}
+
+#[test]
+fn pipes_of_the_command_are_files() {
+    if !farcall_conformance::peer::farcall::available() {
+        return;
+    }
+    let folder = Scratch::new("pipes").expect("a folder");
+    let path = |name: &str| folder.file(name).display().to_string();
+    let idl = concat!(env!("CARGO_MANIFEST_DIR"), "/../idl/streams.idl");
+    runtime().block_on(async {
+        let server = serve(Streams::default(), false).await;
+        let endpoint = server.endpoints()[0].to_string();
+        let call = |operation: &str, json: serde_json::Value| {
+            let words = [
+                "call",
+                &endpoint,
+                "--idl",
+                idl,
+                operation,
+                &json.to_string(),
+                "--json",
+            ];
+            command(words.map(str::to_owned).to_vec())
+        };
+        let data: Vec<u8> = (0..3_000_000).map(byte).collect();
+        std::fs::write(path("in"), &data).expect("a file");
+        let file = format!("@{}", path("in"));
+        let put = call("Put", serde_json::json!({"data": file, "name": "x"})).await;
+        assert_eq!(
+            put,
+            serde_json::json!({"sum": sum(&data), "result": "3000000"})
+        );
+
+        let file = format!("@{}", path("out"));
+        let get = call("Get", serde_json::json!({"size": 3_000_000, "data": file})).await;
+        assert_eq!(
+            (&get["data"], &get["sum"]),
+            (&file.into(), &sum(&data).into())
+        );
+        assert!(std::fs::read(path("out")).expect("a file") == data);
+
+        // Elements that are no bytes are a line each; a pipe that goes and comes has two files.
+        let lines = "{\"channel\": 1, \"value\": 0.5}\n{\"channel\": 2, \"value\": 4}\n";
+        std::fs::write(path("samples"), lines).expect("a file");
+        let both = serde_json::json!({
+            "in": format!("@{}", path("samples")),
+            "out": format!("@{}", path("doubled")),
+        });
+        call("Double", serde_json::json!({"samples": both})).await;
+        let doubled = std::fs::read_to_string(path("doubled")).expect("a file");
+        assert_eq!(
+            doubled,
+            "{\"channel\":1,\"value\":1.0}\n{\"channel\":2,\"value\":8.0}\n"
+        );
     });
 }

@@ -22,6 +22,7 @@ mod binding;
 mod interface;
 mod notation;
 mod value;
+mod streams;
 mod session;
 mod daemon;
 mod cmd;

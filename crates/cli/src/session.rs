@@ -3,18 +3,21 @@
 //! Arguments and results are JSON; the bytes between are made straight from the model, in the syntax and byte order that
 //! the association has. Context handles that a call brings are good for the calls that follow in the same session.
 
-use farcall::stub::{Interface, Operation};
+use farcall::pipe;
+use farcall::stub::{Answer, Interface, Operation};
 use farcall::{Cause, Client, Endpoint, Error, Options};
 use farcall_idl::Model;
+use farcall_idl::dynamic;
 use farcall_idl::dynamic::ndr::Codec;
 use farcall_idl::model::ndr;
-use farcall_wire::ndr::{Mode, Reader};
-use farcall_wire::{Bytes, DecodeError, Uuid};
-use serde_json::{Value, json};
+use farcall_wire::ndr::{Mode, Reader, Writer};
+use farcall_wire::{Bytes, DecodeError, EncodeError, EncodeErrorKind, Uuid};
+use serde_json::{Map, Value, json};
 
 use crate::interfaces::{self, Offered};
 use crate::near::did_you_mean;
-use crate::output::Failure;
+use crate::output::{Failure, Output};
+use crate::streams::Pipes;
 use crate::value;
 
 /// An operation in its interface.
@@ -107,19 +110,19 @@ pub(crate) fn described(interface: &ndr::Interface) -> &'static Interface {
 }
 
 /// An association, and the interfaces that were called over it.
-pub(crate) struct Session<'m> {
-    model: &'m Model,
+pub(crate) struct Session {
+    model: &'static Model,
     client: Client,
     interfaces: Vec<&'static Interface>,
 }
 
-impl<'m> Session<'m> {
+impl Session {
     /// Connects for calls to the interface of `first`; calls to others of the file may follow.
     pub(crate) async fn open(
-        model: &'m Model,
+        model: &'static Model,
         endpoint: &Endpoint,
         options: Options,
-        first: Found<'m>,
+        first: Found<'static>,
     ) -> Result<Self, Error> {
         let interface = described(first.interface);
         let connecting = Client::connect_interface_with(endpoint, interface, options.clone());
@@ -153,12 +156,20 @@ impl<'m> Session<'m> {
         new
     }
 
-    /// Calls an operation.
+    /// Calls an operation. Pipes may be files: `"@PATH"` in their place.
     pub(crate) async fn call(
         &mut self,
-        found: Found<'_>,
+        found: Found<'static>,
         arguments: &Value,
+        out: &Output,
     ) -> anyhow::Result<Value> {
+        if let Value::Object(members) = arguments {
+            let pipes = Codec::new(self.model).pipes(found.operation);
+            let mut members = members.clone();
+            if let Some(pipes) = Pipes::take(pipes, &mut members)? {
+                return self.stream(found, members, pipes, out).await;
+            }
+        }
         let interface = self.interface(found.interface);
         let codec = |mode: Mode| Codec::new(self.model).syntax(mode.syntax).order(mode.order);
         let mut misfit = None;
@@ -186,6 +197,67 @@ impl<'m> Session<'m> {
                 .hint("is the interface file the one that the server was built with?")
                 .into()
         })
+    }
+}
+
+impl Session {
+    /// Calls an operation whose pipes come and go by and by.
+    async fn stream(
+        &mut self,
+        found: Found<'static>,
+        arguments: Map<String, Value>,
+        mut pipes: Pipes,
+        out: &Output,
+    ) -> anyhow::Result<Value> {
+        let (interface, model) = (self.interface(found.interface), self.model);
+        let (operation, number) = (found.operation, found.operation.opnum);
+        let unfit = |what: &str, error: &dynamic::Error| {
+            value::misfit(&format!("{what} of {}", operation.name), error)
+        };
+        let codec = Codec::new(model);
+        codec
+            .encode_beside(operation, &arguments)
+            .map_err(|error| unfit("arguments", &error))?;
+        let beside = codec
+            .beside(operation, &arguments)
+            .map_err(|error| unfit("arguments", &error))?;
+        let sources = pipes.sources(out)?;
+        let put = |w: &mut Writer| {
+            let mode = w.mode();
+            let codec = Codec::new(model).syntax(mode.syntax).order(mode.order);
+            match codec.encode_beside(operation, &arguments) {
+                Ok(stub) => w.slice(&stub),
+                Err(_) => return Err(EncodeError::new(EncodeErrorKind::Invalid("an argument"))),
+            }
+            Ok(())
+        };
+        if !pipes.come() {
+            let answer = Answer::Whole(rest);
+            let calling = self
+                .client
+                .operation_piped(interface, number, &[], put, sources, answer);
+            let (mode, results) = calling.await.map_err(explained)?;
+            let mut r = Reader::new(&results, mode.syntax, mode.order);
+            let read = beside.read(&mut r);
+            return read.map_err(|error| unfit("results", &error.into()).into());
+        }
+        let answer = Answer::Piped(|it| it);
+        let calling = self
+            .client
+            .operation_piped(interface, number, &[], put, sources, answer);
+        let received: pipe::Received = calling.await.map_err(explained)?;
+        let came = pipes.receive(&received, out).await;
+        let mut members = came.map_err(|error| match error.downcast::<Error>() {
+            Ok(error) => explained(error).into(),
+            Err(error) => error,
+        })?;
+        let none = pipe::Elements::<u8>::of(Vec::new());
+        let receiving = received.with(none, move |r| beside.read(r));
+        let results = receiving.result().await.map_err(explained)?;
+        if let Value::Object(results) = results {
+            members.extend(results);
+        }
+        Ok(Value::Object(members))
     }
 }
 

@@ -172,7 +172,7 @@ impl Intake {
         &self,
         cx: &Context<'_>,
         index: usize,
-        take: Take<T>,
+        take: impl Fn(&mut Inflow) -> Result<Taken<T>, DecodeError>,
     ) -> Poll<Result<Option<Vec<T>>, Trouble>> {
         self.poll_with(cx, |inner| {
             if inner.current > index {
@@ -229,7 +229,11 @@ impl Outlet {
     }
 
     /// Writes elements, for which there should be room.
-    pub(crate) fn send<T>(&self, items: &[T], put: Put<T>) -> Result<(), EncodeError> {
+    pub(crate) fn send<T>(
+        &self,
+        items: &[T],
+        put: impl Fn(&mut Outflow, &[T]) -> Result<Bytes, EncodeError>,
+    ) -> Result<(), EncodeError> {
         let mut inner = self.inner();
         let piece = put(&mut inner.flow, items)?;
         self.conduit.send(piece);
@@ -420,6 +424,16 @@ impl<T: Send + 'static> Source<T> {
         Self(Box::pin(stream::iter(chunks).map(Ok)))
     }
 
+    /// Chunks of which one may fail; the call is given up then, with this error.
+    pub fn try_chunks<I, E>(chunks: I) -> Self
+    where
+        I: IntoIterator<Item = Result<Vec<T>, E>>,
+        I::IntoIter: Send + 'static,
+        E: fmt::Display,
+    {
+        Self::try_stream(stream::iter(chunks))
+    }
+
     /// Chunks that come by and by.
     pub fn stream(chunks: impl Stream<Item = Vec<T>> + Send + 'static) -> Self {
         Self(Box::pin(chunks.map(Ok)))
@@ -470,12 +484,15 @@ pub(crate) trait Hold: Send + Sync {
 /// An `[out]` pipe, as a client reads it.
 pub struct Elements<T>(Origin<T>);
 
+/// How elements are read, by whatever knows it.
+type Takes<T> = Box<dyn Fn(&mut Inflow) -> Result<Taken<T>, DecodeError> + Send + Sync>;
+
 enum Origin<T> {
     /// A call.
     Call {
         intake: Arc<Intake>,
         index: usize,
-        take: Take<T>,
+        take: Takes<T>,
         hold: Arc<dyn Hold>,
     },
     /// Nothing but these.
@@ -486,7 +503,7 @@ impl<T> Elements<T> {
     pub(crate) fn new(
         intake: Arc<Intake>,
         index: usize,
-        take: Take<T>,
+        take: Takes<T>,
         hold: Arc<dyn Hold>,
     ) -> Self {
         Self(Origin::Call {
@@ -531,7 +548,7 @@ impl<T> Elements<T> {
                 take,
                 hold,
             } => intake
-                .poll_items(cx, *index, *take)
+                .poll_items(cx, *index, &*take)
                 .map_err(|trouble| hold.describe(trouble.into())),
             Origin::Given(items) if items.is_empty() => Poll::Ready(Ok(None)),
             Origin::Given(items) => Poll::Ready(Ok(Some(std::mem::take(items)))),
@@ -591,7 +608,7 @@ enum Rest<R> {
         intake: Arc<Intake>,
         known: Vec<i64>,
         most: usize,
-        take: fn(&mut ndr::Reader<'_>) -> Result<R, DecodeError>,
+        take: Box<dyn Fn(&mut ndr::Reader<'_>) -> Result<R, DecodeError> + Send + Sync>,
         hold: Arc<dyn Hold>,
     },
     Given(R),
@@ -650,16 +667,20 @@ pub struct Received {
 
 impl Received {
     /// The pipe at this place among the `[out]` pipes.
-    pub fn pipe<T>(&self, index: usize, take: Take<T>) -> Elements<T> {
+    pub fn pipe<T>(
+        &self,
+        index: usize,
+        take: impl Fn(&mut Inflow) -> Result<Taken<T>, DecodeError> + Send + Sync + 'static,
+    ) -> Elements<T> {
         let (intake, hold) = (Arc::clone(&self.intake), Arc::clone(&self.hold));
-        Elements::new(intake, index, take, hold)
+        Elements::new(intake, index, Box::new(take), hold)
     }
 
     /// The whole, with how the other results are read.
     pub fn with<P, R>(
         self,
         pipe: P,
-        take: fn(&mut ndr::Reader<'_>) -> Result<R, DecodeError>,
+        take: impl Fn(&mut ndr::Reader<'_>) -> Result<R, DecodeError> + Send + Sync + 'static,
     ) -> Receiving<P, R> {
         Receiving {
             pipe,
@@ -667,7 +688,7 @@ impl Received {
                 intake: self.intake,
                 known: self.known,
                 most: self.most,
-                take,
+                take: Box::new(take),
                 hold: self.hold,
             },
         }
@@ -699,7 +720,11 @@ impl Sources {
 
     /// The same, with one more.
     #[must_use]
-    pub fn with<T: Send + 'static>(mut self, source: Source<T>, put: Put<T>) -> Self {
+    pub fn with<T: Send + 'static>(
+        mut self,
+        source: Source<T>,
+        put: impl Fn(&mut Outflow, &[T]) -> Result<Bytes, EncodeError> + Send + 'static,
+    ) -> Self {
         self.0.push(Box::new(Feeding { source, put }));
         self
     }
@@ -777,17 +802,21 @@ trait Feed: Send {
     fn poll_feed(&mut self, cx: &mut Context<'_>, outlet: &Outlet) -> Poll<Result<bool, Error>>;
 }
 
-struct Feeding<T> {
+struct Feeding<T, P> {
     source: Source<T>,
-    put: Put<T>,
+    put: P,
 }
 
-impl<T: Send> Feed for Feeding<T> {
+impl<T, P> Feed for Feeding<T, P>
+where
+    T: Send,
+    P: Fn(&mut Outflow, &[T]) -> Result<Bytes, EncodeError> + Send,
+{
     fn poll_feed(&mut self, cx: &mut Context<'_>, outlet: &Outlet) -> Poll<Result<bool, Error>> {
         ready!(outlet.poll_room(cx))?;
         Poll::Ready(Ok(match ready!(self.source.poll_chunk(cx)) {
             Some(chunk) => {
-                outlet.send(&chunk?, self.put)?;
+                outlet.send(&chunk?, &self.put)?;
                 true
             }
             None => false,

@@ -46,7 +46,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     let model = args.source.load(out)?;
     if !model.ndr().is_blank() {
-        return operation(&args, &model, out).await;
+        // What streams stand on lasts as long as the process.
+        return operation(&args, Box::leak(Box::new(model)), out).await;
     }
     let found = interface::find(&model, &args.procedure, args.program, args.version)?;
     let json = value::json(args.arguments.as_deref())?;
@@ -73,14 +74,14 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
 }
 
 /// Calls an operation of DCE/RPC.
-async fn operation(args: &Args, model: &Model, out: &Output) -> anyhow::Result<Done> {
+async fn operation(args: &Args, model: &'static Model, out: &Output) -> anyhow::Result<Done> {
     let found = session::find(model, &args.procedure)?;
     let arguments = session::arguments(args.arguments.as_deref())?;
     let options = args.reach.options_to(&args.endpoint)?;
     let mut session = Session::open(model, &args.endpoint, options, found)
         .await
         .map_err(session::explained)?;
-    let result = session.call(found, &arguments).await?;
+    let result = session.call(found, &arguments, out).await?;
     match out.is_json() {
         true => out.json(&result)?,
         false => out.pretty_json(&result)?,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write};
 
 use farcall::Endpoint;
+use farcall_idl::Model;
 use serde_json::Value;
 
 use crate::interface::Source;
@@ -38,12 +39,13 @@ handles                    which context handles are open
 help, quit";
 
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
-    let model = args.source.load(out)?;
-    let Some(first) = session::operations(&model).first().copied() else {
+    // What streams stand on lasts as long as the process.
+    let model: &'static Model = Box::leak(Box::new(args.source.load(out)?));
+    let Some(first) = session::operations(model).first().copied() else {
         return Err(Failure::new("the interface has nothing to call").into());
     };
     let options = args.reach.options_to(&args.endpoint)?;
-    let session = Session::open(&model, &args.endpoint, options, first)
+    let session = Session::open(model, &args.endpoint, options, first)
         .await
         .map_err(session::explained)?;
     let person = std::io::stdin().is_terminal();
@@ -66,7 +68,7 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
         if std::io::stdin().lock().read_line(&mut line)? == 0 {
             break;
         }
-        match shell.line(&model, line.trim(), out).await {
+        match shell.line(model, line.trim(), out).await {
             Ok(Next::Go) => {}
             Ok(Next::End) => break,
             Err(error) => {
@@ -88,8 +90,8 @@ enum Next {
     End,
 }
 
-struct Shell<'m> {
-    session: Session<'m>,
+struct Shell {
+    session: Session,
     /// Results by the names they were given.
     kept: BTreeMap<String, Value>,
     /// Open context handles, each with the operation that opened it.
@@ -97,10 +99,10 @@ struct Shell<'m> {
     failed: bool,
 }
 
-impl<'m> Shell<'m> {
+impl Shell {
     async fn line(
         &mut self,
-        model: &'m farcall_idl::Model,
+        model: &'static Model,
         line: &str,
         out: &Output,
     ) -> anyhow::Result<Next> {
@@ -118,7 +120,7 @@ impl<'m> Shell<'m> {
 
     async fn call(
         &mut self,
-        model: &'m farcall_idl::Model,
+        model: &'static Model,
         line: &str,
         out: &Output,
     ) -> anyhow::Result<()> {
@@ -138,7 +140,7 @@ impl<'m> Shell<'m> {
                 .hint("a context handle is good only within the session that opened it; `handles` lists them")
                 .into());
         }
-        let results = self.session.call(found, &arguments).await?;
+        let results = self.session.call(found, &arguments, out).await?;
         let mut came = Vec::new();
         handles_in(&results, &mut came);
         // A handle that was passed both ways and did not come back is closed.
@@ -238,7 +240,7 @@ fn handles_in(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-fn list(model: &farcall_idl::Model, out: &Output) -> std::io::Result<()> {
+fn list(model: &Model, out: &Output) -> std::io::Result<()> {
     for found in session::operations(model) {
         let (number, name) = (found.operation.opnum, &found.operation.name);
         out.line(format_args!("{number:>4}  {}.{name}", found.interface.name))?;

@@ -32,11 +32,14 @@ mod composite;
 mod walk;
 mod from_json;
 mod to_json;
+mod pipes;
 
 use farcall_wire::ndr::pickle::{Pickler, Procedure, Unpickler, Version};
 use farcall_wire::ndr::{Order, OrpcThat, OrpcThis, Reader, Shape as _, Syntax, Writer};
 use farcall_wire::{EncodeError, Limits};
 use serde_json::{Map, Value};
+
+pub use self::pipes::{Beside, Element, Elements, Piped};
 
 use self::from_json::FromJson;
 use self::layout::Layout;

@@ -356,8 +356,10 @@ impl<'m> FromJson<'m> {
                 _ => Some(Val::Pointer(None)),
             },
             Type::ContextHandle => Some(Val::Handle(ContextHandle::NULL)),
+            Type::Pipe(_) => Some(Val::Pipe(Pipe::default())),
             Type::Named(id) => match self.defs.item(*id).kind {
                 ItemKind::ContextHandle(_) => Some(Val::Handle(ContextHandle::NULL)),
+                ItemKind::Pipe(_) => Some(Val::Pipe(Pipe::default())),
                 _ => None,
             },
             Type::Blob(_) => Some(Val::Bytes(Bytes::new())),
@@ -568,7 +570,7 @@ impl<'m> FromJson<'m> {
         }
     }
 
-    fn pipe(&mut self, element: &'m Type, value: &Value) -> Result<Val, Error> {
+    pub(super) fn pipe(&mut self, element: &'m Type, value: &Value) -> Result<Val, Error> {
         let items = match value {
             Value::Array(items) => self.items(element, items)?,
             Value::Object(_) => {
