@@ -147,7 +147,7 @@ fn an_arm_is_only_sent_under_a_discriminant_that_chooses_it() {
 
 #[test]
 fn the_programs_own_types_stand_for_what_is_on_the_wire() {
-    let (one, all) = (Text("ab".to_owned()), vec![Text("c".to_owned())]);
+    let (one, all) = (Text("ab".to_owned()), vec![Text("c".to_owned()).into()]);
     let [ndr, ..] = written(|w| codec::put_represented(w, &one, 1, &all));
     let expected = "0200 0000 00000200 02000000 6162 0000 01000000 \
                     01000000 0100 0000 04000200 01000000 63";
