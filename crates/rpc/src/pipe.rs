@@ -603,6 +603,7 @@ pub struct Receiving<P, R> {
 }
 
 /// The results behind the pipes.
+#[allow(clippy::type_complexity, reason = "it is written once")]
 enum Rest<R> {
     Call {
         intake: Arc<Intake>,

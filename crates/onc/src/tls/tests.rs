@@ -1,4 +1,11 @@
 //! Expected bytes are put together by hand from RFC 9289 section 4.1 and RFC 5531 section 9.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
 
 use super::*;
 use crate::server::Accepts;
