@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use farcall::client::Options;
 use farcall::client::http::{ChannelConfig, HttpOptions};
+use farcall::client::{Options, Reconnect};
 use farcall::generated::rpcecho::rpcecho;
 use farcall::{Cause, Error, Phase};
 use farcall_conformance::case;
@@ -219,6 +219,29 @@ fn a_loss_at_any_moment_says_whether_the_call_may_have_run() {
         }
     });
     case::ran(WHO, "a connection lost at nine moments");
+}
+
+#[test]
+fn a_client_whose_connection_was_lost_makes_another_at_the_next_call() {
+    if !python::available() {
+        return;
+    }
+    let peer = HttpPeer::start(&["fault=cut"]).expect("the peer");
+    runtime().block_on(async {
+        let options = Options {
+            reconnect: Reconnect::OnCall,
+            ..plain()
+        };
+        let client = connect(&peer, options).await.expect("connects");
+        for _ in 0..2 {
+            // The peer ends a connection in the middle of a response that is this long.
+            let error = client.source_data(40_000).await.expect_err("cut");
+            assert!(error.may_have_executed(), "{error}");
+            assert_eq!(client.add_one(1).await.expect("another connection"), 2);
+        }
+    });
+    no_violation(&peer, "cut");
+    case::ran(WHO, "another connection after a loss");
 }
 
 /// What makes no sense, or never comes, and what our error says of it.
