@@ -27,7 +27,7 @@ const MAPPER_PORT: u16 = 593;
 /// ```no_run
 /// # async fn example() -> Result<(), farcall::Error> {
 /// use farcall::client::http::probe::{Echo, Probe};
-/// let endpoint = "ncacn_http:srv[593,RpcProxy=proxy.example]".parse()?;
+/// let endpoint: farcall::Endpoint = "ncacn_http:srv[593,RpcProxy=proxy.example]".parse()?;
 /// let probe = Probe::new(&endpoint, &farcall::Options::default())?;
 /// let mut reached = probe.reach(false).await?;
 /// if let Echo::Challenged(offers) = reached.echo().await? {
