@@ -80,6 +80,22 @@ const PEERS: &[Peer] = &[
         package: "smbclient",
     },
     Peer {
+        program: "ntlm_auth",
+        package: "winbind",
+    },
+    Peer {
+        program: "haproxy",
+        package: "haproxy",
+    },
+    Peer {
+        program: "nginx",
+        package: "nginx",
+    },
+    Peer {
+        program: "curl",
+        package: "curl",
+    },
+    Peer {
         program: "krb5kdc",
         package: "krb5-kdc",
     },

@@ -76,6 +76,28 @@ impl Domain {
     /// # Errors
     /// When the domain cannot be made or the controller does not come up.
     pub fn start() -> io::Result<Self> {
+        Self::with_services("rpc, kdc")
+    }
+
+    /// The same with winbindd, which `ntlm_auth` asks.
+    ///
+    /// # Errors
+    /// When the domain cannot be made or the controller does not come up.
+    pub fn with_winbind() -> io::Result<Self> {
+        fs::create_dir_all("/run/samba")?;
+        let domain = Self::with_services("rpc, kdc, ldap, winbindd")?;
+        let pipe = Path::new("/run/samba/winbindd/pipe");
+        let begun = std::time::Instant::now();
+        while !pipe.exists() {
+            if begun.elapsed() > LIMIT {
+                return Err(io::Error::other("winbindd does not come up"));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        Ok(domain)
+    }
+
+    fn with_services(services: &str) -> io::Result<Self> {
         let made = made()?;
         network::hosts(HOSTS)?;
         let scratch = Scratch::new("samba")?;
@@ -86,7 +108,7 @@ impl Domain {
         if !copied.success() {
             return Err(io::Error::other("copy the domain"));
         }
-        write_configuration(&scratch.file("dc"))?;
+        write_configuration(&scratch.file("dc"), services)?;
         client_configuration(&scratch)?;
         fs::write("/run/krb5.conf", kerberos_configuration())?;
         fs::copy(scratch.file("dc/ours.keytab"), KEYTAB)?;
@@ -104,6 +126,11 @@ impl Domain {
     /// The configuration for clients of Samba's.
     pub fn client_configuration(&self) -> PathBuf {
         self.scratch.file("client.conf")
+    }
+
+    /// The configuration of the controller, for its own tools.
+    pub fn configuration(&self) -> PathBuf {
+        self.scratch.file("dc/smb.conf")
     }
 
     /// A folder for more files.
@@ -163,14 +190,14 @@ fn kerberos_configuration() -> String {
 }
 
 /// Writes the controller's configuration into its folder.
-fn write_configuration(folder: &Path) -> io::Result<()> {
+fn write_configuration(folder: &Path, services: &str) -> io::Result<()> {
     for part in ["cache", "lock", "run", "ncalrpc"] {
         fs::create_dir_all(folder.join(part))?;
     }
     let at = folder.display();
     let text = format!(
         "[global]\n workgroup = {DOMAIN}\n realm = {REALM}\n netbios name = DCEDC\n \
-         server role = active directory domain controller\n server services = rpc, kdc\n \
+         server role = active directory domain controller\n server services = {services}\n \
          bind interfaces only = yes\n interfaces = lo\n private dir = {at}/private\n \
          state directory = {at}/state\n cache directory = {at}/cache\n \
          lock directory = {at}/lock\n pid directory = {at}/run\n ncalrpc dir = {at}/ncalrpc\n \
@@ -227,7 +254,7 @@ fn make(folder: &Path) -> io::Result<()> {
         .arg(format!("--domain={DOMAIN}"));
     command.arg(format!("--adminpass={PASSWORD}")).arg(target);
     tool(&mut command)?;
-    write_configuration(folder)?;
+    write_configuration(folder, "rpc, kdc")?;
     let mut command = python::samba_script("samba_domain.py");
     command.args([folder.join("smb.conf"), folder.join("ours.keytab")]);
     command.args([USER, USER_PASSWORD, OUR_HOST, OUR_OLD_HOST]);

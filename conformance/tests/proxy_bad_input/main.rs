@@ -21,7 +21,10 @@
 //! | 14. forged addresses of clients | `requests::row_14_forged_addresses` |
 //! | 15. nobody, and in clear text, by one switch | `people::row_15_nobody_needs_a_reason` |
 //! | 16. version 1 and other methods | `requests::row_16_version_1` |
+//!
+//! `daemon` shows what its keeper may do to it while clients are there: files that are wrong, signals, logs that are moved.
 
+mod daemon;
 mod limits;
 mod pdus;
 mod people;

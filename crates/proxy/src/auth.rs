@@ -460,10 +460,10 @@ impl Session {
         store: Option<&Store>,
         rest: &str,
     ) -> Verdict {
-        let kind = Some(AuthKind::Ntlm);
         let Ok(token) = STANDARD.decode(rest) else {
-            return self.refuse(kind, None, "a token that is not base64");
+            return self.refuse(None, None, "a token that is not base64");
         };
+        let kind = Some(kind_of(scheme, &token));
         let begun = std::mem::replace(&mut self.state, State::Nobody);
         let exchange = match begun {
             State::Exchanging(same, exchange) if same == scheme && !begins(&token) => Ok(exchange),
@@ -622,6 +622,15 @@ fn locked_out(what: LockedOut) -> String {
 
 fn header(scheme: &str, token: &[u8]) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("{scheme} {}", STANDARD.encode(token))).ok()
+}
+
+/// What a token is of, as far as it shows.
+fn kind_of(scheme: &str, token: &[u8]) -> AuthKind {
+    let ntlm = token.windows(8).any(|window| window == b"NTLMSSP\0");
+    match ntlm || scheme == "NTLM" {
+        true => AuthKind::Ntlm,
+        false => AuthKind::Kerberos,
+    }
 }
 
 /// Whether a token begins an exchange: NTLM's first message, or the first of SPNEGO.

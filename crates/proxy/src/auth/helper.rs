@@ -277,9 +277,14 @@ pub fn claimed(token: &[u8]) -> Option<String> {
             .copied()
             .map(u16::from_le_bytes)
     };
+    // NTLMSSP_NEGOTIATE_UNICODE (MS-NLMP section 2.2.2.5); without it, texts are in the client's own bytes.
+    let unicode = number(60)? & 1 != 0;
     let field = |at: usize| {
         let (len, start) = (usize::from(number(at)?), usize::from(number(at + 4)?));
         let bytes = message.get(start..start.checked_add(len)?)?;
+        if !unicode {
+            return Some(String::from_utf8_lossy(bytes).into_owned());
+        }
         let units: Vec<u16> = bytes
             .as_chunks()
             .0
@@ -363,18 +368,33 @@ mod tests {
         assert_eq!(read("TT !"), None);
     }
 
-    /// By hand, after MS-NLMP section 2.2.1.3: type 3 with a domain at 64 and a user behind it, in UTF-16.
-    #[test]
-    fn the_claimed_account_is_found_inside_other_bytes() {
+    /// By hand, after MS-NLMP section 2.2.1.3: type 3 with a domain at 64 and a user behind it; flags stand at 60.
+    fn authenticate(flags: u8, domain: &[u8], user: &[u8]) -> Vec<u8> {
+        let field = |len: usize, at: usize| {
+            let (len, at) = (len as u8, at as u8);
+            [len, 0, len, 0, at, 0, 0, 0]
+        };
         let mut message = b"xxNTLMSSP\0\x03\0\0\0".to_vec();
         message.extend_from_slice(&[0; 16]);
-        message.extend_from_slice(&[2, 0, 2, 0, 64, 0, 0, 0]);
-        message.extend_from_slice(&[6, 0, 6, 0, 66, 0, 0, 0]);
-        message.extend_from_slice(&[0; 20]);
-        message.extend_from_slice(b"D\0b\0o\0b\0");
-        assert_eq!(claimed(&message).as_deref(), Some("D\\bob"));
-        for len in 0..message.len() {
-            assert_eq!(claimed(&message[..len]), None, "{len} bytes");
+        message.extend_from_slice(&field(domain.len(), 64));
+        message.extend_from_slice(&field(user.len(), 64 + domain.len()));
+        message.extend_from_slice(&[0; 16]);
+        message.extend_from_slice(&[flags, 0, 0, 0]);
+        message.extend_from_slice(domain);
+        message.extend_from_slice(user);
+        message
+    }
+
+    #[test]
+    fn the_claimed_account_is_found_inside_other_bytes() {
+        for message in [
+            authenticate(1, b"D\0", b"b\0o\0b\0"),
+            authenticate(2, b"D", b"bob"),
+        ] {
+            assert_eq!(claimed(&message).as_deref(), Some("D\\bob"));
+            for len in 0..message.len() {
+                assert_eq!(claimed(&message[..len]), None, "{len} bytes");
+            }
         }
     }
 }
