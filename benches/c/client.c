@@ -69,6 +69,12 @@ int main(int count, char **arguments)
         fail("clock_getcpuclockid");
     work.expected = pattern(work.size);
     CLIENT *client = connected(option(count, arguments, "--address"), udp);
+    const char *cover = option(count, arguments, "--cover");
+    if (strcmp(cover, "none") != 0) {
+        rpc_gss_service_t service = strcmp(cover, "krb5p") == 0 ? rpcsec_gss_svc_privacy : rpcsec_gss_svc_integrity;
+        client->cl_auth = rpc_gss_seccreate(client, "bench@bench.test", "kerberos_v5", service, NULL, NULL, NULL);
+        check(client->cl_auth != NULL, "no security context");
+    }
 
     int64_t started = nanoseconds(CLOCK_MONOTONIC), last;
     do

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <rpc/rpc.h>
+#include <rpc/rpcsec_gss.h>
 
 #include "bench.h"
 

@@ -44,6 +44,11 @@ int main(int count, char **arguments)
         fail("bind");
     if (!udp && (setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 || listen(sock, 4096) != 0))
         fail("listen");
+    if (strcmp(option(count, arguments, "--cover"), "none") != 0
+        && !rpc_gss_set_svc_name("bench@bench.test", "kerberos_v5", 0, BENCH_PROG, BENCH_V1)) {
+        fprintf(stderr, "no keys for RPCSEC_GSS\n");
+        return 1;
+    }
     SVCXPRT *transport = udp ? svcudp_create(sock) : svctcp_create(sock, 0, 0);
     if (transport == NULL || !svc_register(transport, BENCH_PROG, BENCH_V1, bench_prog_1, 0)) {
         fprintf(stderr, "the transport could not be made\n");

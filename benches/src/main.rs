@@ -6,6 +6,7 @@
 mod shape;
 mod pace;
 mod options;
+mod secure;
 mod process;
 mod house;
 mod raw;
@@ -13,6 +14,8 @@ mod line;
 mod load;
 mod raw_tokio;
 mod tirpc;
+mod kdc;
+mod guarded;
 mod samba;
 mod results;
 mod plan;
@@ -34,8 +37,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 
+use guarded::Service;
 use house::House;
 use options::Options;
+use ours::Cover;
 use plan::{Effort, Programs, SHAPES};
 use report::Report;
 use results::Results;
@@ -68,8 +73,10 @@ fn main() -> Result<()> {
 
 fn run(options: &Options) -> Result<()> {
     let house = House::look();
+    secure::build()?;
     let programs = Programs {
         libtirpc: tirpc::build()?,
+        kdc: kdc::start()?,
         samba: match wanted(&options.words, "dce-listening") {
             true => samba::build()?,
             false => Err("not asked for".to_owned()),
@@ -80,6 +87,9 @@ fn run(options: &Options) -> Result<()> {
         && wanted(&options.words, "dce-listening")
     {
         left_out.push(format!("samba: {reason}"));
+    }
+    if let Err(reason) = &programs.kdc {
+        left_out.push(format!("RPCSEC_GSS: {reason}"));
     }
     if let Err(reason) = &programs.libtirpc {
         ensure!(std::env::var_os("CI").is_none(), "libtirpc: {reason}");
@@ -172,7 +182,11 @@ fn role(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         ("server", "raw") => return raw::blocking(&options),
         ("server", "raw-epoll") => return raw::epoll(&options),
         ("server", "raw-tokio") => return raw_tokio::server(&options),
-        ("server", "farcall") => return ours::server(&options),
+        ("server", "farcall") => return ours::server(&options, Cover::Clear),
+        ("server", "farcall-tls") => return ours::server(&options, Cover::Tls),
+        ("server", "farcall-gss") => {
+            return ours::server(&options, Cover::Gss(Service::Integrity));
+        }
         ("server", "tarpc") => return tarpc_peer::server(&options),
         ("server", "tonic") => return grpc::server(&options),
         ("server", "proxy") => return middle::server(&options),
@@ -183,8 +197,12 @@ fn role(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         ("client", "idle-tonic") => return grpc::idle(&options),
         ("client", "load") => load::run(&options)?,
         ("client", "raw-tokio") => raw_tokio::client(&options)?,
-        ("client", "farcall") => ours::client(&options)?,
-        ("client", "farcall-blocking") => ours::blocking(&options)?,
+        ("client", "farcall") => ours::client(&options, Cover::Clear)?,
+        ("client", "farcall-tls") => ours::client(&options, Cover::Tls)?,
+        ("client", "farcall-krb5i") => ours::client(&options, Cover::Gss(Service::Integrity))?,
+        ("client", "farcall-krb5p") => ours::client(&options, Cover::Gss(Service::Privacy))?,
+        ("client", "farcall-blocking") => ours::blocking(&options, Cover::Clear)?,
+        ("client", "farcall-tls-blocking") => ours::blocking(&options, Cover::Tls)?,
         ("client", "tarpc") => tarpc_peer::client(&options)?,
         ("client", "tonic") => grpc::client(&options)?,
         _ => bail!("no role {kind} {name}"),

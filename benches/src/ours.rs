@@ -6,16 +6,19 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use farcall::tls::Policy;
 use farcall::{Call, Endpoint, Limits, Refuse, Server};
 use farcall_wire::Bytes;
 
 use crate::closed::{self, Peer};
+use crate::guarded::{self, Service};
 use crate::load::stamp;
 use crate::options::Options;
 use crate::ours_dce;
 use crate::pace::{Pace, Report};
 use crate::process::announce;
 use crate::raw_tokio::runtime;
+use crate::secure;
 use crate::shape::{MEBIBYTE, Transport, Work, check_read, pattern};
 
 /// What the compiler makes of `idl/bench.x`.
@@ -43,8 +46,20 @@ impl v1::Server for Bench {
     }
 }
 
-/// `server farcall`: the default server, but for how many connections one address may have.
-pub(crate) fn server(options: &Options) -> Result<()> {
+/// How calls are covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cover {
+    /// In clear.
+    Clear,
+    /// By TLS.
+    Tls,
+    /// By `RPCSEC_GSS`.
+    Gss(Service),
+}
+
+/// `server farcall`: the default server, but for how many connections one address may have; `server farcall-tls` and
+/// `server farcall-gss` the same under cover.
+pub(crate) fn server(options: &Options, cover: Cover) -> Result<()> {
     let transport: Transport = options.required("transport")?;
     if transport == Transport::Dce {
         return ours_dce::server();
@@ -54,7 +69,13 @@ pub(crate) fn server(options: &Options) -> Result<()> {
         ..Limits::default()
     };
     runtime()?.block_on(async {
-        let server = Server::builder()
+        let mut builder = Server::builder();
+        builder = match cover {
+            Cover::Clear => builder,
+            Cover::Tls => builder.tls(Policy::Require, secure::server()?),
+            Cover::Gss(_) => guarded::accepting(builder)?,
+        };
+        let server = builder
             .serve(v1::service(Bench(pattern(MEBIBYTE).into())))
             .limits(limits)
             .listen(format!("{transport}://127.0.0.1:0"))
@@ -100,21 +121,33 @@ impl Peer for Calls {
     }
 }
 
-/// `client farcall`.
-pub(crate) fn client(options: &Options) -> Result<Report> {
+fn called_with(cover: Cover) -> Result<farcall::Options> {
+    let mut options = farcall::Options::default();
+    match cover {
+        Cover::Clear => {}
+        Cover::Tls => options.tls = Some(secure::client()?),
+        Cover::Gss(service) => options.gss = Some(guarded::calling(service)?),
+    }
+    Ok(options)
+}
+
+/// `client farcall`, and the same under cover.
+pub(crate) fn client(options: &Options, cover: Cover) -> Result<Report> {
     let work: Work = options.required("work")?;
     if options.required::<Transport>("transport")? == Transport::Dce {
         return ours_dce::client(work, options);
     }
     let endpoint = endpoint(options)?;
     runtime()?.block_on(async {
-        let client = v1::Client::connect(endpoint.as_str()).await?;
+        let connecting = v1::Client::connect_with(endpoint.as_str(), called_with(cover)?);
+        let client = connecting.await?;
         closed::run(Calls(client), work, options).await
     })
 }
 
-/// `client farcall-blocking`: one call in flight, made by the thread that wants the result.
-pub(crate) fn blocking(options: &Options) -> Result<Report> {
+/// `client farcall-blocking`: one call in flight, made by the thread that wants the result; `client farcall-tls-blocking`
+/// the same under TLS.
+pub(crate) fn blocking(options: &Options, cover: Cover) -> Result<Report> {
     let work: Work = options.required("work")?;
     ensure!(
         options.required::<usize>("flight")? == 1,
@@ -124,7 +157,8 @@ pub(crate) fn blocking(options: &Options) -> Result<Report> {
     if options.required::<Transport>("transport")? == Transport::Dce {
         return ours_dce::blocking(work, &pace, options);
     }
-    let client = v1::BlockingClient::connect(endpoint(options)?.as_str())?;
+    let endpoint = endpoint(options)?;
+    let client = v1::BlockingClient::connect_with(endpoint.as_str(), called_with(cover)?)?;
     let mut payload = pattern(work.payload());
     let mut latencies = Vec::new();
     let mut last = Instant::now();

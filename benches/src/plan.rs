@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::kdc::Kdc;
 use crate::process::{Placement, Program};
 use crate::samba;
 use crate::shape::Transport::{self, Dce, Tcp, Udp};
@@ -41,6 +42,18 @@ const SAMBA_LOAD: Peer = peer("samba+load", "samba", "load");
 pub(crate) const OURS: Peer = peer("farcall", "farcall", "farcall");
 pub(crate) const OURS_BLOCKING: Peer = peer("farcall-blocking", "farcall", "farcall-blocking");
 pub(crate) const OURS_LOAD: Peer = peer("farcall+load", "farcall", "load");
+/// Ours under TLS, both ends.
+const OURS_TLS: Peer = peer("farcall-tls", "farcall-tls", "farcall-tls");
+const OURS_TLS_BLOCKING: Peer = peer(
+    "farcall-tls-blocking",
+    "farcall-tls",
+    "farcall-tls-blocking",
+);
+/// Under `RPCSEC_GSS` with Kerberos: nobody changes, or also nobody reads, what is said.
+const OURS_KRB5I: Peer = peer("farcall-krb5i", "farcall-gss", "farcall-krb5i");
+const OURS_KRB5P: Peer = peer("farcall-krb5p", "farcall-gss", "farcall-krb5p");
+const LIBTIRPC_KRB5I: Peer = peer("libtirpc-krb5i", "libtirpc-gss", "libtirpc-krb5i");
+const LIBTIRPC_KRB5P: Peer = peer("libtirpc-krb5p", "libtirpc-gss", "libtirpc-krb5p");
 
 /// One row of the plan.
 pub(crate) struct Shape {
@@ -78,6 +91,8 @@ pub(crate) const SHAPES: &[Shape] = &[
             RAW,
             OURS_BLOCKING,
             OURS,
+            OURS_TLS_BLOCKING,
+            OURS_TLS,
             OURS_LOAD,
             RAW_EPOLL,
             RAW_TOKIO_LOAD,
@@ -99,7 +114,19 @@ pub(crate) const SHAPES: &[Shape] = &[
         Work::Echo(1024),
         1,
         Tcp,
-        &[RAW, OURS_BLOCKING, OURS, RAW_TOKIO, LIBTIRPC, TARPC, TONIC],
+        &[
+            RAW,
+            OURS_BLOCKING,
+            OURS,
+            OURS_KRB5I,
+            OURS_KRB5P,
+            RAW_TOKIO,
+            LIBTIRPC,
+            LIBTIRPC_KRB5I,
+            LIBTIRPC_KRB5P,
+            TARPC,
+            TONIC,
+        ],
     ),
     shape(
         "echo32-64",
@@ -110,6 +137,7 @@ pub(crate) const SHAPES: &[Shape] = &[
             RAW,
             OURS_LOAD,
             OURS,
+            OURS_TLS,
             RAW_TOKIO_LOAD,
             LIBTIRPC_LOAD,
             TARPC,
@@ -121,14 +149,25 @@ pub(crate) const SHAPES: &[Shape] = &[
         Work::Read(MEBIBYTE),
         1,
         Tcp,
-        &[RAW, OURS_LOAD, OURS_BLOCKING, OURS, LIBTIRPC, TARPC, TONIC],
+        &[
+            RAW,
+            OURS_LOAD,
+            OURS_BLOCKING,
+            OURS,
+            OURS_TLS,
+            OURS_KRB5I,
+            OURS_KRB5P,
+            LIBTIRPC,
+            TARPC,
+            TONIC,
+        ],
     ),
     shape(
         "read1m-8",
         Work::Read(MEBIBYTE),
         8,
         Tcp,
-        &[RAW, OURS_LOAD, OURS, LIBTIRPC_LOAD, TARPC, TONIC],
+        &[RAW, OURS_LOAD, OURS, OURS_TLS, LIBTIRPC_LOAD, TARPC, TONIC],
     ),
     shape(
         "udp-null-1",
@@ -236,6 +275,8 @@ pub(crate) const SMOKE: Effort = Effort {
 
 /// The programs of a run; libtirpc's and Samba's may be missing, for a reason.
 pub(crate) struct Programs {
+    /// For the rows under `RPCSEC_GSS`.
+    pub(crate) kdc: Result<Kdc, String>,
     pub(crate) libtirpc: Result<PathBuf, String>,
     /// The folder of a domain.
     pub(crate) samba: Result<PathBuf, String>,
@@ -244,8 +285,10 @@ pub(crate) struct Programs {
 impl Programs {
     /// Whether both ends of `peer` are there.
     pub(crate) fn has(&self, peer: Peer) -> bool {
-        let libtirpc = peer.server == "libtirpc" || peer.client == "libtirpc";
-        (!libtirpc || self.libtirpc.is_ok()) && (peer.server != "samba" || self.samba.is_ok())
+        let libtirpc = peer.server.starts_with("libtirpc") || peer.client.starts_with("libtirpc");
+        (!libtirpc || self.libtirpc.is_ok())
+            && (peer.server != "samba" || self.samba.is_ok())
+            && (!peer.server.ends_with("-gss") || self.kdc.is_ok())
     }
 
     pub(crate) fn server(&self, name: &str, work: Work, transport: Transport) -> Result<Program> {
@@ -259,13 +302,22 @@ impl Programs {
 
     /// A program of one kind: `server`, `client`, `codec`.
     pub(crate) fn program(&self, kind: &str, name: &str) -> Result<Program> {
-        if name != "libtirpc" {
-            return Ok(Program::role(kind)?.words(name));
-        }
+        let environment = match &self.kdc {
+            Ok(kdc) => kdc.environment.as_slice(),
+            Err(_) => &[],
+        };
+        let Some(cover) = name.strip_prefix("libtirpc") else {
+            return Ok(Program::role(kind)?.words(name).within(environment));
+        };
         let folder = self
             .libtirpc
             .as_ref()
             .map_err(|reason| anyhow::anyhow!("{reason}"));
-        Ok(Program::new(folder.context("libtirpc")?.join(kind)))
+        let program = Program::new(folder.context("libtirpc")?.join(kind)).within(environment);
+        let cover = match cover.trim_start_matches('-') {
+            "" => "none",
+            cover => cover,
+        };
+        Ok(program.words(&format!("--cover {cover}")))
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct Program {
     pub(crate) arguments: Vec<OsString>,
     /// Where it listens, if it does not say so itself.
     listens: Option<SocketAddr>,
+    /// What it needs in its environment.
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Program {
@@ -69,11 +71,18 @@ impl Program {
             path,
             arguments: Vec::new(),
             listens: None,
+            environment: Vec::new(),
         }
     }
 
     pub(crate) fn with(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
+        self
+    }
+
+    /// It needs this in its environment.
+    pub(crate) fn within(mut self, environment: &[(&'static str, String)]) -> Self {
+        self.environment.extend(environment.iter().cloned());
         self
     }
 
@@ -121,6 +130,7 @@ impl Running {
             .env("MALLOC_MMAP_THRESHOLD_", "268435456")
             .env("MALLOC_TRIM_THRESHOLD_", "268435456")
             .env_remove("RUST_BACKTRACE")
+            .envs(program.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

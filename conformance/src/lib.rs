@@ -8,6 +8,7 @@
 //! - [`network`]: a network of a test's own, with its own loopback, port 111 and `/run`;
 //! - [`probe`]: raw messages, well-formed or not, without any of our own codecs;
 //! - [`raw`]: the same for PDUs of DCE/RPC;
+//! - [`certificates`]: an authority of a test's own;
 //! - [`demo`]: our side of the demo program; [`thermometer`]: the interface of the guide;
 //! - [`echo`]: our side of Samba's test interface; [`interfaces`]: what domain controllers offer;
 //! - [`streams`]: our own interface of pipes;
@@ -20,6 +21,7 @@ pub mod peer;
 pub mod network;
 pub mod probe;
 pub mod raw;
+pub mod certificates;
 pub mod demo;
 pub mod echo;
 pub mod interfaces;

@@ -2,11 +2,12 @@
 //! descriptors, whether it still runs.
 //!
 //! Arguments: endpoints to listen at, limits as `NAME=NUMBER` (times in milliseconds), `register` to be found through
-//! rpcbind, and `gss` to let callers prove themselves by the keys of the environment's keytab.
+//! rpcbind, `tls=FOLDER` to offer TLS with its `server.pem` and `server.key`, and `gss` to let callers prove themselves by the keys of the environment's keytab.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use farcall::tls::{Policy, ServerSettings, ServerTls};
 use farcall::{Limits, Registrar, Server};
 use farcall_conformance::demo;
 use farcall_security::Mechanisms;
@@ -19,6 +20,7 @@ fn main() {
         builder = match (argument.as_str(), argument.split_once('=')) {
             ("gss", _) => builder.gss(Arc::new(keys())),
             ("register", _) => builder.register_with(Registrar::local()),
+            (_, Some(("tls", folder))) => builder.tls(Policy::Opportunistic, certificate(folder)),
             (_, Some((name, value))) => {
                 set(&mut limits, name, value.parse().expect("a number"));
                 builder
@@ -43,6 +45,12 @@ fn main() {
         }
         std::future::pending::<()>().await;
     });
+}
+
+fn certificate(folder: &str) -> ServerTls {
+    let file = |name| std::path::Path::new(folder).join(name);
+    let settings = ServerSettings::new(file("server.pem"), file("server.key"));
+    ServerTls::new(settings).expect("a certificate")
 }
 
 /// The service whose keys the environment names.

@@ -59,6 +59,13 @@ pub fn samba_script(name: &str) -> Command {
     command
 }
 
+/// A script of ours that needs no packages.
+pub fn plain_script(name: &str) -> Command {
+    let mut command = Command::new("python3");
+    command.arg(place(name)).env("PYTHONWARNINGS", "ignore");
+    command
+}
+
 /// A program that came with a package of the environment, such as `rpcmap.py`.
 pub fn program(name: &str) -> Command {
     let mut command = Command::new(environment().join("bin").join(name));

@@ -351,7 +351,7 @@ fn local_name(endpoint: &Endpoint) -> String {
 fn own_addresses(endpoint: &Endpoint) -> Vec<(Netid, Uaddr)> {
     if !matches!(
         endpoint.transport(),
-        Transport::Tcp | Transport::Udp | Transport::Unix
+        Transport::Tcp | Transport::Tls | Transport::Udp | Transport::Unix
     ) {
         return Vec::new();
     }

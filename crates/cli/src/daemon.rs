@@ -62,7 +62,7 @@ impl Listen {
     }
 }
 
-/// Serves until a signal ends it.
+/// Serves until a signal ends it, with a server that is configured already.
 pub(crate) async fn serve_with(
     builder: Builder,
     services: Vec<Registered>,

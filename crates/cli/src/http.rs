@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use farcall::client::http::{HttpCredentials, HttpOptions, HttpProxyUse, Login};
 use farcall::endpoint::{HttpAuth, Place};
-use farcall::tls::{ClientSettings, ClientTls, Own, Trust, Versions};
+use farcall::tls::ClientTls;
 use farcall::{Endpoint, Transport};
 use farcall_security as security;
 use farcall_security::ntlm::ClientConfig;
@@ -154,53 +154,6 @@ impl HttpWay {
 
 fn mechanism(credentials: security::Credentials) -> HttpCredentials {
     HttpCredentials::Mechanism(Arc::new(credentials))
-}
-
-/// Whom to trust about TLS, and what to show.
-#[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "TLS")]
-pub(crate) struct Tls {
-    /// Trust the authorities in this file (PEM), and no others [default: those that the system trusts]
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-
-    /// The name that the certificate of the other side must be for [default: the host that is called]
-    #[arg(long, value_name = "NAME")]
-    server_name: Option<String>,
-
-    /// Show this certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "key")]
-    cert: Option<PathBuf>,
-
-    /// Its private key (PEM)
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    key: Option<PathBuf>,
-}
-
-impl Tls {
-    /// As settings of a client that speaks HTTP; none if nothing is said.
-    pub(crate) fn for_http(&self) -> anyhow::Result<Option<ClientTls>> {
-        if self.ca.is_none() && self.server_name.is_none() && self.cert.is_none() {
-            return Ok(None);
-        }
-        let own = self.cert.clone().zip(self.key.clone());
-        let settings = ClientSettings {
-            trust: match &self.ca {
-                Some(path) => Trust::Authorities(path.clone().into()),
-                None => Trust::System,
-            },
-            own: own.map(|(certificate, key)| Own {
-                certificate: certificate.into(),
-                key: key.into(),
-            }),
-            server_name: self.server_name.clone(),
-            versions: Versions::Tls12,
-            ..ClientSettings::default()
-        };
-        Ok(Some(
-            ClientTls::new(settings).map_err(farcall::Error::from)?,
-        ))
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Modules, from the ground up: what is printed and how a run ends ([`output`]), names of programs
 //! ([`programs`], [`names`]), measured times ([`latency`]), who calls and who may call over DCE/RPC ([`caller`],
-//! [`guard`]), how an RPC proxy is reached ([`http`]), how a peer is ([`peer`]), the commands
+//! [`guard`]), TLS ([`secure`]), how an RPC proxy is reached ([`http`]), how a peer is ([`peer`]), the commands
 //! ([`cmd`], one file or folder each with its own options), and the command line ([`args`]).
 //! Adding a command is a file in `cmd/`, a `mod` line in `cmd/mod.rs` and a variant in `args.rs`.
 
@@ -16,6 +16,7 @@ mod latency;
 mod password;
 mod caller;
 mod guard;
+mod secure;
 mod http;
 mod peer;
 mod binding;

@@ -10,8 +10,9 @@ use farcall_security as security;
 use farcall_wire::Uuid;
 
 use crate::caller::Caller;
-use crate::http::{HttpWay, Tls};
+use crate::http::HttpWay;
 use crate::output::Failure;
+use crate::secure::Tls;
 
 /// Version 2 of rpcbind: the one that everybody speaks.
 pub(crate) const PORTMAP: (u32, u32) = (100_000, 2);
@@ -86,6 +87,7 @@ impl Reach {
             object: self.object,
             ndr64: self.ndr64,
             mapper: self.mapper.clone(),
+            tls: self.tls.for_onc()?,
             ..Options::default()
         };
         let (integrity, privacy) = (AuthLevel::INTEGRITY, AuthLevel::PRIVACY);

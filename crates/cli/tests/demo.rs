@@ -45,6 +45,7 @@ fn the_demo_shows_every_transport_and_every_refusal() {
         "6 of 6 look-ups agree",
         "ü, with blanks",
         "long.bin: 100000 bytes read",
+        "knew its caller by the certificate: CN=alice",
         "all as they should be",
     ] {
         assert!(shown.contains(expected), "{expected} is missing:\n{shown}");

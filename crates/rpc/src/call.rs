@@ -137,6 +137,10 @@ pub enum Identity<'a> {
     Principal(&'a Principal),
     /// Whoever a mechanism has proved it to be, over ONC RPC (`RPCSEC_GSS`).
     Proved(&'a Proved),
+    /// Whoever has shown this certificate and has its key, over ONC RPC under TLS. Users of that machine are as it claims:
+    /// see [`Call::credential`].
+    #[cfg(feature = "tls")]
+    Certificate(&'a crate::tls::Certified),
 }
 
 /// Where a call came from: what all calls of one read have in common.
@@ -327,7 +331,7 @@ impl Call {
         self.caller().map(|caller| &caller.principal)
     }
 
-    /// Who makes the call, by the best proof there is: a principal, then the kernel's word, then a claim.
+    /// Who makes the call, by the best proof there is: a principal, then a certificate or the kernel's word, then a claim.
     pub fn identity(&self) -> Identity<'_> {
         if let Some(principal) = self.principal().filter(|principal| !principal.anonymous) {
             return Identity::Principal(principal);
@@ -335,12 +339,28 @@ impl Call {
         if let Some(proved) = self.credential.proved() {
             return Identity::Proved(proved);
         }
+        #[cfg(feature = "tls")]
+        if let Some(certified) = self.certificate() {
+            return Identity::Certificate(certified);
+        }
         match (self.source.peer, self.credential.sys()) {
             (Peer::InProcess, _) => Identity::Process,
             (Peer::Unix { uid, gid, .. }, _) => Identity::User { uid, gid },
             (Peer::Inet(_), Some(sys)) => Identity::Claimed(sys),
             (Peer::Inet(_), None) => Identity::Nobody,
         }
+    }
+
+    /// Who is at the other end of the connection by a certificate, if the call came over ONC RPC under TLS and one was
+    /// shown.
+    #[cfg(feature = "tls")]
+    pub fn certificate(&self) -> Option<&crate::tls::Certified> {
+        self.line.as_ref()?.certified()
+    }
+
+    /// Whether the call came under TLS, over ONC RPC.
+    pub fn is_under_tls(&self) -> bool {
+        self.source.transport == Transport::Tls
     }
 
     /// Whether nobody in particular was proved to call.

@@ -1,5 +1,5 @@
 //! Where a program or an interface can be reached, as users of each family write it: for programs
-//! `tcp://host[:port]`, `udp://host[:port]`, `unix:///path`; for interfaces the string bindings
+//! `tcp://host[:port]`, `tls://host[:port]`, `udp://host[:port]`, `unix:///path`; for interfaces the string bindings
 //! `ncacn_ip_tcp:host[port]`, `ncacn_http:host[port]` and `ncalrpc:[name]` (C706 section 3.1.1).
 //!
 //! An endpoint without a port is not an address yet: a client asks the host's rpcbind or endpoint
@@ -24,6 +24,8 @@ pub use network::{HttpAuth, NetworkOptions, Place};
 pub enum Transport {
     /// A TCP connection; messages are marked records.
     Tcp,
+    /// A TCP connection under TLS, which begins in clear (RFC 9289); messages are marked records.
+    Tls,
     /// UDP datagrams, one message each.
     Udp,
     /// A Unix stream socket; messages are marked records.
@@ -51,17 +53,28 @@ impl Transport {
     pub(crate) fn framing(self) -> farcall_onc::msg::Framing {
         match self {
             Self::Udp => farcall_onc::msg::Framing::Datagram,
-            Self::Tcp | Self::Unix | Self::NcacnIpTcp | Self::NcacnHttp | Self::Ncalrpc => {
-                farcall_onc::msg::Framing::Stream
-            }
+            Self::Tcp
+            | Self::Tls
+            | Self::Unix
+            | Self::NcacnIpTcp
+            | Self::NcacnHttp
+            | Self::Ncalrpc => farcall_onc::msg::Framing::Stream,
         }
     }
 
     /// Which protocol is spoken over it.
     pub fn family(self) -> Family {
         match self {
-            Self::Tcp | Self::Udp | Self::Unix => Family::Onc,
+            Self::Tcp | Self::Tls | Self::Udp | Self::Unix => Family::Onc,
             Self::NcacnIpTcp | Self::NcacnHttp | Self::Ncalrpc => Family::Dce,
+        }
+    }
+
+    /// What carries it, as rpcbind knows it: it has no name for TLS.
+    pub(crate) fn carrier(self) -> Self {
+        match self {
+            Self::Tls => Self::Tcp,
+            other => other,
         }
     }
 
@@ -69,6 +82,7 @@ impl Transport {
     pub fn scheme(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
             Self::Udp => "udp",
             Self::Unix => "unix",
             Self::NcacnIpTcp => "ncacn_ip_tcp",
@@ -90,7 +104,7 @@ impl fmt::Display for Transport {
 pub enum Endpoint {
     /// A host, by name or address, and perhaps a port.
     Host {
-        /// TCP, of either family, UDP, or RPC over HTTP.
+        /// TCP, of either family, with TLS or without, UDP, or RPC over HTTP.
         transport: Transport,
         /// A name, an IPv4 address, or an IPv6 address without brackets.
         host: String,
@@ -242,10 +256,11 @@ impl FromStr for Endpoint {
         })?;
         match scheme {
             "tcp" | "tcp4" | "tcp6" => parse_host(text, Transport::Tcp, rest),
+            "tls" | "tls4" | "tls6" => parse_host(text, Transport::Tls, rest),
             "udp" | "udp4" | "udp6" => parse_host(text, Transport::Udp, rest),
             "unix" | "local" => parse_unix(text, rest),
             other => Err(bad(text, format!("scheme '{other}' is not known")).hint(
-                "schemes are tcp, udp and unix, and ncacn_ip_tcp:, ncacn_http: and ncalrpc:",
+                "schemes are tcp, tls, udp and unix, and ncacn_ip_tcp:, ncacn_http: and ncalrpc:",
             )),
         }
     }
@@ -458,6 +473,7 @@ mod tests {
             ("tcp://host", "tcp://host"),
             ("tcp://host:2049", "tcp://host:2049"),
             ("tcp://host:2049/", "tcp://host:2049"),
+            ("tls://host:2049", "tls://host:2049"),
             ("udp://127.0.0.1:0", "udp://127.0.0.1:0"),
             ("tcp://[::1]:111", "tcp://[::1]:111"),
             ("tcp://::1", "tcp://[::1]"),

@@ -18,11 +18,29 @@ pub(crate) struct Line {
     waker: Mutex<Option<Waker>>,
     /// The connection is over.
     ended: AtomicBool,
+    /// Who is at its other end, by a certificate.
+    #[cfg(feature = "tls")]
+    certified: Option<crate::tls::Certified>,
 }
 
 impl Line {
     pub(crate) fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// A connection at whose other end a certificate proves who it is, if it does.
+    #[cfg(feature = "tls")]
+    pub(crate) fn of(certified: Option<crate::tls::Certified>) -> Arc<Self> {
+        Arc::new(Self {
+            certified,
+            ..Self::default()
+        })
+    }
+
+    /// Who is at its other end, by a certificate.
+    #[cfg(feature = "tls")]
+    pub(crate) fn certified(&self) -> Option<&crate::tls::Certified> {
+        self.certified.as_ref()
     }
 
     /// What makes calls in the other direction, if there is such a thing.

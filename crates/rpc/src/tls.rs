@@ -11,26 +11,35 @@
 mod fault;
 mod pem;
 pub mod certificate;
+mod policy;
 mod stream;
+mod blocking;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub use crate::error::TlsFault;
+pub(crate) use blocking::BlockingStream;
 pub use certificate::Certificate;
 pub use fault::TlsError;
-pub(crate) use fault::explain;
+use fault::explain;
+pub(crate) use fault::explain_lost;
 pub use pem::Pem;
+pub(crate) use policy::Secure;
+pub use policy::{Certified, Policy, Tls};
 pub use stream::TlsStream;
 
 /// How often files are looked at for changes, at most.
@@ -183,29 +192,42 @@ impl ClientTls {
         alpn: &[&[u8]],
     ) -> Result<TlsStream<S>, TlsError> {
         self.0.look();
-        let settings = &self.0.settings;
-        let name = settings.server_name.as_deref().unwrap_or(host);
-        let name = server_name(name)?;
-        let connector = TlsConnector::from(self.0.current());
-        let alpn = alpn.iter().map(|name| name.to_vec()).collect();
-        let connecting = connector.with_alpn(alpn).connect(name, stream);
+        let (name, config, asked) = self.begin(host, alpn)?;
+        let connecting = TlsConnector::from(config).connect(name, stream);
         let stream = connecting.await.map_err(|error| explain(&error))?;
-        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let peer = shown.first().map(|der| Certificate::parse(der));
-        let peer = peer.transpose()?;
-        if let (Some(wanted), Some(peer)) = (&settings.subject, &peer)
-            && *wanted != peer.subject
-        {
-            return Err(TlsError::new(
+        let peer = self.check(stream.get_ref().1)?;
+        let end_point = peer.end_point.clone();
+        let shown = asked.load(Ordering::Relaxed);
+        Ok(TlsStream::new(stream.into(), Some(peer), end_point, shown))
+    }
+
+    /// What one handshake goes by: whose certificate it must be, and a note whether ours was asked for.
+    fn begin(&self, host: &str, alpn: &[&[u8]]) -> Result<Begun, TlsError> {
+        let name = self.0.settings.server_name.as_deref().unwrap_or(host);
+        let mut config = ClientConfig::clone(&self.0.current());
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        let asked = Arc::new(AtomicBool::new(false));
+        config.client_auth_cert_resolver = Arc::new(Noting {
+            inner: config.client_auth_cert_resolver,
+            asked: Arc::clone(&asked),
+        });
+        Ok((server_name(name)?, Arc::new(config), asked))
+    }
+
+    /// The server's certificate, of which more may be demanded than its name.
+    fn check(&self, connection: &rustls::CommonState) -> Result<Certificate, TlsError> {
+        let shown = connection.peer_certificates().unwrap_or_default();
+        let peer = Certificate::parse(shown.first().map_or(&[][..], |der| der.as_ref()))?;
+        match &self.0.settings.subject {
+            Some(wanted) if *wanted != peer.subject => Err(TlsError::new(
                 TlsFault::WrongName,
                 format!(
                     "the server's certificate is of {}, and not of {wanted}",
                     peer.subject
                 ),
-            ));
+            )),
+            _ => Ok(peer),
         }
-        let end_point = peer.as_ref().and_then(|peer| peer.end_point.clone());
-        Ok(TlsStream::new(stream.into(), peer, end_point))
     }
 }
 
@@ -250,7 +272,29 @@ impl ServerTls {
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let peer = shown.first().map(|der| Certificate::parse(der));
         let (peer, end_point) = (peer.transpose()?, loaded.end_point.clone());
-        Ok(TlsStream::new(stream.into(), peer, end_point))
+        Ok(TlsStream::new(stream.into(), peer, end_point, true))
+    }
+}
+
+/// What one handshake of a client goes by.
+type Begun = (ServerName<'static>, Arc<ClientConfig>, Arc<AtomicBool>);
+
+/// Shows a client's certificate, and notes that it was asked for.
+#[derive(Debug)]
+struct Noting {
+    inner: Arc<dyn ResolvesClientCert>,
+    asked: Arc<AtomicBool>,
+}
+
+impl ResolvesClientCert for Noting {
+    fn resolve(&self, issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let shown = self.inner.resolve(issuers, schemes);
+        self.asked.store(shown.is_some(), Ordering::Relaxed);
+        shown
+    }
+
+    fn has_certs(&self) -> bool {
+        self.inner.has_certs()
     }
 }
 
@@ -328,30 +372,46 @@ impl<S: Send + Sync + 'static, L: Send + Sync + 'static> Kept<S, L> {
 
     /// Reads it again if a file has changed, aside: the next connection has the good of it.
     fn look(self: &Arc<Self>) {
-        {
-            let mut read = self.lock();
-            if read.looked.elapsed() < LOOK {
-                return;
-            }
-            read.looked = Instant::now();
-        }
-        let this = Arc::clone(self);
-        tokio::task::spawn_blocking(move || this.refresh());
-    }
-
-    fn refresh(&self) {
-        let marks = self.marks();
-        if marks == self.lock().marks {
+        if !self.is_due() {
             return;
         }
-        match self.reload() {
-            Ok(()) => tracing::info!("certificates were read anew"),
-            Err(error) => {
-                // Until they are changed again.
-                self.lock().marks = marks;
+        let this = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = this.refresh() {
                 tracing::warn!(%error, "certificates have changed and are not used");
             }
+        });
+    }
+
+    /// Whether it is time to look at the files.
+    fn is_due(&self) -> bool {
+        let mut read = self.lock();
+        let due = read.looked.elapsed() >= LOOK;
+        if due {
+            read.looked = Instant::now();
         }
+        due
+    }
+
+    fn refresh_if_due(&self) -> Result<(), TlsError> {
+        match self.is_due() {
+            true => self.refresh(),
+            false => Ok(()),
+        }
+    }
+
+    fn refresh(&self) -> Result<(), TlsError> {
+        let marks = self.marks();
+        if marks == self.lock().marks {
+            return Ok(());
+        }
+        let read = self.reload();
+        match &read {
+            Ok(()) => tracing::info!("certificates were read anew"),
+            // Until they are changed again.
+            Err(_) => self.lock().marks = marks,
+        }
+        read
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{programs, value};
 /// Call a procedure or operation that an interface file describes
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where: tcp://HOST[:PORT], udp://HOST[:PORT], unix:///PATH, ncacn_ip_tcp:HOST[PORT],
+    /// Where: tcp://HOST[:PORT], tls://HOST[:PORT], udp://HOST[:PORT], unix:///PATH, ncacn_ip_tcp:HOST[PORT],
     /// ncacn_http:HOST[PORT,RpcProxy=PROXY] or ncalrpc:[NAME]
     #[arg(value_parser = peer::endpoint)]
     endpoint: Endpoint,

@@ -13,6 +13,7 @@ use farcall_onc::auth::Flavor;
 use crate::daemon::{self, Listen};
 use crate::guard;
 use crate::output::{Done, Failure, Output};
+use crate::secure::SecureServer;
 
 /// NFS and MOUNT share one port, so that no binder is needed: clients are told it twice.
 const DEFAULT: &[&str] = &["tcp://127.0.0.1:0", "udp://127.0.0.1:0"];
@@ -25,6 +26,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     listen: Listen,
+
+    #[command(flatten)]
+    secure: SecureServer,
 
     /// Refuse every change
     #[arg(long)]
@@ -152,6 +156,7 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
         Some(keytab) => Server::builder().gss(Arc::new(guard::keys(keytab)?)),
         None => Server::builder(),
     };
+    let builder = args.secure.apply(builder)?;
     daemon::serve_with(builder, services, endpoints, &args.listen, out).await
 }
 

@@ -26,7 +26,7 @@ const IS_SERVER_LISTENING: u16 = 2;
 /// Draw the ten steps of one call
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where: tcp://HOST[:PORT], udp://HOST[:PORT], unix:///PATH, ncacn_ip_tcp:HOST[PORT] or ncalrpc:[NAME]
+    /// Where: tcp://HOST[:PORT], tls://HOST[:PORT], udp://HOST[:PORT], unix:///PATH, ncacn_ip_tcp:HOST[PORT] or ncalrpc:[NAME]
     #[arg(value_parser = peer::endpoint)]
     endpoint: Endpoint,
 

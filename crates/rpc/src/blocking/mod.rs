@@ -3,6 +3,7 @@
 //! A call is one write and one read, nothing else, so this is the client with the lowest latency.
 //! It needs no runtime. It takes `&self`, and threads that share one wait for each other.
 
+mod reach;
 mod association;
 mod guarded;
 mod one_way;
@@ -10,8 +11,6 @@ mod piped;
 
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
-use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,18 +23,16 @@ use farcall_wire::{Encode, EncodeError, Reader, TransmitQueue, ndr};
 
 use crate::client::dce::faults;
 use crate::client::link::{Link, failure, refused};
-use crate::client::{self, Decoder, NdrDecoder, Options, mapper, resolve};
+use crate::client::{self, Decoder, NdrDecoder, Options};
 use crate::endpoint::{Endpoint, IntoEndpoint, Transport};
 use crate::error::{Cause, Error, Phase};
 use crate::interface::Interface;
-use crate::local;
 use crate::pipe::{Sinks, Sources};
 use crate::program::Program;
-use crate::socket;
-use crate::stub::Raw;
 use association::Association;
 pub(crate) use association::initiate;
 use guarded::Session;
+pub(crate) use reach::{Address, Socket, find, find_interface, open, open_for};
 
 /// Room for one read, in bytes; any datagram fits.
 const ROOM: usize = 64 << 10;
@@ -49,15 +46,10 @@ pub struct Client {
     options: Options,
     endpoint: Endpoint,
     address: Address,
+    /// The program and version that it was made for.
+    called: (u32, u32),
     /// The association, if it is a client of interfaces.
     association: Option<Mutex<Association>>,
-}
-
-/// Where it connects, again if it must.
-#[derive(Clone, Debug)]
-pub(crate) enum Address {
-    Inet(SocketAddr),
-    Unix(std::path::PathBuf),
 }
 
 struct Inner {
@@ -90,13 +82,6 @@ enum Wanted {
     Whole,
 }
 
-/// A connected socket.
-pub(crate) enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-    Udp(UdpSocket),
-}
-
 impl Client {
     /// Connects to `endpoint` for calls to a version of a program. Without a port in the
     /// endpoint, the host's rpcbind is asked where that version is.
@@ -108,7 +93,7 @@ impl Client {
     }
 
     /// As [`connect`](Self::connect), with options. Of those that concern the connection only
-    /// `connect_timeout`, `limits` and `retransmit` apply. Under [`Options::gss`] the first call makes the security
+    /// `connect_timeout`, `limits`, `retransmit` and `tls` apply. Under [`Options::gss`] the first call makes the security
     /// context; what its mechanism must ask elsewhere, it asks on this thread.
     ///
     /// # Errors
@@ -126,6 +111,7 @@ impl Client {
             options,
             endpoint,
             address,
+            called: (program, version),
             association: None,
         };
         client.with_inner(|inner| client.ensure(inner))?;
@@ -143,6 +129,7 @@ impl Client {
             options,
             endpoint,
             address,
+            called: self.called,
             association: None,
         };
         client.with_inner(|inner| client.ensure(inner))?;
@@ -219,6 +206,7 @@ impl Client {
             options,
             endpoint,
             address,
+            called: (0, 0),
             association: Some(Mutex::new(association)),
         })
     }
@@ -341,38 +329,12 @@ impl Client {
         if inner.socket.is_some() {
             return Ok(());
         }
-        let failed = |e: io::Error| Error::io(Phase::Connect, &e).with_peer(&self.endpoint);
-        inner.socket =
-            Some(open(&self.address, self.endpoint.transport(), &self.options).map_err(failed)?);
+        let opened = open_for(&self.address, &self.endpoint, self.called, &self.options);
+        inner.socket = Some(opened.map_err(|error| error.with_peer(&self.endpoint))?);
         inner.patience = Duration::ZERO;
         inner.assembler = Assembler::new(record_limits(&self.options));
         Ok(())
     }
-}
-
-/// Connects a socket to `address`.
-pub(crate) fn open(
-    address: &Address,
-    transport: Transport,
-    options: &Options,
-) -> io::Result<Socket> {
-    Ok(match address {
-        Address::Unix(path) => Socket::Unix(UnixStream::connect(path)?),
-        Address::Inet(address) if transport == Transport::Udp => {
-            let any: SocketAddr = match address {
-                SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-                SocketAddr::V6(_) => ([0_u16; 8], 0).into(),
-            };
-            let socket = UdpSocket::bind(any)?;
-            socket.connect(address)?;
-            Socket::Udp(socket)
-        }
-        Address::Inet(address) => {
-            let stream = TcpStream::connect_timeout(address, options.connect_timeout)?;
-            socket::tune(&stream, &options.limits);
-            Socket::Tcp(stream)
-        }
-    })
 }
 
 pub(crate) fn record_limits(options: &Options) -> RecordLimits {
@@ -403,131 +365,6 @@ fn inner(address: &Address, endpoint: &Endpoint, options: &Options) -> Inner {
     }
 }
 
-/// The address of `endpoint`; rpcbind is asked for the port if there is none.
-pub(crate) fn find(endpoint: &Endpoint, program: u32, version: u32) -> Result<Address, Error> {
-    let Endpoint::Host {
-        transport,
-        host,
-        port,
-    } = endpoint
-    else {
-        return Ok(Address::Unix(
-            endpoint
-                .path()
-                .unwrap_or(std::path::Path::new(""))
-                .to_owned(),
-        ));
-    };
-    let port = match port {
-        Some(port) => *port,
-        None => find_port(host, *transport, program, version)?,
-    };
-    let failed = |e: io::Error| Error::io(Phase::Resolve, &e).with_peer(endpoint);
-    let mut found = (host.as_str(), port).to_socket_addrs().map_err(failed)?;
-    found
-        .next()
-        .map(Address::Inet)
-        .ok_or_else(|| Error::local(Phase::Resolve, format!("{host} has no address")))
-}
-
-/// Where an interface is reached; the endpoint mapper is asked for the port if there is none.
-pub(crate) fn find_interface(
-    endpoint: &Endpoint,
-    interface: &'static Interface,
-    options: &Options,
-) -> Result<Address, Error> {
-    let failed = |e: io::Error| Error::io(Phase::Resolve, &e).with_peer(endpoint);
-    let (host, port) = match endpoint {
-        Endpoint::Local(name) => {
-            let paths = local::to_connect(name).map_err(failed)?;
-            let there = paths.iter().find(|path| path.exists()).or(paths.first());
-            return Ok(Address::Unix(there.cloned().unwrap_or_default()));
-        }
-        Endpoint::Host {
-            transport: Transport::NcacnIpTcp,
-            host,
-            port,
-        } => (host, port.or_else(|| mapper::well_known(interface))),
-        _ => {
-            let text = match endpoint.transport() {
-                Transport::NcacnHttp => "a blocking client does not speak RPC over HTTP".to_owned(),
-                _ => format!("{endpoint} is no endpoint of DCE/RPC"),
-            };
-            return Err(Error::local(Phase::Resolve, text));
-        }
-    };
-    let port = match port {
-        Some(port) => port,
-        None => ask_mapper(&mapper::of_host(host, options), interface)?,
-    };
-    let mut found = (host.as_str(), port).to_socket_addrs().map_err(failed)?;
-    found
-        .next()
-        .map(Address::Inet)
-        .ok_or_else(|| Error::local(Phase::Resolve, format!("{host} has no address")))
-}
-
-/// Asks an endpoint mapper for a port.
-fn ask_mapper(mapper: &Endpoint, interface: &'static Interface) -> Result<u16, Error> {
-    let client = Client::connect_interface_with(mapper, &mapper::EPMAPPER, mapper::options());
-    let client = client.map_err(|error| mapper::unreachable_mapper(mapper, &error))?;
-    let towers = client.operation(
-        &mapper::EPMAPPER,
-        mapper::EPT_MAP,
-        &[],
-        |w| mapper::map_arguments(w, interface),
-        mapper::map_results,
-    )?;
-    mapper::port(&towers).ok_or_else(|| mapper::not_registered(mapper, interface))
-}
-
-/// Asks the rpcbind of `host` for a port.
-fn find_port(host: &str, transport: Transport, program: u32, version: u32) -> Result<u16, Error> {
-    let other = if transport == Transport::Udp {
-        Transport::Tcp
-    } else {
-        Transport::Udp
-    };
-    let port = Some(resolve::RPCBIND_PORT);
-    let ask = |over| {
-        let binder = Endpoint::Host {
-            transport: over,
-            host: host.to_owned(),
-            port,
-        };
-        let asked = ask(&binder, transport, program, version)?;
-        Ok(asked.ok_or_else(|| resolve::not_registered(&binder, transport, program, version)))
-    };
-    ask(transport)
-        .or_else(|first| ask(other).map_err(|_| first))
-        .unwrap_or_else(|error: Error| {
-            Err(resolve::unreachable_binder(
-                host,
-                resolve::RPCBIND_PORT,
-                transport,
-                &error,
-            ))
-        })
-}
-
-fn ask(
-    binder: &Endpoint,
-    transport: Transport,
-    program: u32,
-    version: u32,
-) -> Result<Option<u16>, Error> {
-    let client = Client::connect_with(binder, resolve::RPCBIND, 4, resolve::options())?;
-    let mut last = None;
-    for question in resolve::questions(binder.transport(), transport, program, version) {
-        match client.call_target(question.target, &Raw(&question.arguments), question.answer) {
-            Ok(port) => return Ok(port),
-            Err(error) if resolve::speaks_other_versions(&error) => last = Some(error),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| Error::local(Phase::Resolve, "rpcbind was not asked")))
-}
-
 /// The time of one call. The clock is not read before the first wait: nothing has passed then.
 struct Time {
     begun: Instant,
@@ -556,7 +393,10 @@ impl Inner {
         let result = self.transfer(&mut time, decode, options);
         if let Err(error) = &result {
             self.core.cancel(id);
-            if matches!(error.cause(), Cause::Io(..) | Cause::Disconnected(_)) {
+            if matches!(
+                error.cause(),
+                Cause::Io(..) | Cause::Disconnected(_) | Cause::Tls(..)
+            ) {
                 self.forget();
             }
         }
@@ -667,6 +507,8 @@ impl Inner {
         while !self.out.is_empty() {
             let written = match self.socket.as_mut() {
                 Some(Socket::Tcp(stream)) => write_some(stream, &self.out),
+                #[cfg(feature = "tls")]
+                Some(Socket::Tls(stream)) => write_some(stream, &self.out),
                 Some(Socket::Unix(stream)) => write_some(stream, &self.out),
                 _ => Err(io::ErrorKind::NotConnected.into()),
             };
@@ -677,7 +519,11 @@ impl Inner {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        match self.socket.as_mut() {
+            #[cfg(feature = "tls")]
+            Some(Socket::Tls(stream)) => stream.flush(),
+            _ => Ok(()),
+        }
     }
 
     /// Reads at least one byte before the deadline.
@@ -692,6 +538,8 @@ impl Inner {
                 .map_err(|e| broken(&e, true))?;
             let read = match self.socket.as_mut() {
                 Some(Socket::Tcp(stream)) => stream.read(room),
+                #[cfg(feature = "tls")]
+                Some(Socket::Tls(stream)) => stream.read(room),
                 Some(Socket::Unix(stream)) => stream.read(room),
                 _ => Err(io::ErrorKind::NotConnected.into()),
             };
@@ -720,6 +568,8 @@ impl Inner {
         self.patience = wanted;
         match self.socket.as_ref() {
             Some(Socket::Tcp(stream)) => stream.set_read_timeout(Some(wanted)),
+            #[cfg(feature = "tls")]
+            Some(Socket::Tls(stream)) => stream.transport().set_read_timeout(Some(wanted)),
             Some(Socket::Unix(stream)) => stream.set_read_timeout(Some(wanted)),
             Some(Socket::Udp(socket)) => socket.set_read_timeout(Some(wanted)),
             None => Ok(()),
@@ -855,6 +705,10 @@ pub(crate) fn undecodable(error: farcall_wire::DecodeError) -> Error {
 }
 
 pub(crate) fn broken(error: &io::Error, sent: bool) -> Error {
+    #[cfg(feature = "tls")]
+    if let Some(said) = crate::tls::explain_lost(error) {
+        return said;
+    }
     Error::new(Phase::Call, Cause::Disconnected(error.to_string())).executed(sent)
 }
 

@@ -18,6 +18,8 @@ use super::link::{Link, Standing};
 use super::options::{Options, Ping, Reconnect};
 use super::ping;
 use super::resolve;
+#[cfg(feature = "tls")]
+use super::secure;
 use super::stream::{End, StreamDriver};
 use super::timer::Timer;
 use crate::endpoint::{Endpoint, Transport};
@@ -61,6 +63,8 @@ pub(crate) enum Connector {
 /// A connection that was made.
 pub(crate) enum Made {
     Tcp(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<crate::tls::TlsStream<TcpStream>>),
     Unix(UnixStream),
     Given(Box<dyn ByteStream>),
     Datagrams(UdpSocket, SocketAddr),
@@ -165,20 +169,45 @@ pub(crate) async fn connect(
             .map(Made::Unix)
             .map_err(failed);
     }
+    #[cfg(feature = "tls")]
+    if let Some(tls) = secure::wanted(endpoint, options).map_err(|e| e.with_peer(endpoint))? {
+        let addresses = resolve::addresses(endpoint, program, version).await?;
+        let stream = dial(&addresses, endpoint, options).await?;
+        let called = (program, version);
+        let secured = secure::secure(stream, endpoint, called, &tls).await;
+        return match secured.map_err(|error| error.with_peer(endpoint))? {
+            secure::Secured::Tls(stream) => Ok(Made::Tls(stream)),
+            secure::Secured::Clear(stream) => Ok(Made::Tcp(stream)),
+            secure::Secured::Again => dial(&addresses, endpoint, options).await.map(Made::Tcp),
+        };
+    }
+    #[cfg(not(feature = "tls"))]
+    if endpoint.transport() == Transport::Tls {
+        let text = "this build has no TLS (feature \"tls\" of farcall)";
+        return Err(Error::local(Phase::Connect, text).with_peer(endpoint));
+    }
     let addresses = resolve::addresses(endpoint, program, version).await?;
+    dial(&addresses, endpoint, options).await.map(Made::Tcp)
+}
+
+/// Connects to the first address that answers.
+async fn dial(
+    addresses: &[SocketAddr],
+    endpoint: &Endpoint,
+    options: &Options,
+) -> Result<TcpStream, Error> {
     let mut last = None;
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 socket::tune(&stream, &options.limits);
-                return Ok(Made::Tcp(stream));
+                return Ok(stream);
             }
             Err(error) => last = Some(error),
         }
     }
-    Err(failed(
-        last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()),
-    ))
+    let last = last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
+    Err(refused(&last, endpoint))
 }
 
 pub(crate) fn refused(error: &io::Error, endpoint: &Endpoint) -> Error {
@@ -353,6 +382,8 @@ async fn drive(made: Made, link: &Arc<Link>) -> End {
     let link = Arc::clone(link);
     match made {
         Made::Tcp(stream) => StreamDriver::new(stream, link).await,
+        #[cfg(feature = "tls")]
+        Made::Tls(stream) => StreamDriver::new(stream, link).await,
         Made::Unix(stream) => StreamDriver::new(stream, link).await,
         Made::Given(stream) => StreamDriver::new(stream, link).await,
         Made::Datagrams(socket, server) => DatagramDriver::new(socket, server, link).await,
@@ -396,6 +427,12 @@ fn lost(link: &Link, connector: &Connector, end: End) -> bool {
 
 /// What the calls that were sent on the connection are told.
 fn describe(end: &End) -> Error {
+    #[cfg(feature = "tls")]
+    if let End::Io(error) = end
+        && let Some(said) = crate::tls::explain_lost(error)
+    {
+        return said;
+    }
     let why = match end {
         End::Closed => "the server closed it before the reply came".into(),
         End::Io(error) => error.to_string(),

@@ -381,6 +381,11 @@ impl State {
         }
     }
 
+    /// Whether a server may have heard calls on a connection that ended so: not if it never believed in the client under TLS.
+    fn may_be_heard(error: &Error) -> bool {
+        !matches!(error.cause(), Cause::Tls(..)) || error.may_have_executed()
+    }
+
     /// What an incoming message means for its caller.
     fn outcome(
         &self,
@@ -411,7 +416,8 @@ impl State {
                     Cause::Disconnected("before the reply came".into()),
                 ),
             };
-            self.finish(event.token, Outcome::Failed(error.executed(event.sent)));
+            let sent = event.sent && Self::may_be_heard(&error);
+            self.finish(event.token, Outcome::Failed(error.executed(sent)));
         }
     }
 
@@ -423,7 +429,7 @@ impl State {
             };
             let Some(id) = waiter.id.take() else { continue };
             let sent = self.core.cancel(id).is_some_and(|(_, sent)| sent);
-            let error = error.clone().executed(sent);
+            let error = error.clone().executed(sent && Self::may_be_heard(error));
             self.finish(ticket, Outcome::Failed(error));
         }
     }

@@ -19,6 +19,8 @@ pub(crate) mod ping;
 pub(crate) mod stream;
 pub(crate) mod datagram;
 pub mod resolve;
+#[cfg(feature = "tls")]
+pub(crate) mod secure;
 pub(crate) mod connect;
 pub mod http;
 pub(crate) mod dce;
@@ -117,6 +119,8 @@ impl Client {
         let endpoint = endpoint.into_endpoint()?;
         let limit = options.connect_timeout;
         if connect::is_datagram(&endpoint) {
+            #[cfg(feature = "tls")]
+            secure::wanted(&endpoint, &options).map_err(|error| error.with_peer(&endpoint))?;
             let connecting = connect::connect_udp(&endpoint, program, version);
             let (socket, server) = within(limit, &endpoint, connecting).await?;
             let core = Core::datagram(Link::config(&options), server, &seed());

@@ -91,6 +91,10 @@ pub struct Options {
     pub auth: AuthBlock,
     /// ONC RPC: by what calls are proved and protected, instead of [`auth`](Self::auth). Default none.
     pub gss: Option<Gss>,
+    /// ONC RPC: whether connections over TCP are protected by TLS (RFC 9289), and by what. Default none: endpoints
+    /// `tls://` are, with a server whose certificate is from an authority of the system's, and no others.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::tls::Tls>,
     /// Whether a short handle that the server gives for [`auth`](Self::auth) is sent instead of it (`AUTH_SHORT`, RFC
     /// 5531 appendix A). A server may forget its handles at any time; a call that is refused for that has not run and is
     /// made again with the whole credential. Default false.
@@ -191,6 +195,8 @@ impl Default for Options {
             retry: Retry::Never,
             auth: AuthBlock::none(),
             gss: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             short: false,
             in_flight: 4096,
             retransmit: farcall_onc::client::ClientConfig::default().retransmit,

@@ -80,6 +80,7 @@ pub async fn find_port(
     program: u32,
     version: u32,
 ) -> Result<u16, Error> {
+    let transport = transport.carrier();
     let other = if transport == Transport::Udp {
         Transport::Tcp
     } else {

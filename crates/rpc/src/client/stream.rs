@@ -96,10 +96,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamDriver<IO> {
     fn transmit(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
             if self.out.is_empty() {
-                let mut state = self.link.lock();
-                if state.core.poll_transmit(&mut self.out) == 0 {
-                    state.sleep(cx.waker());
-                    return Ok(());
+                let idle = {
+                    let mut state = self.link.lock();
+                    let idle = state.core.poll_transmit(&mut self.out) == 0;
+                    if idle {
+                        state.sleep(cx.waker());
+                    }
+                    idle
+                };
+                if idle {
+                    return self.flush(cx);
                 }
             }
             let io = Pin::new(&mut self.io);
@@ -124,6 +130,22 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamDriver<IO> {
                 }
             }
             self.stalled = None;
+        }
+    }
+
+    /// What was written may still be inside of the transport: TLS keeps what its own has no room for.
+    #[inline]
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        match Pin::new(&mut self.io).poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                self.stalled = None;
+                Ok(())
+            }
+            Poll::Ready(Err(error)) => Err(End::Io(error)),
+            Poll::Pending => {
+                self.stalled.get_or_insert_with(Instant::now);
+                Ok(())
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use farcall_onc::tls::Terms;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -24,7 +25,7 @@ use super::hub::{Hub, Stage};
 use super::lane::{Lend, Switch};
 use super::origin::Origin;
 use super::stream::StreamConnection;
-use super::visit::{self, End, Leave};
+use super::visit::{self, End, Leave, log_end};
 use crate::call::Peer;
 use crate::endpoint::Transport;
 use crate::line::Line;
@@ -77,8 +78,8 @@ pub(crate) struct Acceptor {
 /// What is spoken on a connection.
 #[derive(Clone)]
 pub(crate) enum Speaks {
-    /// ONC RPC.
-    Onc,
+    /// ONC RPC, TLS offered or demanded over TCP.
+    Onc(Terms),
     /// DCE/RPC.
     Dce(Door),
     /// DCE/RPC over virtual connections, which proxies bring.
@@ -89,7 +90,7 @@ impl Speaks {
     /// The transport of a TCP connection.
     pub(crate) fn over_tcp(&self) -> Transport {
         match self {
-            Self::Onc => Transport::Tcp,
+            Self::Onc(_) => Transport::Tcp,
             Self::Dce(_) => Transport::NcacnIpTcp,
             Self::Http(_) => Transport::NcacnHttp,
         }
@@ -98,8 +99,15 @@ impl Speaks {
     /// The transport of a Unix socket.
     pub(crate) fn over_unix(&self) -> Transport {
         match self {
-            Self::Onc => Transport::Unix,
+            Self::Onc(_) => Transport::Unix,
             Self::Dce(_) | Self::Http(_) => Transport::Ncalrpc,
+        }
+    }
+
+    fn terms(&self) -> Terms {
+        match self {
+            Self::Onc(terms) => *terms,
+            Self::Dce(_) | Self::Http(_) => Terms::Unoffered,
         }
     }
 }
@@ -168,7 +176,8 @@ async fn serve(
                 speaks.over_tcp(),
                 Peer::Inet(from),
                 stream.local_addr().ok(),
-            );
+            )
+            .on(speaks.terms());
             match &hub.recorder {
                 None => connection_with_lane(stream, hub, speaks, origin).await,
                 Some(recorder) => {
@@ -236,20 +245,25 @@ async fn over_http(
 }
 
 /// Drives one connection to its end.
-pub(crate) async fn connection<IO>(io: IO, hub: Arc<Hub>, speaks: Speaks, mut origin: Origin)
+pub(crate) async fn connection<IO>(mut io: IO, hub: Arc<Hub>, speaks: Speaks, mut origin: Origin)
 where
     IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     origin.source.connection = hub.number_connection();
-    let peer = origin.source.peer;
+    let source = origin.source;
     let left = match speaks {
-        Speaks::Dce(door) => Association::new(io, hub, door, origin).await,
+        Speaks::Dce(door) => Association::new(&mut io, hub.clone(), door, origin).await,
         // A stream that is not of TCP has no other half.
-        Speaks::Http(exchange) => Association::new(io, hub, exchange.door().clone(), origin).await,
-        Speaks::Onc => StreamConnection::new(io, hub, origin).await,
+        Speaks::Http(exchange) => {
+            let door = exchange.door().clone();
+            Association::new(&mut io, hub.clone(), door, origin).await
+        }
+        Speaks::Onc(_) => StreamConnection::new(&mut io, hub.clone(), origin).await,
     };
     match left {
-        Leave::Ended(end) => log_end(peer, end),
+        #[cfg(feature = "tls")]
+        Leave::Ended(End::Secure) => super::secure::serve(io, hub, source).await,
+        Leave::Ended(end) => log_end(source.peer, end),
         // Only those leave for a lane that were told that they may.
         Leave::Busy(_) => {}
     }
@@ -276,9 +290,10 @@ async fn connection_with_lane<S: Lend>(
     mut origin: Origin,
 ) {
     origin.source.connection = hub.number_connection();
-    let peer = origin.source.peer;
+    let source = origin.source;
     let stream = Switch::Runtime(stream);
-    let end = match speaks {
+    let again = Arc::clone(&hub);
+    let (end, stream) = match speaks {
         Speaks::Dce(door) => {
             visit::drive(Association::new(stream, hub, door, origin).may_have_lane()).await
         }
@@ -286,21 +301,18 @@ async fn connection_with_lane<S: Lend>(
             let door = exchange.door().clone();
             visit::drive(Association::new(stream, hub, door, origin).may_have_lane()).await
         }
-        Speaks::Onc => {
+        Speaks::Onc(_) => {
             visit::drive(StreamConnection::new(stream, hub, origin).may_have_lane()).await
         }
     };
-    log_end(peer, end);
-}
-
-fn log_end(peer: Peer, end: End) {
-    match end {
-        End::Done => tracing::trace!(%peer, "connection closed"),
-        End::Io(error) => tracing::debug!(%peer, %error, "connection lost"),
-        End::Record(error) => tracing::warn!(%peer, %error, "connection closed: no record stream"),
-        End::Violation(why) => tracing::warn!(%peer, why, "connection closed"),
-        End::Timeout(limit) => tracing::debug!(%peer, limit, "connection closed: time limit"),
-        End::Aborted => tracing::debug!(%peer, "connection aborted"),
+    match stream {
+        #[cfg(feature = "tls")]
+        // In a box: a connection in clear must not have room for it.
+        Some(stream) => Box::pin(super::secure::serve(stream, again, source)).await,
+        _ => {
+            drop(again);
+            log_end(source.peer, end);
+        }
     }
 }
 

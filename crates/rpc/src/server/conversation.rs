@@ -75,6 +75,14 @@ impl Conversation {
                 let stream = stream.into_std()?;
                 self.spawn(origin, move || UnixStream::from_std(stream))
             }
+            #[cfg(feature = "tls")]
+            Made::Tls(stream) => {
+                let socket = stream.transport();
+                let (peer, local) = (socket.peer_addr()?, socket.local_addr().ok());
+                let origin = Origin::new(Transport::Tls, Peer::Inet(peer), local);
+                // It is driven there, and stays known to this runtime.
+                self.spawn(origin, move || Ok(stream))
+            }
             _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }

@@ -17,6 +17,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
+use farcall_onc::msg::Framing;
 use farcall_onc::record::Record;
 use tokio::net::UdpSocket;
 
@@ -82,7 +83,8 @@ impl DatagramServer {
             packet_info::enable(&socket)?;
         }
         let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-        let mut origin = Origin::new(Transport::Udp, Peer::Inet(nowhere), Some(local));
+        let origin = Origin::new(Transport::Udp, Peer::Inet(nowhere), Some(local));
+        let mut origin = origin.on(hub.terms(Framing::Datagram));
         let tap = hub
             .recorder
             .as_ref()

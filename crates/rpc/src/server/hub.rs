@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
+use farcall_onc::auth::Flavor;
 use farcall_onc::auth::{ShortConfig, ShortTable};
 use farcall_onc::gss::Arrived;
 use farcall_onc::msg::{self, CallHeader, Framing, ReplyBody};
 use farcall_onc::record::Record;
 use farcall_onc::server::{Admission, Admitted, Caller, Plain, Registry};
+use farcall_onc::tls::{self, Judgement, Terms};
 use tokio::sync::watch;
 
 use super::armor::{self, Armor};
@@ -49,6 +51,9 @@ pub(crate) struct Hub {
     cache: Option<Arc<Cache>>,
     /// Security contexts, if callers may have any.
     guarding: Option<Arc<Guarding>>,
+    /// TLS, if it is offered.
+    #[cfg(feature = "tls")]
+    pub(crate) secure: Option<crate::tls::Secure>,
     /// Shorter credentials that were issued, if they are.
     shorts: Option<Mutex<ShortTable>>,
     pub(crate) recorder: Option<Recorder>,
@@ -97,6 +102,8 @@ impl Hub {
             services,
             cache: Cache::new(duplicates),
             guarding: None,
+            #[cfg(feature = "tls")]
+            secure: None,
             shorts: shorts.map(|config| Mutex::new(ShortTable::new(config, seed()))),
             recorder,
             lanes: Lanes::new(lanes),
@@ -111,6 +118,22 @@ impl Hub {
     /// Callers may prove who they are, as this says.
     pub(crate) fn guard(&mut self, guarding: Option<Arc<Guarding>>) {
         self.guarding = guarding;
+    }
+
+    /// Whether TLS is offered on a connection, or demanded. Without connections there is none: what must be protected
+    /// is refused there.
+    pub(crate) fn terms(&self, framing: Framing) -> Terms {
+        #[cfg(feature = "tls")]
+        if let Some(secure) = &self.secure {
+            use crate::tls::Policy;
+            return match (secure.policy, framing) {
+                (Policy::Off, _) | (Policy::Opportunistic, Framing::Datagram) => Terms::Unoffered,
+                (Policy::Opportunistic, Framing::Stream) => Terms::Offered,
+                (Policy::Require | Policy::RequireMutual, _) => Terms::Demanded,
+            };
+        }
+        let _ = framing;
+        Terms::Unoffered
     }
 
     /// How far the server's life has come.
@@ -245,6 +268,11 @@ impl Hub {
             back.receive(record, batch);
             return Verdict::Taken;
         }
+        if (!origin.gate.is_open() || is_tls_probe(message))
+            && let Some(verdict) = self.stop(origin, message, turn)
+        {
+            return verdict;
+        }
         if let Some(guarding) = self.guarding.as_ref().filter(|_| is_guarded(message))
             && let Ok((header, args)) = msg::parse_call(message)
         {
@@ -259,6 +287,7 @@ impl Hub {
         });
         // Calls that the duplicate request cache has to see are not taken like this.
         if !self.remembers(origin)
+            && origin.gate.is_open()
             && matches!(admission, Admission::Call(_) | Admission::Null { .. })
         {
             origin.habit = self.registry.habit(message).or(origin.habit);
@@ -277,6 +306,37 @@ impl Hub {
             Admission::Close(fault) => return Verdict::Close(format!("{fault:?}")),
         }
         Verdict::Taken
+    }
+
+    /// Answers what is a matter of TLS; nothing if the message goes on as any other.
+    #[cold]
+    fn stop(&self, origin: &mut Origin, message: &[u8], turn: &mut Turn) -> Option<Verdict> {
+        let transport = origin.source.transport;
+        if transport.framing() == Framing::Datagram && is_tls_probe(message) {
+            // DTLS is not spoken.
+            return None;
+        }
+        let behind = turn.at < turn.batch.len();
+        let alone = !behind && !origin.occupied && turn.calls.is_empty();
+        match origin.gate.judge(message, &self.registry, alone) {
+            Judgement::Pass => None,
+            Judgement::Answer { xid, body } => {
+                tracing::debug!(peer = %origin.source.peer, xid, %body, "call refused");
+                turn.refuse(transport, xid, body);
+                self.answered(origin, turn);
+                Some(Verdict::Taken)
+            }
+            Judgement::Start { xid } => {
+                let (peer, local) = (origin.source.peer, origin.source.local);
+                let message = Bytes::copy_from_slice(&tls::accepted(xid));
+                turn.put_message(transport, peer, local, &message);
+                Some(Verdict::Taken)
+            }
+            Judgement::Close => {
+                let why = "something in clear is beside the TLS probe".to_owned();
+                Some(Verdict::Close(why))
+            }
+        }
     }
 
     /// Judges a call under `RPCSEC_GSS`.
@@ -505,6 +565,11 @@ fn lock(shorts: &Mutex<ShortTable>) -> MutexGuard<'_, ShortTable> {
 /// Whether a message is a reply (RFC 5531 section 9: the second word).
 fn is_reply(message: &[u8]) -> bool {
     message.get(4..8) == Some(&[0, 0, 0, 1])
+}
+
+/// Whether a call has the flavour of the TLS probe (RFC 9289 section 4.1: the seventh word).
+fn is_tls_probe(message: &[u8]) -> bool {
+    message.get(24..28) == Some(&Flavor::TLS.0.to_be_bytes())
 }
 
 /// Where the arguments lie that begin at `at` in a record.

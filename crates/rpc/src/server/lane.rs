@@ -196,6 +196,14 @@ impl<S: Lend> Switch<S> {
         Ok(waker)
     }
 
+    /// Takes the stream out, if it is on a runtime.
+    pub(crate) fn take(&mut self) -> Option<S> {
+        match std::mem::replace(self, Self::Gone) {
+            Self::Runtime(stream) => Some(stream),
+            Self::Lane(_) | Self::Gone => None,
+        }
+    }
+
     /// Goes to the current runtime.
     pub(crate) fn leave_lane(&mut self) -> io::Result<()> {
         let Self::Lane(lent) = std::mem::replace(self, Self::Gone) else {

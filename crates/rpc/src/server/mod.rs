@@ -28,6 +28,8 @@ pub(crate) mod cores;
 pub(crate) mod census;
 pub(crate) mod dce;
 pub(crate) mod http;
+#[cfg(feature = "tls")]
+pub(crate) mod secure;
 pub(crate) mod accept;
 mod conversation;
 
@@ -41,6 +43,7 @@ use farcall_dce::security::AuthLevel;
 use farcall_onc::auth::ShortConfig;
 use farcall_onc::msg::Framing;
 use farcall_onc::server::Registry;
+use farcall_onc::tls::Terms;
 use farcall_wire::Padding;
 use tokio::net::{TcpListener, UdpSocket, UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -65,7 +68,7 @@ use conversation::Conversation;
 use cores::Cores;
 pub use cores::Runtime;
 use datagram::DatagramServer;
-use dce::exports::{Exports, Scope, Terms};
+use dce::exports::{Exports, Scope};
 use farcall_onc::gss::GssConfig;
 use guarded::Guarding;
 use http::exchange::Exchange;
@@ -88,7 +91,9 @@ pub struct Builder {
     lanes: Option<usize>,
     guarding: Option<Arc<Guarding>>,
     shorts: Option<ShortConfig>,
-    terms: Terms,
+    terms: dce::exports::Terms,
+    #[cfg(feature = "tls")]
+    secure: Option<crate::tls::Secure>,
 }
 
 /// A socket that listens already.
@@ -213,6 +218,38 @@ impl Builder {
         self
     }
 
+    /// ONC RPC: protects connections over TCP by TLS (RFC 9289), where clients ask for it or, if the policy insists,
+    /// everywhere: calls in clear are refused then (`AUTH_TOOWEAK`), also over UDP, but for procedure 0 without credentials. Endpoints
+    /// `tls://` insist whatever the policy is. Unix sockets and this process are not concerned. Default: none.
+    ///
+    /// Connections stay as they are when certificates are changed; see [`ServerTls::reload`](crate::tls::ServerTls::reload).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, policy: crate::tls::Policy, with: crate::tls::ServerTls) -> Self {
+        let naming = self.secure.and_then(|secure| secure.naming);
+        self.secure = Some(crate::tls::Secure {
+            policy,
+            with,
+            naming,
+        });
+        self
+    }
+
+    /// How whoever shows a certificate is called here ([`Certified::principal`](crate::tls::Certified::principal)); nothing: it
+    /// is nobody who is known, and the connection ends. Call it after [`tls`](Self::tls). Default: by the certificate's
+    /// subject (RFC 4514).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_principal(
+        mut self,
+        name: impl Fn(&crate::tls::Certificate) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        if let Some(secure) = &mut self.secure {
+            secure.naming = Some(Arc::new(name));
+        }
+        self
+    }
+
     /// DCE/RPC: the mechanisms by which clients may prove who they are. Default: none.
     #[must_use]
     pub fn authenticate_with(mut self, acceptor: Arc<dyn farcall_dce::security::Acceptor>) -> Self {
@@ -310,6 +347,10 @@ impl Builder {
             self.lanes.unwrap_or(self.runtime.lanes()),
         );
         hub.guard(self.guarding);
+        #[cfg(feature = "tls")]
+        {
+            hub.secure = checked(self.secure)?;
+        }
         let hub = Arc::new(hub);
         let exports = dce::exports(exported, self.terms, &limits, &hub)?;
         let mut server = Server {
@@ -337,6 +378,22 @@ impl Builder {
             server.registration = Some(registering.await?);
         }
         Ok(server)
+    }
+}
+
+/// Settings of TLS that can keep what the policy says.
+#[cfg(feature = "tls")]
+fn checked(secure: Option<crate::tls::Secure>) -> Result<Option<crate::tls::Secure>, Error> {
+    use crate::tls::Policy;
+    match &secure {
+        Some(secure)
+            if secure.policy == Policy::RequireMutual && !secure.with.requires_certificates() =>
+        {
+            let text =
+                "both sides must prove who they are, and clients are not asked for certificates";
+            Err(Error::local(Phase::Serve, text).hint("Clients::Required: name their authority"))
+        }
+        _ => Ok(secure),
     }
 }
 
@@ -517,7 +574,8 @@ impl Running {
         let failed = |e: io::Error| Error::io(Phase::Serve, &e).with_peer(&endpoint);
         match &endpoint {
             Endpoint::Unix(path) => {
-                self.listen_unix(path, Speaks::Onc).map_err(failed)?;
+                self.listen_unix(path, Speaks::Onc(Terms::Unoffered))
+                    .map_err(failed)?;
                 Ok(endpoint)
             }
             Endpoint::Local(name) => {
@@ -544,6 +602,7 @@ impl Running {
                     })?;
                 let bound = match transport {
                     Transport::Udp => self.listen_udp(address),
+                    Transport::Tls => self.listen_tls(address),
                     _ => self.listen_tcp(address, *transport),
                 };
                 Ok(Endpoint::of(*transport, bound.map_err(failed)?))
@@ -554,7 +613,10 @@ impl Running {
     /// What is spoken at an endpoint of `family`; `address` tells clients of DCE/RPC where it is.
     fn speaks(&self, family: Family, scope: Scope, address: &str) -> Speaks {
         match family {
-            Family::Onc => Speaks::Onc,
+            Family::Onc => Speaks::Onc(match scope {
+                Scope::Network => self.hub.terms(Framing::Stream),
+                Scope::Http | Scope::Local => Terms::Unoffered,
+            }),
             Family::Dce => Speaks::Dce(self.exports.door(scope, address)),
         }
     }
@@ -568,6 +630,7 @@ impl Running {
                 let cores = self.cores.handles();
                 Speaks::Http(Exchange::new(Arc::clone(&self.hub), door, cores))
             }
+            Transport::Tls => Speaks::Onc(Terms::Demanded),
             other => self.speaks(other.family(), Scope::Network, &port),
         }
     }
@@ -625,6 +688,20 @@ impl Running {
 
     fn listen_tcp(&self, address: SocketAddr, transport: Transport) -> io::Result<SocketAddr> {
         self.adopt_tcp(socket::listen_tcp(address)?, transport)
+    }
+
+    /// Listens where TLS is demanded, whatever holds elsewhere.
+    fn listen_tls(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+        #[cfg(feature = "tls")]
+        let possible = self.hub.secure.is_some();
+        #[cfg(not(feature = "tls"))]
+        let possible = false;
+        match possible {
+            true => self.listen_tcp(address, Transport::Tls),
+            false => Err(io::Error::other(
+                "there is no certificate to show (Builder::tls)",
+            )),
+        }
     }
 
     fn adopt_tcp(

@@ -21,6 +21,7 @@ use super::mailbox::{Mailbox, Target};
 use super::origin::Origin;
 use crate::call::{Call, Peer, Refuse};
 use crate::client::seed;
+use crate::endpoint::Transport;
 use crate::steps::tap::Sample;
 use crate::stub::{Hosted, Plan, Raw, fits_datagram};
 use crate::turn::Turn;
@@ -125,7 +126,10 @@ impl Cache {
         let key = drc.key(
             source,
             framing,
-            Layer::PLAIN,
+            match origin.source.transport {
+                Transport::Tls => Layer::TLS,
+                _ => Layer::PLAIN,
+            },
             principal,
             &admitted.header,
             arguments,

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use farcall_onc::auth::{AuthSys, SysRef};
 use farcall_onc::server::Habit;
+use farcall_onc::tls::{Gate, Terms};
 
 use super::mailbox::Mailbox;
 use crate::call::{Peer, Source};
@@ -27,6 +28,10 @@ pub(crate) struct Origin {
     pub(crate) mailbox: Option<Mailbox>,
     /// Where its sampled calls are followed, if any are.
     tap: Option<Arc<Tap>>,
+    /// Whether TLS is offered, or demanded, or stands.
+    pub(crate) gate: Gate,
+    /// Calls of earlier reads are not answered yet.
+    pub(crate) occupied: bool,
 }
 
 impl Origin {
@@ -43,7 +48,18 @@ impl Origin {
             habit: None,
             mailbox: None,
             tap: None,
+            gate: match transport {
+                Transport::Tls => Gate::secured(),
+                _ => Gate::new(Terms::Unoffered),
+            },
+            occupied: false,
         }
+    }
+
+    /// The same, with TLS offered or demanded.
+    pub(crate) fn on(mut self, terms: Terms) -> Self {
+        self.gate = Gate::new(terms);
+        self
     }
 
     /// Samples calls from here on; the kernel gives timestamps of what is sent, or not.

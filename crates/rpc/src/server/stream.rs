@@ -62,6 +62,8 @@ pub(crate) struct StreamConnection<IO> {
     waker: Option<Waker>,
     /// For calls in the other direction; in the turn while that is being driven.
     line: Option<Arc<Line>>,
+    /// The transport keeps some of what was written.
+    unflushed: bool,
 }
 
 /// When what last happened, and the one timer.
@@ -105,6 +107,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
             laned: false,
             waker: None,
             line: Some(Line::new()),
+            unflushed: false,
         }
     }
 
@@ -157,6 +160,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
             if let Err(error) = self.flush(cx, turn) {
                 return Poll::Ready(End::Io(error));
             }
+            if self.origin.gate.is_starting() {
+                return self.rest_to_secure(turn);
+            }
             if self.workers.can_run(&self.hub, turn) {
                 continue;
             }
@@ -190,6 +196,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
         Poll::Pending
     }
 
+    /// The probe for TLS was answered: once that has been sent, nothing more is read in clear.
+    fn rest_to_secure(&mut self, turn: &Turn) -> Poll<End> {
+        self.clock.paused = true;
+        match turn.out.is_empty() && !self.unflushed {
+            true => Poll::Ready(End::Secure),
+            false => Poll::Pending,
+        }
+    }
+
     /// Sends calls in the other direction, if there are any, and says who makes them.
     #[inline]
     fn speak(&mut self, cx: &mut Context<'_>, turn: &mut Box<Turn>) -> Option<Arc<Back>> {
@@ -217,7 +232,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
     fn rest(&self, turn: &Turn) -> Poll<End> {
         let back = turn.line.as_deref().and_then(Back::of);
         let answered = back.is_none_or(|back| !back.is_waiting());
-        let idle = turn.is_idle() && self.workers.is_empty() && answered;
+        let idle = turn.is_idle() && self.workers.is_empty() && answered && !self.unflushed;
         if self.closing && idle {
             Poll::Ready(End::Done)
         } else {
@@ -273,9 +288,27 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
                     return Ok(());
                 }
             }
+            self.unflushed = true;
             self.clock.stalled = None;
             if !self.clock.fresh {
                 self.clock.active = Instant::now();
+            }
+        }
+        if self.unflushed {
+            return self.flush_transport(cx);
+        }
+        Ok(())
+    }
+
+    /// What was written may still be inside of the transport: TLS keeps what its own has no room for.
+    fn flush_transport(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match Pin::new(&mut self.io).poll_flush(cx) {
+            Poll::Ready(flushed) => {
+                flushed?;
+                (self.unflushed, self.clock.stalled) = (false, None);
+            }
+            Poll::Pending => {
+                self.clock.stalled.get_or_insert_with(Instant::now);
             }
         }
         Ok(())
@@ -354,6 +387,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> StreamConnection<IO> {
     }
 
     fn admit_some(&mut self, turn: &mut Box<Turn>) -> Result<(), End> {
+        self.origin.occupied = !self.workers.is_empty();
         let batch = turn.batch.clone();
         while let Some(record) = {
             let next = self.assembler.next(&batch, &mut turn.at);

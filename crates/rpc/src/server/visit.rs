@@ -13,6 +13,7 @@ use std::time::Duration;
 use farcall_onc::record::RecordError;
 
 use super::lane::{Lane, Lend, PATIENCE, Started, Switch};
+use crate::call::Peer;
 use crate::limits::Limits;
 
 /// Why a connection ended.
@@ -30,6 +31,21 @@ pub(crate) enum End {
     Timeout(&'static str),
     /// The server was told to end at once.
     Aborted,
+    /// Nothing more is said in clear: TLS begins.
+    Secure,
+}
+
+/// Tells how a connection ended.
+pub(crate) fn log_end(peer: Peer, end: End) {
+    match end {
+        End::Secure => tracing::warn!(%peer, "connection closed: there is no TLS here"),
+        End::Done => tracing::trace!(%peer, "connection closed"),
+        End::Io(error) => tracing::debug!(%peer, %error, "connection lost"),
+        End::Record(error) => tracing::warn!(%peer, %error, "connection closed: no record stream"),
+        End::Violation(why) => tracing::warn!(%peer, why, "connection closed"),
+        End::Timeout(limit) => tracing::debug!(%peer, limit, "connection closed: time limit"),
+        End::Aborted => tracing::debug!(%peer, "connection aborted"),
+    }
 }
 
 /// Why a connection leaves the runtime it was driven on.
@@ -55,13 +71,13 @@ pub(crate) trait Visiting<S>: Future<Output = Leave> + Unpin + Send + 'static {
     fn leave_lane(&mut self);
 }
 
-/// Drives one connection to its end, on a lane while it is busy.
-pub(crate) async fn drive<S: Lend>(connection: impl Visiting<S>) -> End {
+/// Drives one connection to its end, on a lane while it is busy. The transport comes back if TLS is to begin on it.
+pub(crate) async fn drive<S: Lend>(connection: impl Visiting<S>) -> (End, Option<S>) {
     // In a box: it moves, and an idle connection must not have room for where it may move to.
     let mut connection = Box::new(connection);
     loop {
         let lane = match (&mut *connection).await {
-            Leave::Ended(end) => return end,
+            Leave::Ended(end) => return ended(end, &mut *connection),
             Leave::Busy(lane) => lane,
         };
         // Without a thread it goes on where it is.
@@ -70,10 +86,18 @@ pub(crate) async fn drive<S: Lend>(connection: impl Visiting<S>) -> End {
         };
         connection = match visit(connection, started).await {
             Ok((connection, None)) => connection,
-            Ok((_, Some(end))) => return end,
-            Err(error) => return End::Io(error),
+            Ok((mut connection, Some(end))) => return ended(end, &mut *connection),
+            Err(error) => return (End::Io(error), None),
         };
     }
+}
+
+fn ended<S: Lend>(end: End, connection: &mut impl Visiting<S>) -> (End, Option<S>) {
+    let stream = match end {
+        End::Secure => connection.io().take(),
+        _ => None,
+    };
+    (end, stream)
 }
 
 /// A connection that was on a lane, and how it ended if it did there.
@@ -89,7 +113,7 @@ async fn visit<S: Lend, C: Visiting<S>>(
     connection.enter_lane(waker);
     let (mut connection, end) = lane.run(connection).await?;
     connection.leave_lane();
-    if end.is_none() {
+    if matches!(end, None | Some(End::Secure)) {
         connection.io().leave_lane()?;
     }
     Ok((connection, end))

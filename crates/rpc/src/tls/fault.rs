@@ -55,7 +55,7 @@ impl From<TlsError> for Error {
 }
 
 /// What an error of a stream under TLS means; any other is only an interruption.
-pub(crate) fn explain(error: &io::Error) -> TlsError {
+pub(super) fn explain(error: &io::Error) -> TlsError {
     let inner = error.get_ref().and_then(|it| it.downcast_ref::<Tls>());
     let Some(inner) = inner else {
         let text = match error.kind() {
@@ -92,6 +92,32 @@ pub(crate) fn explain(error: &io::Error) -> TlsError {
     }
 }
 
+/// What the end of a connection that was protected means, if TLS says it. With TLS 1.3 a client learns only so that its
+/// certificate was not liked: the server has run none of its calls then.
+pub(crate) fn explain_lost(error: &io::Error) -> Option<Error> {
+    let unheard = match error.get_ref()?.downcast_ref::<Tls>()? {
+        Tls::AlertReceived(alert) => is_about_certificates(*alert),
+        _ => false,
+    };
+    Some(Error::from(explain(error)).executed(!unheard))
+}
+
+fn is_about_certificates(alert: AlertDescription) -> bool {
+    use AlertDescription as A;
+    matches!(
+        alert,
+        A::CertificateRequired
+            | A::CertificateExpired
+            | A::UnknownCA
+            | A::CertificateRevoked
+            | A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateUnknown
+            // Of signatures in handshakes; records have an alert of their own (RFC 8446 section 6.2).
+            | A::DecryptError
+    )
+}
+
 /// What is wrong with the certificate that the peer showed.
 fn certificate(why: &CertificateError) -> TlsError {
     use CertificateError as C;
@@ -120,7 +146,8 @@ fn certificate(why: &CertificateError) -> TlsError {
             "the peer's certificate is not valid yet".to_owned(),
             "set this machine's clock",
         ),
-        C::UnknownIssuer => (
+        // Another authority may have the name of one that is trusted.
+        C::UnknownIssuer | C::BadSignature => (
             TlsFault::UnknownIssuer,
             "the peer's certificate is from an authority that is not trusted here".to_owned(),
             "name the authority: --ca FILE",
@@ -192,11 +219,13 @@ fn alerted(alert: AlertDescription) -> TlsError {
             "the peer finds that our certificate was revoked",
             "get a new one",
         ),
-        A::BadCertificate | A::UnsupportedCertificate | A::CertificateUnknown => (
-            TlsFault::Refused,
-            "the peer does not accept our certificate",
-            "its log may say why",
-        ),
+        A::BadCertificate | A::UnsupportedCertificate | A::CertificateUnknown | A::DecryptError => {
+            (
+                TlsFault::Refused,
+                "the peer does not accept our certificate",
+                "its log may say why",
+            )
+        }
         A::ProtocolVersion => (
             TlsFault::Version,
             "the peer speaks no version of TLS that is spoken here",

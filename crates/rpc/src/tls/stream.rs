@@ -15,6 +15,7 @@ pub struct TlsStream<S: AsyncRead + AsyncWrite + Unpin> {
     inner: tokio_rustls::TlsStream<S>,
     peer: Option<Arc<Certificate>>,
     end_point: Option<Vec<u8>>,
+    shown: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
@@ -22,12 +23,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         inner: tokio_rustls::TlsStream<S>,
         peer: Option<Certificate>,
         end_point: Option<Vec<u8>>,
+        shown: bool,
     ) -> Self {
         Self {
             inner,
             peer: peer.map(Arc::new),
             end_point,
+            shown,
         }
+    }
+
+    /// Whether our own certificate was shown: a server's always is, a client's only if the server asks for it.
+    pub fn has_shown(&self) -> bool {
+        self.shown
     }
 
     /// The certificate that the peer showed, verified; a client need not have shown one.

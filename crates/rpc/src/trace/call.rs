@@ -4,6 +4,8 @@
 //! program's.
 
 use std::io::{self, IoSlice};
+#[cfg(feature = "tls")]
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -92,9 +94,10 @@ pub(super) struct Probe {
 impl Probe {
     fn connect(endpoint: &Endpoint, target: Target, options: &Options) -> Result<Self, Error> {
         let address = blocking::find(endpoint, target.program, target.version)?;
-        let failed = |e: io::Error| Error::io(Phase::Connect, &e).with_peer(endpoint);
         let transport = endpoint.transport();
-        let socket = blocking::open(&address, transport, options).map_err(failed)?;
+        let called = (target.program, target.version);
+        let socket = blocking::open_for(&address, endpoint, called, options);
+        let socket = socket.map_err(|error| error.with_peer(endpoint))?;
         let steps = Steps {
             transport,
             interface: None,
@@ -112,7 +115,7 @@ impl Probe {
 
     /// A probe over a socket that is connected.
     pub(super) fn over(socket: Socket, steps: Steps) -> Self {
-        if !matches!(socket, Socket::Unix(_)) {
+        if is_stamped(&socket) {
             stamp::rouse();
             // Without timestamps the kernel's steps are marked as not measured.
             if let Err(error) = stamp::enable(&descriptor(&socket)) {
@@ -205,7 +208,13 @@ impl Probe {
         msg::parse_kind(message) == Some((self.steps.xid, MessageType::REPLY))
     }
 
-    fn send(&self, slices: &[IoSlice<'_>]) -> Result<usize, Error> {
+    fn send(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Error> {
+        #[cfg(feature = "tls")]
+        if let Socket::Tls(stream) = &mut self.socket {
+            let sent = stream.write_vectored(slices);
+            let sent = sent.and_then(|sent| stream.flush().map(|()| sent));
+            return sent.map_err(|error| blocking::broken(&error, self.left > 0));
+        }
         let fd = descriptor(&self.socket).as_raw_fd();
         loop {
             match stamp::send(fd, slices) {
@@ -229,8 +238,12 @@ impl Probe {
                 return Ok(None);
             }
             patience(&self.socket, left).map_err(|error| blocking::broken(&error, true))?;
-            let fd = descriptor(&self.socket).as_raw_fd();
-            match stamp::receive(fd, &mut self.room) {
+            let received = match &mut self.socket {
+                #[cfg(feature = "tls")]
+                Socket::Tls(stream) => stream.read(&mut self.room).map(|n| (n, 0)),
+                socket => stamp::receive(descriptor(socket).as_raw_fd(), &mut self.room),
+            };
+            match received {
                 Ok((n, arrived)) => {
                     self.steps.set(Step::ClientReceives, now());
                     self.steps.set(Step::ReplyArrives, arrived);
@@ -246,6 +259,9 @@ impl Probe {
 
     /// Takes the timestamp of the last send.
     pub(super) fn collect(&mut self) {
+        if !is_stamped(&self.socket) {
+            return;
+        }
         let last = self.left.wrapping_sub(1);
         let steps = &mut self.steps;
         stamp::sent(
@@ -258,9 +274,16 @@ impl Probe {
     }
 }
 
+/// Whether the kernel can say when what was packed leaves and arrives: it knows no Unix sockets, and under TLS other bytes.
+fn is_stamped(socket: &Socket) -> bool {
+    matches!(socket, Socket::Tcp(_) | Socket::Udp(_))
+}
+
 fn descriptor(socket: &Socket) -> BorrowedFd<'_> {
     match socket {
         Socket::Tcp(stream) => stream.as_fd(),
+        #[cfg(feature = "tls")]
+        Socket::Tls(stream) => stream.transport().as_fd(),
         Socket::Unix(stream) => stream.as_fd(),
         Socket::Udp(socket) => socket.as_fd(),
     }
@@ -270,6 +293,8 @@ fn patience(socket: &Socket, left: Duration) -> io::Result<()> {
     let left = Some(left.max(Duration::from_millis(1)));
     match socket {
         Socket::Tcp(stream) => stream.set_read_timeout(left),
+        #[cfg(feature = "tls")]
+        Socket::Tls(stream) => stream.transport().set_read_timeout(left),
         Socket::Unix(stream) => stream.set_read_timeout(left),
         Socket::Udp(socket) => socket.set_read_timeout(left),
     }

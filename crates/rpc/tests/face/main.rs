@@ -2,6 +2,8 @@
 
 mod common;
 mod toy;
+#[cfg(feature = "tls")]
+mod authority;
 
 mod awake;
 mod back;
@@ -17,6 +19,8 @@ mod ping;
 mod seams;
 mod stuck;
 mod testkit;
+#[cfg(feature = "tls")]
+mod tls;
 mod shorts;
 mod spans;
 mod trace;

@@ -26,7 +26,7 @@ const WIDEST: u64 = 40;
 /// Put load on a server and measure its answers
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where: tcp://HOST[:PORT], udp://HOST[:PORT] or unix:///PATH
+    /// Where: tcp://HOST[:PORT], tls://HOST[:PORT], udp://HOST[:PORT] or unix:///PATH
     #[arg(value_parser = peer::endpoint)]
     endpoint: Endpoint,
 

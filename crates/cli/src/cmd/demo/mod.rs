@@ -10,6 +10,7 @@ mod calls;
 mod files;
 mod refusals;
 mod interfaces;
+mod secure;
 mod steps;
 
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ use crate::output::{Done, Output};
 use report::Report;
 use stage::Stage;
 
-/// See it all work: servers, calls, a directory over NFS, refusals, the ten steps of a call
+/// See it all work: servers, calls, a directory over NFS, refusals, TLS, the ten steps of a call
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The directory to serve over NFS, read-only
@@ -45,6 +46,7 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     files::read(&stage, &directory, &mut report).await?;
     refusals::provoke(&stage, &mut report).await?;
     interfaces::call(&mut report).await?;
+    secure::call(&mut report).await?;
     steps::draw(&stage, &mut report)?;
     let done = report.end()?;
     if !args.keep {
