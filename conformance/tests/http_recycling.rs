@@ -241,7 +241,7 @@ network_test! {
                 let client = client(64 << 10).await;
                 traffic(&client, 8, 2).await;
                 let waiting = client.test_sleep(60);
-                let waiting = tokio::spawn(async move { waiting.await });
+                let waiting = tokio::spawn(waiting);
                 assert_eq!(client.add_one(1).await.expect("added"), 2, "{dies}");
                 let (killed, left) = match dies {
                     "the inbound proxy" => (Some(inbound), vec![outbound, server]),
