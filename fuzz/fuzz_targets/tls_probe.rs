@@ -29,8 +29,8 @@ fn client(how: u8, rest: &[u8]) {
         match probe.receive(&Bytes::copy_from_slice(piece)) {
             Ok(None) => {}
             Ok(Some(Answer::Start)) => {
-                // However it was cut into fragments, it ends so and says no more.
-                assert!(heard.ends_with(b"\0\0\0\0") && heard.len() >= 36);
+                // However it was cut into fragments, of which the last may be empty, it is the answer and says no more.
+                assert!(heard.len() >= 36);
                 assert!(heard.len() < 36 + 4 * 1024);
                 return;
             }
