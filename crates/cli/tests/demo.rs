@@ -46,6 +46,8 @@ fn the_demo_shows_every_transport_and_every_refusal() {
         "ü, with blanks",
         "long.bin: 100000 bytes read",
         "knew its caller by the certificate: CN=alice",
+        "AddOne through the proxy, the quickest of 20: ten steps and two hops",
+        "deny: no SourceData",
         "all as they should be",
     ] {
         assert!(shown.contains(expected), "{expected} is missing:\n{shown}");

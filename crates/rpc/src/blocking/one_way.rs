@@ -14,7 +14,7 @@ impl Client {
     /// ordinary call over the same stream says that it arrived.
     ///
     /// # Errors
-    /// The arguments cannot be packed, or the connection cannot be made or has ended; under [`Options::gss`], where a
+    /// The arguments cannot be packed, or the connection cannot be made or has ended; under [`Options::gss`](crate::Options::gss), where a
     /// reply proves the server.
     pub fn one_way<A: Encode + ?Sized>(&self, target: Target, arguments: &A) -> Result<(), Error> {
         self.with_inner(|inner| self.send_one_way(inner, target, arguments))

@@ -63,7 +63,7 @@ pub(super) async fn call(report: &mut Report<'_>) -> anyhow::Result<()> {
 }
 
 /// A password that nobody knows.
-fn password() -> anyhow::Result<String> {
+pub(super) fn password() -> anyhow::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).context("randomness")?;
     Ok(crate::value::to_hex(&random))

@@ -1,7 +1,7 @@
 //! `farcall demo`: the whole of it in one go, on real input, in some seconds.
 //!
-//! It needs no root and no rpcbind: everything runs in this process, on free ports of the
-//! loopback interface. The directory is served read-only.
+//! It needs no root and no rpcbind: everything but the RPC proxy runs in this process, on free ports
+//! of the loopback interface. The directory is served read-only.
 
 mod calculator;
 mod report;
@@ -11,6 +11,7 @@ mod files;
 mod refusals;
 mod interfaces;
 mod secure;
+mod proxy;
 mod steps;
 
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ use crate::output::{Done, Output};
 use report::Report;
 use stage::Stage;
 
-/// See it all work: servers, calls, a directory over NFS, refusals, TLS, the ten steps of a call
+/// See it all work: servers, calls, a directory over NFS, refusals, TLS, the RPC proxy, the ten steps of a call
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The directory to serve over NFS, read-only
@@ -47,6 +48,7 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     refusals::provoke(&stage, &mut report).await?;
     interfaces::call(&mut report).await?;
     secure::call(&mut report).await?;
+    proxy::call(&mut report).await?;
     steps::draw(&stage, &mut report)?;
     let done = report.end()?;
     if !args.keep {

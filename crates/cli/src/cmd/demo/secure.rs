@@ -26,7 +26,7 @@ type Seen = Arc<Mutex<Option<String>>>;
 pub(super) async fn call(report: &mut Report<'_>) -> anyhow::Result<()> {
     report.act(
         "TLS",
-        "the calculator at a tls:// endpoint (RFC 9289): both sides show certificates, or nothing is called",
+        "the calculator at a tls:// endpoint (RFC 9289): both sides show certificates, or no call",
     )?;
     let authority = Authority::new("the demo's authority")?;
     let stranger = Authority::new("another authority")?;
