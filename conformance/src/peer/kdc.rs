@@ -178,6 +178,8 @@ impl Kdc {
         while is_good()? {
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
+        // Times of tickets are whole seconds: in the last one klist says that it is over, and the library still takes it.
+        std::thread::sleep(std::time::Duration::from_millis(2_100));
         Ok(())
     }
 
