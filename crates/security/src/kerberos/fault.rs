@@ -24,18 +24,23 @@ pub(super) enum By {
 /// The error, and what can be done about it.
 pub(super) fn told(error: &Error, by: By) -> String {
     let text = error.to_string();
-    let text = short(&text);
-    match advice(error, by) {
-        Some(advice) => format!("{advice} ({text})"),
-        None => text.to_owned(),
+    match (advice(error, by), short(&text)) {
+        (Some(advice), "") => advice.to_owned(),
+        (Some(advice), words) => format!("{advice} ({words})"),
+        (None, "") => text.trim().to_owned(),
+        (None, words) => words.to_owned(),
     }
 }
 
-/// The text without what says nothing.
+/// The text without what says nothing: nothing is left where the library has not loaded its words.
 fn short(text: &str) -> &str {
-    let minor = text.strip_prefix(UNSPECIFIED).map(str::trim);
-    let minor = minor.and_then(|minor| minor.strip_prefix('(')?.strip_suffix(')'));
-    minor.unwrap_or(text)
+    let Some(minor) = text.strip_prefix(UNSPECIFIED) else {
+        return text;
+    };
+    let minor = minor.trim().strip_prefix('(');
+    minor
+        .and_then(|minor| minor.strip_suffix(')'))
+        .unwrap_or_default()
 }
 
 fn advice(error: &Error, by: By) -> Option<&'static str> {
