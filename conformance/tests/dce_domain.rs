@@ -164,7 +164,7 @@ network_test! {
             }
         }
         assert!(faults.is_empty(), "{}", faults.join("\n"));
-        case::ran("Samba AD DC", "samr under NTLM, SPNEGO and Kerberos at every level");
+        case::ran("Samba AD DC", "samr under NTLM, SPNEGO and Kerberos at packet, integrity and privacy");
     }
 
     fn its_other_services_answer_us() {
