@@ -26,6 +26,8 @@ fuzz_target!(|input: &[u8]| {
             host: text,
             content_length: 1 << 30,
             authorization: Some(text),
+            absolute: text.len() % 2 == 1,
+            proxy_authorization: Some(text),
             pragmas: Pragmas::parse([text]),
         };
         assert_eq!(head.emit().matches("\r\n\r\n").count(), 1);
