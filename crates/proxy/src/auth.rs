@@ -25,6 +25,7 @@ use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use farcall::tls::Certificate;
 use farcall_dce::security::{Answer, Denied, Principal};
 use farcall_security::ntlm::{Bindings, ServerConfig};
 use farcall_security::spnego::Mechanism;
@@ -36,7 +37,6 @@ use tokio::sync::Semaphore;
 
 use crate::config::listen::{self, Authentication, ChannelBinding, NameField};
 use crate::identity::{AuthKind, Identity};
-use crate::tls::ClientCertificate;
 use helper::{Conversation, Helper, Protocol, Said};
 use lockout::{Attempt, LockedOut, Lockout};
 use passwords::PasswordFile;
@@ -270,7 +270,7 @@ pub struct Session {
     shared: Arc<Authenticator>,
     source: IpAddr,
     bindings: Vec<ChannelBindings>,
-    certificate: Option<Arc<ClientCertificate>>,
+    certificate: Option<Arc<Certificate>>,
     state: State,
     /// Who a request is does not outlive it: the connection may carry others' too.
     shared_line: bool,
@@ -294,7 +294,7 @@ impl Session {
         shared: Arc<Authenticator>,
         source: IpAddr,
         bindings: Vec<ChannelBindings>,
-        certificate: Option<Arc<ClientCertificate>>,
+        certificate: Option<Arc<Certificate>>,
     ) -> Self {
         Self {
             shared,
@@ -382,9 +382,9 @@ impl Session {
         let name = match settings.name {
             NameField::Subject => &certificate.subject,
             NameField::CommonName => &certificate.common_name,
-            NameField::Dns => &certificate.dns,
-            NameField::Mail => &certificate.mail,
-            NameField::Upn => &certificate.upn,
+            NameField::Dns => certificate.dns.first()?,
+            NameField::Mail => certificate.mail.first()?,
+            NameField::Upn => certificate.upn.first()?,
         };
         if name.is_empty() || name.contains(char::is_control) {
             return None;

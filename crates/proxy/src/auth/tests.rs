@@ -296,13 +296,12 @@ async fn anonymous_is_nobody_only_where_it_is_written() {
 
 #[tokio::test]
 async fn a_certificate_is_its_owner_where_that_is_written() {
-    let certificate = Arc::new(ClientCertificate {
-        subject: "CN=bob,O=Example".to_owned(),
-        issuer: "CN=Clients".to_owned(),
-        common_name: "bob".to_owned(),
-        units: vec!["staff".to_owned()],
-        ..ClientCertificate::default()
-    });
+    let mut certificate = Certificate::default();
+    certificate.subject = "CN=bob,O=Example".to_owned();
+    certificate.issuer = "CN=Clients".to_owned();
+    certificate.common_name = "bob".to_owned();
+    certificate.units = vec!["staff".to_owned()];
+    let certificate = Arc::new(certificate);
     let shared = authenticator("[certificate]\nname = \"common-name\"\ngroups-from-units = true\n");
     let with = |shared: &Arc<Authenticator>| {
         Session::new(

@@ -251,7 +251,7 @@ impl Connection {
         self,
         stream: S,
         bindings: Vec<ChannelBindings>,
-        certificate: Option<Arc<tls::ClientCertificate>>,
+        certificate: Option<Arc<farcall::tls::Certificate>>,
     ) -> io::Result<()> {
         let with_certificate = certificate.is_some();
         let authenticator = Arc::clone(&self.setup.authenticator);

@@ -18,6 +18,8 @@ pub struct Certificate {
     pub issuer: String,
     /// The subject's last common name; empty if it has none.
     pub common_name: String,
+    /// The subject's organisational units, in their order.
+    pub units: Vec<String>,
     /// Its DNS names.
     pub dns: Vec<String>,
     /// Its mail addresses.
@@ -48,10 +50,13 @@ impl Certificate {
         let (_, parsed) = X509Certificate::from_der(der).map_err(wrong)?;
         let common_name = parsed.subject().iter_common_name().last();
         let common_name = common_name.and_then(|name| name.as_str().ok());
+        let units = parsed.subject().iter_organizational_unit();
+        let units = units.filter_map(|name| name.as_str().ok());
         let mut read = Self {
             subject: rfc4514(parsed.subject()),
             issuer: rfc4514(parsed.issuer()),
             common_name: common_name.unwrap_or_default().to_owned(),
+            units: units.map(str::to_owned).collect(),
             fingerprint: hex(&Sha256::digest(der)),
             end_point: hash_of(&parsed).map(|hash| hash(der)),
             ..Self::default()
@@ -193,4 +198,20 @@ fn escaped(text: &str) -> String {
         out.push(letter);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By hand: `[0]` of 14 bytes around a UTF8String of 12.
+    #[test]
+    fn a_user_principal_name_is_read() {
+        assert_eq!(
+            explicit_utf8(b"\xa0\x0e\x0c\x0cbob@dom.test"),
+            Some("bob@dom.test")
+        );
+        assert_eq!(explicit_utf8(b"\xa0\x0e\x0c\x0bbob@dom.test"), None);
+        assert_eq!(explicit_utf8(b""), None);
+    }
 }

@@ -20,7 +20,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use super::report::Report;
+use super::report::{Report, shortened};
 use crate::cmd::echo::rpcecho::Echo;
 use crate::table::Table;
 
@@ -375,14 +375,6 @@ async fn garbage(site: &Site, bytes: &str, expected: &str) -> Result<String, Str
     match line.strip_prefix("HTTP/1.1 ") {
         Some(said) if said == expected => Ok(said.to_owned()),
         _ => Err(format!("{line:?}, expected {expected}")),
-    }
-}
-
-/// As much of a text as fits into its column.
-fn shortened(text: &str, widest: usize) -> String {
-    match text.char_indices().nth(widest) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text.to_owned(),
     }
 }
 

@@ -9,6 +9,14 @@ use serde_json::{Map, Value, json};
 use crate::output::{Done, Output};
 use crate::table::Table;
 
+/// As much of a text as fits into its column.
+pub(super) fn shortened(text: &str, widest: usize) -> String {
+    match text.char_indices().nth(widest) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// The story so far.
 pub(super) struct Report<'a> {
     out: &'a Output,

@@ -14,7 +14,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::json;
 
 use super::calculator::Calculator;
-use super::report::Report;
+use super::report::{Report, shortened};
 use crate::table::Table;
 
 /// How long ending may take.
@@ -72,7 +72,7 @@ pub(super) async fn call(report: &mut Report<'_>) -> anyhow::Result<()> {
             (Err(error), _) => error.cause().to_string(),
         };
         let right = if told.is_ok() { "ok" } else { "FAILED" };
-        table.row([who.to_owned(), shortened(&answer), right.to_owned()]);
+        table.row([who.to_owned(), shortened(&answer, 48), right.to_owned()]);
         facts.push(json!({ "caller": who, "answer": answer, "ok": told.is_ok() }));
         report.check(who, told)?;
     }
@@ -91,15 +91,6 @@ pub(super) async fn call(report: &mut Report<'_>) -> anyhow::Result<()> {
     report.fact("tls", json!(facts));
     server.drain(GRACE).await;
     Ok(())
-}
-
-/// The answer as far as it fits into a line.
-fn shortened(answer: &str) -> String {
-    const WIDEST: usize = 48;
-    match answer.char_indices().nth(WIDEST) {
-        Some((at, _)) => format!("{}…", answer.get(..at).unwrap_or_default()),
-        None => answer.to_owned(),
-    }
 }
 
 /// What a caller is to be told.
