@@ -176,7 +176,8 @@ network_test! {
         run("nfs-ls", &[&ours.url("")]);
         run("nfs-cat", &[&ours.url("f")]);
         let missing = Command::new("nfs-cat").arg(ours.url("none")).output().expect("nfs-cat");
-        assert!(!missing.status.success());
+        let said = String::from_utf8_lossy(&missing.stderr).into_owned();
+        assert!(!missing.status.success() && said.contains("NOENT"), "{said}");
         let captured = capture.stop().expect("stop tshark");
         let malformed = captured.fields("_ws.malformed || _ws.expert.severity >= 8388608", &["frame.number", "_ws.col.Info"]);
         assert_eq!(malformed.expect("read the capture"), [""; 0]);

@@ -6,6 +6,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 
@@ -63,9 +66,8 @@ pub(crate) fn smoke(seconds: u64, only: &[String]) -> Result<Outcome> {
     let binaries = folder.join("target").join(&host).join("release");
     let mut outcome = Outcome::default();
     let mut executions = 0;
-    for target in &targets {
-        let found = one(&folder, &binaries.join(target), target, seconds)?;
-        println!("{target}: {found}");
+    for found in all(&folder, &binaries, &targets, seconds) {
+        let found = found?;
         executions += found.executions;
         if found.is_good() {
             outcome.passed += 1;
@@ -75,6 +77,31 @@ pub(crate) fn smoke(seconds: u64, only: &[String]) -> Result<Outcome> {
     }
     outcome.note = format!("{} targets, {executions} executions", targets.len());
     Ok(outcome)
+}
+
+/// Runs the targets, one on each processor at a time, and says what each did when it ends.
+fn all(folder: &Path, binaries: &Path, targets: &[String], seconds: u64) -> Vec<Result<Found>> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let found = one(folder, &binaries.join(target), target, seconds);
+            if let Ok(found) = &found {
+                println!("{target}: {found}");
+            }
+            results
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(found);
+        }
+    };
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..processors {
+            scope.spawn(work);
+        }
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The names of the targets: the files in `fuzz/fuzz_targets`.
