@@ -171,7 +171,7 @@ network_test! {
         let from = scratch.file("from");
         std::fs::write(&from, content(100_000)).expect("source");
         let ours = Ours::start(&runtime, &inside, "tcp://127.0.0.1:2049");
-        let capture = Capture::start("tcp port 2049").expect("tshark");
+        let capture = Capture::of_onc("tcp", 2049).expect("tshark");
         run("nfs-cp", &[from.to_str().expect("path"), &ours.url("f")]);
         run("nfs-ls", &[&ours.url("")]);
         run("nfs-cat", &[&ours.url("f")]);

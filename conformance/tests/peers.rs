@@ -42,7 +42,7 @@ network_test! {
             return;
         }
         let _rpcbind = rpcbind::start().expect("start rpcbind");
-        let capture = Capture::start("tcp port 111").expect("start tshark");
+        let capture = Capture::of_onc("tcp", 111).expect("start tshark");
         let mut stream = Stream::connect(([127, 0, 0, 1], 111).into()).expect("connect");
         let heard = stream.ask(&Call::new(100_000, 4, 0)).expect("ask");
         assert_eq!(heard, Heard::Reply(0x0123_4567, Answer::Success(Vec::new())));

@@ -449,7 +449,7 @@ network_test! {
         let captured = run(async {
             let server = start(&authority, Policy::Require).await;
             let port = port(&server);
-            let capture = Capture::start(&format!("tcp port {port}")).expect("start tshark");
+            let capture = Capture::of_onc("tcp", port).expect("start tshark");
             let with = authority.client(None).expect("a client");
             let client = connect(port, Tls::require(with)).await.expect("connects");
             for n in 0..10 {

@@ -71,7 +71,7 @@ async fn talk(server: &Server, at: usize) {
 const CALLS: usize = 57;
 
 /// Captures all of that over one transport.
-fn captured(listen: &'static str, filter: &str) -> Captured {
+fn captured(listen: &'static str, transport: &str) -> Captured {
     run(async {
         let mut builder = Server::builder().listen(listen);
         for service in demo::services() {
@@ -79,7 +79,7 @@ fn captured(listen: &'static str, filter: &str) -> Captured {
         }
         let server = builder.start().await.expect("start the server");
         let port = server.endpoints()[0].port().expect("a port");
-        let capture = Capture::start(&format!("{filter} port {port}")).expect("start tshark");
+        let capture = Capture::of_onc(transport, port).expect("start tshark");
         talk(&server, 0).await;
         capture.stop().expect("stop tshark")
     })

@@ -16,12 +16,14 @@ const LAST: u16 = 9;
 pub struct Capture {
     process: Process,
     scratch: Scratch,
+    decode_as: Vec<String>,
 }
 
 /// What was captured.
 #[derive(Debug)]
 pub struct Captured {
     scratch: Scratch,
+    decode_as: Vec<String>,
 }
 
 impl Capture {
@@ -37,7 +39,22 @@ impl Capture {
         command.arg(scratch.file("capture.pcapng"));
         let process = Process::start("tshark", &mut command)?;
         process.line("Capture started")?;
-        Ok(Self { process, scratch })
+        Ok(Self {
+            process,
+            scratch,
+            decode_as: Vec::new(),
+        })
+    }
+
+    /// Starts capturing one port's traffic over `transport` (`tcp` or `udp`), which is to be read
+    /// as ONC RPC: the other end's port may be one that tshark knows for another protocol.
+    ///
+    /// # Errors
+    /// When tshark is not installed or may not capture.
+    pub fn of_onc(transport: &str, port: u16) -> io::Result<Self> {
+        let mut capture = Self::start(&format!("{transport} port {port}"))?;
+        capture.decode_as = vec![format!("{transport}.port=={port},rpc")];
+        Ok(capture)
     }
 
     /// Ends the capture, when tshark has seen everything sent until now.
@@ -52,6 +69,7 @@ impl Capture {
         self.process.stop(Signal::SIGINT)?;
         Ok(Captured {
             scratch: self.scratch,
+            decode_as: self.decode_as,
         })
     }
 }
@@ -63,7 +81,7 @@ impl Captured {
     /// # Errors
     /// When tshark refuses the filter or a field.
     pub fn fields(&self, filter: &str, fields: &[&str]) -> io::Result<Vec<String>> {
-        self.decoded(&[], filter, fields)
+        self.decoded(&self.decode_as, filter, fields)
     }
 
     /// The same, decoded as told, such as `tcp.port==1234,dcerpc`.
