@@ -1,8 +1,8 @@
 //! What every daemon does alike: endpoints, registration, `ready` lines, signals.
 //!
 //! SIGTERM and SIGINT drain, a second one ends the process at once. SIGHUP is for reloading: no
-//! daemon has a file of settings to read again, so it means what is left of it, and those that
-//! are registered somewhere register again at once. For others it changes nothing.
+//! daemon has a file of settings to read again, so it means what is left of it. Certificates are
+//! read again, and those that are registered somewhere register again at once.
 
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::output::{Done, Output};
 use crate::peer;
+use crate::secure::Certificates;
 
 /// How long taking registrations back may last.
 const UNREGISTER: Duration = Duration::from_secs(2);
@@ -62,9 +63,10 @@ impl Listen {
     }
 }
 
-/// Serves until a signal ends it, with a server that is configured already.
+/// Serves until a signal ends it, with a server that is configured already, its connections protected with these
+/// certificates.
 pub(crate) async fn serve_with(
-    builder: Builder,
+    (builder, certificates): (Builder, Certificates),
     services: Vec<Registered>,
     endpoints: Vec<Endpoint>,
     listen: &Listen,
@@ -73,6 +75,7 @@ pub(crate) async fn serve_with(
     let mut signals = Signals::new()?;
     let programs = services.iter().filter_map(Registered::program).collect();
     let interfaces: Vec<_> = services.iter().filter_map(Registered::exported).collect();
+    let builder = certificates.apply(builder);
     let builder = services.into_iter().fold(builder, Builder::serve);
     let builder = endpoints
         .iter()
@@ -82,6 +85,7 @@ pub(crate) async fn serve_with(
         registered(&listen.register, programs, &interfaces, server.endpoints()).await?;
     ready(server.endpoints(), out)?;
     while signals.asked().await == Asked::Reload {
+        certificates.read_again();
         if let Some(registration) = &registration {
             match registration.renew().await {
                 Ok(()) => tracing::info!("registered again"),
@@ -172,8 +176,14 @@ impl Signals {
 
     /// Waits for SIGTERM or SIGINT; there is nothing to reload.
     pub(crate) async fn asked_to_end(&mut self) {
+        self.asked_to_end_or(|| tracing::info!("nothing to reload"))
+            .await;
+    }
+
+    /// Waits for SIGTERM or SIGINT, and reloads meanwhile.
+    pub(crate) async fn asked_to_end_or(&mut self, reload: impl Fn()) {
         while self.asked().await == Asked::Reload {
-            tracing::info!("nothing to reload");
+            reload();
         }
         tracing::info!("draining");
     }

@@ -86,6 +86,11 @@ impl Guard {
         prepare(self.keytab.as_deref())
     }
 
+    /// The keys of this service, for Kerberos.
+    pub(crate) fn keytab(&self) -> Option<&Path> {
+        self.keytab.as_deref()
+    }
+
     /// The mechanisms, if there are any.
     fn mechanisms(&self, nobody: bool) -> anyhow::Result<Option<Mechanisms>> {
         if self.users.is_none() && self.keytab.is_none() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use farcall::stub::Target;
-use farcall::{Cause, Client, Endpoint, Options};
+use farcall::{Cause, Client, Endpoint, Options, Phase};
 use farcall_dce::security::AuthLevel;
 use farcall_onc::gss::Service;
 use farcall_security as security;
@@ -143,6 +143,29 @@ pub(crate) fn null(client: &Client, program: u32, version: u32) -> farcall::Call
         procedure: 0,
     };
     client.call_target(target, &(), |_| Ok(()))
+}
+
+/// A client of the first of these programs, in whichever version. Where a server is asked for TLS, it is asked through a
+/// program and a version, and answers only if it has them.
+pub(crate) async fn connect_through(
+    endpoint: &Endpoint,
+    programs: impl IntoIterator<Item = u32>,
+    options: &Options,
+) -> Result<Client, farcall::Error> {
+    let mut last = None;
+    for program in programs {
+        let connect = |version| Client::connect_with(endpoint, program, version, options.clone());
+        match connect(1).await {
+            Ok(client) => return Ok(client),
+            Err(error) => match error.cause() {
+                Cause::ProgramMismatch { high, .. } => return connect(*high).await,
+                Cause::ProgramUnavailable => last = Some(error),
+                _ => return Err(error),
+            },
+        }
+    }
+    let none = || farcall::Error::local(Phase::Connect, "no program was named");
+    Err(last.unwrap_or_else(none))
 }
 
 /// Lowest and highest version of a program that a peer has; `None` if it has none of it.

@@ -112,10 +112,11 @@ impl Tls {
     }
 }
 
-/// How a daemon protects its connections over TCP.
+/// How a daemon of ONC RPC protects its connections over TCP.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "TLS, for ONC RPC")]
 pub(crate) struct SecureServer {
-    /// Protect connections over TCP by TLS with the certificate in this PEM file; it is read again when it has changed
+    /// Protect connections over TCP by TLS with the certificate in this PEM file; it is read again when it has changed, and on SIGHUP
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
 
@@ -142,11 +143,34 @@ pub(crate) struct SecureServer {
     tls_policy: How,
 }
 
-impl SecureServer {
+/// What a daemon shows of itself and believes of its clients, if its connections are protected.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Certificates(Option<(Policy, ServerTls)>);
+
+impl Certificates {
     /// The same server, its connections protected so.
-    pub(crate) fn apply(&self, builder: Builder) -> anyhow::Result<Builder> {
+    pub(crate) fn apply(&self, builder: Builder) -> Builder {
+        match self.0.clone() {
+            Some((policy, with)) => builder.tls(policy, with),
+            None => builder,
+        }
+    }
+
+    /// Reads the files again. What is wrong with them is told, and what was read before stays in force.
+    pub(crate) fn read_again(&self) {
+        let Some((_, with)) = &self.0 else { return };
+        match with.reload() {
+            Ok(()) => tracing::info!("certificates were read again"),
+            Err(error) => tracing::warn!(%error, "certificates are used as they were read before"),
+        }
+    }
+}
+
+impl SecureServer {
+    /// Reads what was named.
+    pub(crate) fn certificates(&self) -> anyhow::Result<Certificates> {
         let Some((certificate, key)) = self.tls_cert.clone().zip(self.tls_key.clone()) else {
-            return Ok(builder);
+            return Ok(Certificates::default());
         };
         let clients = match (&self.tls_ca, self.tls_policy) {
             (None, How::Mutual) => {
@@ -166,7 +190,7 @@ impl SecureServer {
             ..ServerSettings::new(certificate, key)
         };
         let with = ServerTls::new(settings).context("TLS")?;
-        Ok(builder.tls(self.tls_policy.into(), with))
+        Ok(Certificates(Some((self.tls_policy.into(), with))))
     }
 }
 
@@ -193,9 +217,7 @@ mod tests {
             tls_policy: How::Mutual,
             ..SecureServer::default()
         };
-        let error = args
-            .apply(farcall::Server::builder())
-            .expect_err("no authority");
+        let error = args.certificates().expect_err("no authority");
         assert!(error.to_string().contains("whose certificates"), "{error}");
     }
 }

@@ -16,6 +16,7 @@ use crate::daemon::{self, Signals};
 use crate::guard::Guard;
 use crate::output::{Done, Output};
 use crate::peer;
+use crate::secure::SecureServer;
 
 /// Where clients of an rpcbind look for it; binding there needs root.
 const DEFAULT: &[&str] = &[
@@ -75,6 +76,9 @@ pub(crate) struct Args {
     user: Option<String>,
 
     #[command(flatten)]
+    secure: SecureServer,
+
+    #[command(flatten)]
     guard: Guard,
 
     /// How long running calls may go on after SIGTERM, in seconds
@@ -132,10 +136,11 @@ async fn serve<S: Store>(
     out: &Output,
 ) -> anyhow::Result<Done> {
     let mut signals = Signals::new()?;
+    let certificates = args.secure.certificates()?;
     let mut builder = Binder::builder()
         .policy(args.policy())
         .sweep(args.sweep)
-        .configure(|server| args.guard.apply(server))?;
+        .configure(|server| args.guard.apply(certificates.apply(server)))?;
     let handed_over = handed_over()?;
     if args.listen.is_empty() && handed_over.is_empty() {
         builder = DEFAULT.iter().fold(builder, |all, one| all.listen(*one));
@@ -152,7 +157,7 @@ async fn serve<S: Store>(
         become_user(user)?;
     }
     daemon::ready(binder.endpoints(), out)?;
-    signals.asked_to_end().await;
+    signals.asked_to_end_or(|| certificates.read_again()).await;
     Ok(signals.unless_asked_again(binder.drain(args.grace)).await)
 }
 

@@ -8,7 +8,7 @@ mod ndr;
 
 use std::path::Path;
 
-use farcall::{Client, Endpoint};
+use farcall::Endpoint;
 use farcall_idl::model::Procedure;
 use farcall_idl::{ItemKind, Model, Type};
 use serde_json::{Value, json};
@@ -253,7 +253,8 @@ async fn at(args: &Args, endpoint: Endpoint, out: &Output) -> anyhow::Result<Don
         Some(program) => vec![program],
         None => programs::all().collect(),
     };
-    let client = Client::connect_with(endpoint, 0, 0, args.reach.options()?).await?;
+    let options = args.reach.options()?;
+    let client = peer::connect_through(&endpoint, programs.iter().copied(), &options).await?;
     let mut listed = Vec::new();
     for program in programs {
         if let Some((low, high)) = peer::versions(&client, program).await? {

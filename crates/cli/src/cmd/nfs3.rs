@@ -156,8 +156,15 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
         Some(keytab) => Server::builder().gss(Arc::new(guard::keys(keytab)?)),
         None => Server::builder(),
     };
-    let builder = args.secure.apply(builder)?;
-    daemon::serve_with(builder, services, endpoints, &args.listen, out).await
+    let certificates = args.secure.certificates()?;
+    daemon::serve_with(
+        (builder, certificates),
+        services,
+        endpoints,
+        &args.listen,
+        out,
+    )
+    .await
 }
 
 fn build(args: &Args) -> anyhow::Result<Nfs3> {

@@ -189,7 +189,16 @@ async fn connect(args: &Args) -> anyhow::Result<(Client, Target)> {
         true => 0,
         false => 1,
     });
-    let client = Client::connect_with(endpoint, program, asked, options).await?;
+    let client = match (any, version) {
+        (true, _) => {
+            let ways = std::iter::once(program).chain(programs::all());
+            peer::connect_through(&endpoint, ways, &options).await?
+        }
+        (false, None) => peer::connect_through(&endpoint, [program], &options).await?,
+        (false, Some(version)) => {
+            Client::connect_with(&endpoint, program, version, options).await?
+        }
+    };
     let version = match version {
         None if !any => peer::versions(&client, program)
             .await?

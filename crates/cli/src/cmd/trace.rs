@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use farcall::generated::mgmt::mgmt;
 use farcall::stub::{Interface, Raw, Target};
 use farcall::trace::{self, Mark, Steps, Traced};
-use farcall::{Cause, Client, Endpoint, Family};
+use farcall::{Cause, Endpoint, Family};
 use farcall_idl::dynamic::{Codec, ndr};
 use serde_json::{Value, json};
 
@@ -194,7 +194,7 @@ async fn null(args: &Args) -> anyhow::Result<(u32, u32)> {
         return Ok((program, number));
     }
     let options = args.reach.options()?;
-    let client = Client::connect_with(&args.endpoint, program, 1, options).await?;
+    let client = peer::connect_through(&args.endpoint, [program], &options).await?;
     let found = peer::versions(&client, program).await?;
     Ok((program, found.map_or(1, |(_, high)| high)))
 }

@@ -80,7 +80,7 @@ pub async fn find_port(
     program: u32,
     version: u32,
 ) -> Result<u16, Error> {
-    let transport = transport.carrier();
+    let (named, transport) = (transport, transport.carrier());
     let other = if transport == Transport::Udp {
         Transport::Tcp
     } else {
@@ -102,7 +102,7 @@ pub async fn find_port(
         }
     }
     let error = first.unwrap_or_else(|| Error::local(Phase::Resolve, "rpcbind was not asked"));
-    Err(unreachable_binder(host, binder, transport, &error))
+    Err(unreachable_binder(host, binder, named, &error))
 }
 
 /// rpcbind cannot be asked: what a user can do then.

@@ -9,10 +9,12 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use bytes::Bytes;
+use farcall_onc::msg::ReplyBody;
 use farcall_onc::tls::{ALPN, Answer, Probe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::link::failure;
 use super::options::Options;
 use super::seed;
 use crate::endpoint::{Endpoint, Transport};
@@ -91,7 +93,7 @@ pub(crate) async fn secure(
             }
         }
     };
-    match judge(asked.await, tls)? {
+    match judge(asked.await, tls, (program, version))? {
         Verdict::Clear => return Ok(Secured::Clear(stream)),
         Verdict::Again => return Ok(Secured::Again),
         Verdict::Start => {}
@@ -126,7 +128,7 @@ pub(crate) fn secure_blocking(
             }
         }
     };
-    match judge(ask(), tls)? {
+    match judge(ask(), tls, (program, version))? {
         Verdict::Clear => return Ok(Secured::Clear(stream)),
         Verdict::Again => return Ok(Secured::Again),
         Verdict::Start => {}
@@ -172,11 +174,16 @@ enum Verdict {
 
 /// What to do after the probe.
 // req: onc-9289-policy
-fn judge(heard: Result<Answer, Unheard>, tls: &Tls) -> Result<Verdict, Error> {
+fn judge(heard: Result<Answer, Unheard>, tls: &Tls, through: (u32, u32)) -> Result<Verdict, Error> {
     let insists = tls.policy >= Policy::Require;
     let hint = "calls in clear are possible without --tls, or with --tls=opportunistic";
     match heard {
         Ok(Answer::Start) => Ok(Verdict::Start),
+        Ok(Answer::Unwilling(said @ (ReplyBody::ProgUnavail | ReplyBody::ProgMismatch { .. })))
+            if insists =>
+        {
+            Err(absent(said, through))
+        }
         Ok(Answer::Unwilling(said)) if insists => {
             let why = format!("the server does not offer it: to the probe it said \"{said}\"");
             Err(refused(TlsFault::NotOffered, why).hint(hint))
@@ -193,6 +200,16 @@ fn judge(heard: Result<Answer, Unheard>, tls: &Tls) -> Result<Verdict, Error> {
         Err(Unheard::Ended(_)) => Ok(Verdict::Again),
         Err(Unheard::Stray(why)) => Err(refused(TlsFault::NotTls, why)),
     }
+}
+
+/// A server is asked for TLS through a program, and it has not that one: it has said nothing about TLS.
+fn absent(said: ReplyBody, (program, version): (u32, u32)) -> Error {
+    let cause = failure(said).unwrap_or(Cause::ProgramUnavailable);
+    let hint = format!(
+        "it was asked for TLS through program {program} version {version}; name one that it has"
+    );
+    let error = Error::new(Phase::Secure, cause).executed(false);
+    error.hint(hint)
 }
 
 fn is_timeout(error: &io::Error) -> bool {

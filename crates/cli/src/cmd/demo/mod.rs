@@ -3,7 +3,6 @@
 //! It needs no root and no rpcbind: everything but the RPC proxy runs in this process, on free ports
 //! of the loopback interface. The directory is served read-only.
 
-mod calculator;
 mod report;
 mod stage;
 mod calls;

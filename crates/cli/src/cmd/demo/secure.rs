@@ -13,8 +13,8 @@ use farcall_onc::auth::AuthStat;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::json;
 
-use super::calculator::Calculator;
 use super::report::{Report, shortened};
+use crate::cmd::echo::calculator::Calculator;
 use crate::table::Table;
 
 /// How long ending may take.

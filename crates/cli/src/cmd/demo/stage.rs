@@ -14,8 +14,8 @@ use farcall_nfs3::caller::Identity;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::calculator::Calculator;
 use super::report::Report;
+use crate::cmd::echo::calculator::Calculator;
 use crate::table::Table;
 
 /// The transports, in the order in which they are shown.

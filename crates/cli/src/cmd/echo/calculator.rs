@@ -14,7 +14,7 @@ const LONGEST: u32 = 10_000;
 
 /// A calculator with a counter.
 #[derive(Debug, Default)]
-pub(super) struct Calculator {
+pub(crate) struct Calculator {
     counter: AtomicI64,
 }
 
