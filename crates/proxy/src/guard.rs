@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Largest head of a request, in bytes: a Kerberos token with many groups fits.
@@ -115,9 +115,9 @@ impl<S> Guard<S> {
         self.found.clone()
     }
 
-    /// The stream below.
-    pub fn into_inner(self) -> S {
-        self.stream
+    /// The stream below, and what was read of it and has not gone on.
+    pub fn into_parts(self) -> (S, Bytes) {
+        (self.stream, self.raw.freeze())
     }
 
     /// Judges what has been read, once a head is complete. False if more must be read.

@@ -21,6 +21,7 @@
 //! - [`guard`]: the judge of raw requests below the HTTP server;
 //! - [`tls`]: certificates, the server's and its clients';
 //! - [`auth`]: who a connection is;
+//! - [`line`]: a client's connection as a channel;
 //! - [`channel`]: a channel as it comes from the HTTP side;
 //! - [`front`]: where clients come in;
 //! - [`relay`]: virtual connections, to the server and back;
@@ -42,6 +43,7 @@ pub mod origin;
 pub mod guard;
 pub mod tls;
 pub mod auth;
+pub mod line;
 pub mod channel;
 pub mod front;
 pub mod relay;

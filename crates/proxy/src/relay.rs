@@ -5,6 +5,8 @@
 //! before that server has said what it is, and no PDU passes that was not judged.
 //!
 //! - `machine`: one set of verbs for the two proxies' machines;
+//! - `pipe`: connections within this process;
+//! - `alarm`: a timer;
 //! - `wire`: the connections of a half;
 //! - `reach`, `bridge`: how targets are reached;
 //! - `table`: virtual connections by their cookie;
@@ -13,6 +15,8 @@
 //! - `rules`: the policy and the records, PDU by PDU.
 
 mod machine;
+mod pipe;
+mod alarm;
 mod wire;
 mod bridge;
 mod reach;
@@ -27,26 +31,24 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use farcall_dce::binding::{Protseq, StringBinding};
 use farcall_dce::seed::Seed;
 use farcall_rpch::{Failure, First, InProxy, Opening, OutProxy, ProxyConfig, Role, ServerConfig};
-use http_body_util::BodyExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant as Clock, timeout_at};
 
-use crate::channel::{Answer, Asked, Channels, Direction, code};
+use crate::channel::{Asked, Channels, Direction, code};
 use crate::config::Limits;
+use crate::line::Line;
 use crate::metrics::{Phase, Recycle, Refusal, Way};
 use crate::policy::{Ask, Pinned};
 use crate::status::Row;
 use crate::tap::Flow;
 use bridge::Bridges;
-use half::{Command, Half, Parts};
+use half::{Command, Half, Parts, Request};
 use reach::{Place, Reach};
 use rules::Rules;
 use table::{Joined, Table, Virtual};
-use wire::Request;
 
 pub use rules::Services;
 
@@ -103,38 +105,50 @@ impl Relay {
             self.table.close_all(code::CALL_FAILED);
             // What does not even end then is ended with its connections.
             let _ = tokio::time::timeout(Duration::from_secs(2), self.table.emptied()).await;
+            self.table.abort_all();
         }
     }
 
-    async fn channel(&self, mut asked: Asked) -> Answer {
+    /// Takes a channel, or ends it.
+    async fn channel(&self, mut asked: Asked) {
+        match self.admit(&mut asked).await {
+            Ok((first, pinned, limits)) => self.place(first, asked, (&pinned, &limits)).await,
+            Err(Some(code)) => asked.line.refuse(code).await,
+            Err(None) => asked.line.finish().await,
+        }
+    }
+
+    /// Asks the policy, and reads the first PDU; or says the code for the client, if it is there to hear one.
+    async fn admit(&self, asked: &mut Asked) -> Result<(First, Pinned, Limits), Option<u32>> {
         let limits = self.services.live.current().config.limits.clone();
-        let pinned = match self.admitted(&asked) {
-            Ok(pinned) => pinned,
-            Err(code) => return Answer::Refused(code),
-        };
+        let pinned = self.admitted(asked)?;
         let role = match asked.direction {
             Direction::In => Role::InProxy,
             Direction::Out => Role::OutProxy,
         };
         let read = {
             let _waits = self.services.metrics.phases.of(Phase::FirstRts).held();
-            first(&mut asked, role, limits.first_rts).await
+            first(&mut asked.line, role, limits.first_rts).await
         };
-        let (first, early) = match read {
-            Ok(read) => read,
-            Err(FirstError::Gone) => return Answer::Closed,
+        match read {
+            Ok(first) => Ok((first, pinned, limits)),
+            Err(FirstError::Gone) => Err(None),
             Err(FirstError::Late) => {
                 let why = Refusal::Timeout;
-                self.services.violated(&asked, why, "no first PDU in time");
-                return Answer::Refused(code::CALL_FAILED);
+                self.services.violated(asked, why, "no first PDU in time");
+                Err(Some(code::CALL_FAILED))
             }
             Err(FirstError::Wrong(failure)) => {
                 let (why, words) = (Refusal::Protocol, failure.to_string());
-                self.services.violated(&asked, why, &words);
-                return Answer::Refused(failure.code());
+                self.services.violated(asked, why, &words);
+                Err(Some(failure.code()))
             }
-        };
-        let joined = match self.table.join(&first, &asked, &pinned.name) {
+        }
+    }
+
+    /// Gives a channel to the half that it belongs to.
+    async fn place(&self, first: First, asked: Asked, state: (&Pinned, &Limits)) {
+        let joined = match self.table.join(&first, &asked, &state.0.name) {
             Ok(joined) => joined,
             Err((code, reason)) => {
                 let why = match code {
@@ -142,60 +156,40 @@ impl Relay {
                     _ => Refusal::Protocol,
                 };
                 self.services.violated(&asked, why, reason);
-                return Answer::Refused(code);
+                return asked.line.refuse(code).await;
             }
         };
-        let (answer, answered) = oneshot::channel();
-        let (body, about) = (
-            asked.body,
-            About {
-                direction: asked.direction,
-                client: asked.source.ip(),
-                port: asked.target.port,
-                timeout: asked.timeout,
-                length: asked.length,
-            },
-        );
-        match joined {
+        let about = About {
+            direction: asked.direction,
+            client: asked.source.ip(),
+            port: asked.target.port,
+            timeout: asked.timeout,
+            length: asked.length,
+        };
+        let request = Request {
+            line: asked.line,
+            length: about.length,
+        };
+        let unplaced = match joined {
             Joined::Attach(commands) => {
-                let request = Request {
-                    early,
-                    body,
-                    length: about.length,
-                    ends: about.direction == Direction::In,
-                    answer,
-                };
-                if commands
-                    .send(Command::Attach(Box::new(first), request))
-                    .is_err()
-                {
-                    return Answer::Refused(code::CALL_FAILED);
+                let attach = Command::Attach(Box::new(first), request);
+                match commands.send(attach) {
+                    Err(mpsc::error::SendError(Command::Attach(_, request))) => {
+                        Some((code::CALL_FAILED, request))
+                    }
+                    _ => None,
                 }
             }
             Joined::Half(shared, commands) => {
-                let state = (&pinned, &limits);
-                let request = Request {
-                    early,
-                    body,
-                    length: about.length,
-                    ends: about.direction == Direction::In,
-                    answer,
-                };
-                let begun = self.begin(
-                    &first,
-                    &about,
-                    state,
-                    Arc::clone(&shared),
-                    commands,
-                    request,
-                );
-                if let Err(code) = begun {
+                let begun = self.begin(&first, &about, state, &shared, commands, request);
+                begun.err().inspect(|_| {
                     shared.left(about.direction);
-                    return Answer::Refused(code);
-                }
+                })
             }
+        };
+        if let Some((code, request)) = unplaced {
+            request.line.refuse(code).await;
         }
-        answered.await.unwrap_or(Answer::Closed)
     }
 
     /// The target, if the policy lets the client to it.
@@ -222,17 +216,28 @@ impl Relay {
         first: &First,
         about: &About,
         (pinned, limits): (&Pinned, &Limits),
-        shared: Arc<Virtual>,
+        shared: &Arc<Virtual>,
         commands: mpsc::UnboundedReceiver<Command>,
         request: Request,
-    ) -> Result<(), u32> {
+    ) -> Result<(), (u32, Request)> {
         let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(|_| code::SERVER_TOO_BUSY)?;
+        if getrandom::fill(&mut secret).is_err() {
+            return Err((code::SERVER_TOO_BUSY, request));
+        }
         let (seed, now) = (Seed::new(secret), Instant::now());
         let config = proxy_config(limits, pinned, about);
+        let lifetime = config.lifetime;
+        let machine = match about.direction {
+            Direction::In => InProxy::new(config, now, &seed, first, about.client).map(Either::In),
+            Direction::Out => OutProxy::new(config, now, &seed, first).map(Either::Out),
+        };
+        let machine = match machine {
+            Ok(machine) => machine,
+            Err(failure) => return Err((failure.code(), request)),
+        };
         let direction = about.direction;
-        self.capture(&shared, pinned);
-        let rules = Rules::new(Arc::clone(&self.services), Arc::clone(&shared), direction);
+        self.capture(shared, pinned);
+        let rules = Rules::new(Arc::clone(&self.services), Arc::clone(shared), direction);
         if !first.is_establishing() {
             // What another proxy began goes on here.
             let recycles = &self.services.metrics.recycles;
@@ -244,26 +249,21 @@ impl Relay {
         }
         let parts = Parts {
             direction,
-            lifetime: config.lifetime,
+            lifetime,
             reach: self.reach(pinned, about.port, limits),
-            shared,
+            shared: Arc::clone(shared),
             idle: limits.idle,
             commands,
             request,
         };
-        let wrong = |failure: Failure| failure.code();
-        match direction {
-            Direction::In => {
-                let machine =
-                    InProxy::new(config, now, &seed, first, about.client).map_err(wrong)?;
-                tokio::spawn(Half::new(machine, rules, parts).run());
-            }
-            Direction::Out => {
-                let mut machine = OutProxy::new(config, now, &seed, first).map_err(wrong)?;
+        let task = match machine {
+            Either::In(machine) => tokio::spawn(Half::new(machine, rules, parts).run()),
+            Either::Out(mut machine) => {
                 machine.hold_pings();
-                tokio::spawn(Half::new(machine, rules, parts).run());
+                tokio::spawn(Half::new(machine, rules, parts).run())
             }
-        }
+        };
+        shared.runs(direction, task.abort_handle());
         Ok(())
     }
 
@@ -296,7 +296,19 @@ impl Relay {
     }
 }
 
-/// What is still to be known of a request when its body is another's.
+/// The machine of a half.
+enum Either {
+    In(InProxy),
+    Out(OutProxy),
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.table.abort_all();
+    }
+}
+
+/// What is still to be known of a request when its line is another's.
 struct About {
     direction: Direction,
     client: std::net::IpAddr,
@@ -306,7 +318,7 @@ struct About {
 }
 
 impl Channels for Relay {
-    fn open(&self, asked: Asked) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
+    fn open(&self, asked: Asked) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(self.channel(asked))
     }
 }
@@ -318,27 +330,24 @@ enum FirstError {
     Wrong(Failure),
 }
 
-/// Reads the first PDU of a channel, and what was read behind it.
-async fn first(
-    asked: &mut Asked,
-    role: Role,
-    limit: Duration,
-) -> Result<(First, Bytes), FirstError> {
+/// Reads the first PDU of a channel. What was read behind it stays with the line.
+async fn first(line: &mut Line, role: Role, limit: Duration) -> Result<First, FirstError> {
     let until = Clock::now() + limit;
     let mut opening = Opening::new(role, Instant::now(), limit);
     loop {
-        let frame = timeout_at(until, asked.body.frame())
-            .await
-            .map_err(|_| FirstError::Late)?;
-        let ended = Failure::Violation("a body that ends before its first PDU");
-        let frame = frame.ok_or(FirstError::Wrong(ended))?;
-        let bytes = frame.ok().and_then(|frame| frame.into_data().ok());
-        let mut bytes = bytes.ok_or(FirstError::Gone)?;
-        if let Some(first) = opening
-            .handle_bytes(&mut bytes)
-            .map_err(FirstError::Wrong)?
-        {
-            return Ok((first, bytes));
+        if line.is_whole() {
+            let ended = Failure::Violation("a body that ends before its first PDU");
+            return Err(FirstError::Wrong(ended));
+        }
+        let bytes = timeout_at(until, line.next()).await;
+        let mut bytes = bytes.map_err(|_| FirstError::Late)?;
+        if bytes.is_empty() {
+            return Err(FirstError::Gone);
+        }
+        let found = opening.handle_bytes(&mut bytes);
+        if let Some(first) = found.map_err(FirstError::Wrong)? {
+            line.put_back(bytes);
+            return Ok(first);
         }
     }
 }

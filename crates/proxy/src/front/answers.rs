@@ -1,13 +1,15 @@
 //! The responses, each with its one form.
 //!
-//! Read first: MS-RPCH sections 2.1.2.1.3 (errors), 2.1.2.1.4 (success of an OUT channel), 2.1.2.1.6 (echo). Bodies of errors are short or empty, and
+//! Read first: MS-RPCH sections 2.1.2.1.3 (errors), 2.1.2.1.6 (echo). Of a channel's own responses, `line` writes the heads. Bodies of errors are short or empty, and
 //! say nothing that the status line does not say.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
 use hyper::ext::ReasonPhrase;
 
-use crate::channel::{Reply, Stream};
+/// The body of a response.
+pub type Reply = Full<Bytes>;
 
 /// The Echo RTS PDU (MS-RPCH section 2.2.4.50): a header of RTS with the flag ECHO and no command.
 pub const ECHO: &[u8; 20] = b"\x05\0\x14\x03\x10\0\0\0\x14\0\0\0\0\0\0\0\x40\0\0\0";
@@ -19,7 +21,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("RPC_IN_DATA, RPC_OUT_DATA
 const PERSISTENT: HeaderName = HeaderName::from_static("persistent-auth");
 
 fn plain(status: StatusCode) -> Response<Reply> {
-    let mut response = Response::new(Reply::Whole(Bytes::new()));
+    let mut response = Response::new(Reply::default());
     *response.status_mut() = status;
     response
 }
@@ -60,17 +62,7 @@ pub fn unauthorized(challenges: Vec<HeaderValue>) -> Response<Reply> {
 /// The answer to an echo request.
 #[must_use]
 pub fn echo() -> Response<Reply> {
-    success(Reply::Whole(Bytes::from_static(ECHO)))
-}
-
-/// The head of an OUT channel of this lifetime, and what follows.
-#[must_use]
-pub fn opened(lifetime: u32, stream: Stream) -> Response<Reply> {
-    let mut response = success(Reply::Stream(stream));
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, lifetime.into());
-    response
+    success(Reply::from(Bytes::from_static(ECHO)))
 }
 
 fn success(body: Reply) -> Response<Reply> {

@@ -2,15 +2,19 @@
 //!
 //! Read first: MS-RPCH sections 3.2.3.5 and 3.2.4.5 (what proxies do with requests). The order is: form, path, method, who, and only then which
 //! server, since some clients begin to authenticate before they name one. What a request is, its length says: up to 16 bytes an echo
-//! request, more a channel.
+//! request, more a channel. When a request for a channel is let in, the HTTP library is left: its service fails, which ends it without a word, and
+//! what it and the guard have read of the body goes with the socket.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use farcall_security::ChannelBindings;
 use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body_util::BodyExt;
@@ -18,20 +22,22 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::answers;
-use super::counts::Counts;
+use super::answers::{self, Reply};
+use super::counts::{Counted, Counts};
 use crate::auth::{Authenticator, Failed, Session, Verdict};
-use crate::channel::{Answer, Asked, Channels, Direction, Reply, code};
+use crate::channel::{Asked, Channels, Direction, code};
 use crate::config::listen::Roles;
 use crate::config::value::Network;
 use crate::guard::{Fault, Guard};
 use crate::identity::Identity;
+use crate::line::{self, Gathered, Line, Manner, Socket};
 use crate::metrics::Phase;
 use crate::origin;
 use crate::target::Target;
@@ -43,8 +49,8 @@ const MAX_ECHO: u64 = 16;
 /// Shortest body of an IN channel (MS-RPCH section 2.1.2.1.1.1), 128 KiB.
 const MIN_IN: u64 = 128 << 10;
 
-/// What a client still sends after an error is thrown away: this much of it, and for this long.
-const LINGER: (u64, Duration) = (256 << 10, Duration::from_secs(1));
+const BAD_REQUEST: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// The paths, in lower case: for clients without and with a certificate.
 const PATHS: [&str; 2] = ["/rpc/rpcproxy.dll", "/rpcwithcert/rpcproxy.dll"];
@@ -132,33 +138,59 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// Serves a connection to its end.
+/// What is held as long as a connection is there, whoever has it.
+struct Held {
+    witness: Arc<dyn Witness>,
+    _counted: Option<Counted>,
+    _token: TaskTrackerToken,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.witness.went();
+    }
+}
+
+/// Serves a connection until it ends, or until its channel is the relay's.
 pub(super) async fn serve(
     shared: Arc<Shared>,
     setup: Arc<Setup>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): (TcpStream, SocketAddr),
+    token: TaskTrackerToken,
 ) {
     shared.witness.came();
+    let held = Held {
+        witness: Arc::clone(&shared.witness),
+        _counted: None,
+        _token: token,
+    };
     let stage = Stage::new(Arc::clone(&shared.witness));
-    let served = begin(&shared, &setup, (stream, peer), stage);
-    tokio::select! {
-        result = served => {
-            if let Err(error) = result {
+    // What this takes is given back before the channel begins.
+    let served = Box::pin(begin(&shared, &setup, (stream, peer), (stage, held)));
+    let asked = tokio::select! {
+        result = served => match result {
+            Ok(asked) => asked,
+            Err(error) => {
                 tracing::debug!(listener = &*setup.name, %peer, %error, "connection ended");
+                return;
             }
+        },
+        () = shared.ended.cancelled() => return,
+    };
+    if let Some(asked) = asked {
+        tokio::select! {
+            () = shared.channels.open(asked) => {}
+            () = shared.ended.cancelled() => {}
         }
-        () = shared.ended.cancelled() => {}
     }
-    shared.witness.went();
 }
 
 async fn begin(
     shared: &Arc<Shared>,
     setup: &Arc<Setup>,
     (mut stream, peer): (TcpStream, SocketAddr),
-    stage: Stage,
-) -> io::Result<()> {
+    (stage, mut held): (Stage, Held),
+) -> io::Result<Option<Asked>> {
     stream.set_nodelay(true)?;
     let mut source = canonical(peer);
     let from_front = origin::listed(&setup.fronts, source.ip());
@@ -171,26 +203,36 @@ async fn begin(
     }
     if matches!(counted, Some(None)) {
         shared.witness.crowded(&setup.name, source.ip());
-        return Ok(());
+        return Ok(None);
     }
-    let request = Connection {
+    held._counted = counted.flatten();
+    let connection = Connection {
         shared: Arc::clone(shared),
         setup: Arc::clone(setup),
         source,
         from_front,
         session: Mutex::new(None),
         busy: AtomicBool::new(false),
+        admitted: std::sync::Mutex::new(None),
         stage,
     };
     match &setup.tls {
-        None => request.run(stream, setup.bindings.clone(), None).await,
+        None => {
+            let bindings = setup.bindings.clone();
+            let socket = Socket::Plain(stream);
+            connection.run((socket, held), bindings, None).await
+        }
         Some(tls) => {
-            let (stream, channel) = timeout(shared.timing.header, tls.accept(stream)).await??;
+            let accepting = tls.accept(Gathered::new(stream));
+            let (stream, channel) = timeout(shared.timing.header, accepting).await??;
             let bindings = match setup.bindings.is_empty() {
                 true => channel.bindings.into_iter().collect(),
                 false => setup.bindings.clone(),
             };
-            request.run(stream, bindings, channel.client).await
+            let socket = Socket::Tls(Box::new(stream));
+            connection
+                .run((socket, held), bindings, channel.client)
+                .await
         }
     }
 }
@@ -207,7 +249,22 @@ struct Connection {
     session: Mutex<Option<Session>>,
     /// A request is being answered.
     busy: AtomicBool,
+    /// A request for a channel that is let in: no other can follow.
+    admitted: std::sync::Mutex<Option<Admitted>>,
     stage: Stage,
+}
+
+/// A request for a channel, as long as the HTTP library has its connection.
+struct Admitted {
+    direction: Direction,
+    identity: Arc<Identity>,
+    source: SocketAddr,
+    target: Target,
+    length: u64,
+    timeout: Option<Duration>,
+    /// What the library has given out of the body already.
+    early: BytesMut,
+    manner: Manner,
 }
 
 /// How far a connection has come, as long as the relay does not say it.
@@ -241,18 +298,23 @@ impl Drop for Stage {
     }
 }
 
-/// A connection that ends without an answer.
+/// A request that the HTTP library does not answer.
 #[derive(Debug, thiserror::Error)]
-#[error("closed")]
-struct NoAnswer;
+enum NoAnswer {
+    #[error("closed")]
+    Closed,
+    #[error("it is a channel from now on")]
+    Admitted,
+}
 
 impl Connection {
-    async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    /// Serves requests, up to the one for a channel that is let in.
+    async fn run(
         self,
-        stream: S,
+        (stream, held): (Socket, Held),
         bindings: Vec<ChannelBindings>,
         certificate: Option<Arc<farcall::tls::Certificate>>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Option<Asked>> {
         let with_certificate = certificate.is_some();
         let authenticator = Arc::clone(&self.setup.authenticator);
         let session = Session::new(authenticator, self.source.ip(), bindings, certificate)
@@ -279,25 +341,69 @@ impl Connection {
             std::future::poll_fn(|cx| {
                 if !drained && draining.as_mut().poll(cx).is_ready() {
                     drained = true;
-                    std::pin::Pin::new(&mut http).graceful_shutdown();
+                    Pin::new(&mut http).graceful_shutdown();
                 }
                 http.poll_without_shutdown(cx)
             })
             .await
         };
-        if let Err(error) = &served {
-            tracing::trace!(%error, "HTTP ended");
-        }
-        let stream = http.into_parts().io.into_inner().into_inner();
+        let parts = http.into_parts();
+        let (mut stream, raw) = parts.io.into_inner().into_parts();
         let fault = found.fault();
         if let Some(fault) = fault {
             this.shared
                 .witness
                 .doubtful(&this.setup.name, this.source.ip(), fault);
         }
-        let answer = fault.filter(|_| !this.busy.load(Ordering::Relaxed));
-        finish(stream, answer.is_some()).await;
-        Ok(())
+        let admitted = {
+            let place = this.admitted.lock();
+            place.unwrap_or_else(PoisonError::into_inner).take()
+        };
+        if let Some(admitted) = admitted {
+            return Ok(Some(this.asked(
+                admitted,
+                (stream, parts.read_buf, raw),
+                held,
+            )));
+        }
+        if let Err(error) = &served {
+            tracing::trace!(%error, "HTTP ended");
+        }
+        if fault.is_some() && !this.busy.load(Ordering::Relaxed) {
+            timeout(this.shared.timing.header, stream.write_all(BAD_REQUEST)).await??;
+        }
+        line::finish(stream).await;
+        Ok(None)
+    }
+
+    /// A channel with its connection: what was read behind the head goes before what is still to be read.
+    fn asked(
+        &self,
+        admitted: Admitted,
+        (socket, buffered, raw): (Socket, Bytes, Bytes),
+        held: Held,
+    ) -> Asked {
+        let mut early = admitted.early;
+        early.extend_from_slice(&buffered);
+        early.extend_from_slice(&raw);
+        let line = Line::new(line::Parts {
+            socket,
+            early: early.freeze(),
+            length: admitted.length,
+            ends: admitted.direction == Direction::In,
+            manner: admitted.manner,
+            held: Box::new(held),
+        });
+        Asked {
+            direction: admitted.direction,
+            identity: admitted.identity,
+            source: admitted.source,
+            listener: Arc::clone(&self.setup.name),
+            target: admitted.target,
+            length: admitted.length,
+            timeout: admitted.timeout,
+            line: Box::new(line),
+        }
     }
 
     /// Answers one request.
@@ -309,7 +415,7 @@ impl Connection {
         self.busy.store(true, Ordering::Relaxed);
         self.stage.go(None);
         let answered = self.judge(request, with_certificate).await;
-        if !matches!(&answered, Ok(response) if matches!(response.body(), Reply::Stream(_))) {
+        if !matches!(answered, Err(NoAnswer::Admitted)) {
             self.busy.store(false, Ordering::Relaxed);
             self.stage.go(Some(Phase::Head));
         }
@@ -377,27 +483,19 @@ impl Connection {
                 refused,
             ));
         }
-        let asked = Asked {
+        let admitted = Admitted {
             direction,
             identity,
             source,
-            listener: Arc::clone(&self.setup.name),
             target,
             length,
             timeout: connection_timeout(&request),
-            body: request.into_body(),
+            manner: manner(&request, token),
+            early: given(request.into_body()).await,
         };
-        match self.shared.channels.open(asked).await {
-            Answer::Opened { lifetime, body } => {
-                let response = answers::opened(lifetime, body);
-                Ok(match token {
-                    Some(_) => answers::with_proof(response, token),
-                    None => response,
-                })
-            }
-            Answer::Refused(code) => Ok(answers::rpc_error(code)),
-            Answer::Closed => Err(NoAnswer),
-        }
+        let mut place = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(admitted);
+        Err(NoAnswer::Admitted)
     }
 
     fn direction(&self, method: &Method) -> Result<Direction, StatusCode> {
@@ -418,7 +516,7 @@ impl Connection {
         // Read whatever becomes of it: the connection goes on.
         let body = timeout(self.shared.timing.header, request.body_mut().collect()).await;
         if !matches!(body, Ok(Ok(_))) {
-            return Err(NoAnswer);
+            return Err(NoAnswer::Closed);
         }
         let verdict = self.who(&request, source).await;
         let (token, fresh) = match verdict {
@@ -492,6 +590,37 @@ impl Connection {
     }
 }
 
+/// What the HTTP library has given out of a body. It is left before it gives out more.
+async fn given(mut body: Incoming) -> BytesMut {
+    let mut given = BytesMut::new();
+    let take = |cx: &mut Context<'_>| {
+        while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(cx) {
+            given.extend_from_slice(&frame.into_data().unwrap_or_default());
+        }
+        Poll::Ready(())
+    };
+    std::future::poll_fn(take).await;
+    given
+}
+
+/// How the request for a channel is to be answered.
+fn manner(request: &Request<Incoming>, proof: Option<http::HeaderValue>) -> Manner {
+    let old = request.version() == Version::HTTP_10;
+    let says = |name, word: &str| {
+        let values = request.headers().get_all(name).into_iter();
+        let mut words = values
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','));
+        words.any(|found| found.trim().eq_ignore_ascii_case(word))
+    };
+    Manner {
+        old,
+        closes: says(header::CONNECTION, "close"),
+        waits: !old && says(header::EXPECT, "100-continue"),
+        proof,
+    }
+}
+
 /// What `Pragma: MinConnTimeout=` asks for: 120 s to 4 h (MS-RPCH section 2.1.2.1.1.1).
 fn connection_timeout(request: &Request<Incoming>) -> Option<Duration> {
     let values = request.headers().get_all(header::PRAGMA);
@@ -506,32 +635,6 @@ fn connection_timeout(request: &Request<Incoming>) -> Option<Duration> {
     seconds
         .find(|seconds| (120..=14_400).contains(seconds))
         .map(Duration::from_secs)
-}
-
-/// Ends a connection so that its last answer arrives.
-async fn finish<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, bad_request: bool) {
-    let (bytes, time) = LINGER;
-    let ending = async {
-        if bad_request {
-            stream
-                .write_all(
-                    b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-                )
-                .await?;
-        }
-        stream.shutdown().await?;
-        let mut chunk = vec![0; 8 << 10];
-        let mut rest = bytes;
-        while rest > 0 {
-            match stream.read(&mut chunk).await? {
-                0 => break,
-                len => rest = rest.saturating_sub(len as u64),
-            }
-        }
-        Ok::<_, io::Error>(())
-    };
-    // Whatever comes of it, the connection is over.
-    let _ = timeout(time, ending).await;
 }
 
 /// What a path shows, with its media type, if there is anything.
@@ -549,7 +652,7 @@ pub(super) async fn page(stream: TcpStream, header: Duration, text: Pages) {
             let mut response = match found {
                 None => answers::last(StatusCode::NOT_FOUND),
                 Some((kind, text)) => {
-                    let mut response = Response::new(Reply::Whole(text.into()));
+                    let mut response = Response::new(Reply::from(text));
                     let kind = http::HeaderValue::from_static(kind);
                     response.headers_mut().insert(header::CONTENT_TYPE, kind);
                     response

@@ -83,7 +83,8 @@ impl Front {
         self.shared.counts.all()
     }
 
-    /// Takes no more connections and no more requests, waits for what is there, and ends what is left after `grace`.
+    /// Takes no more connections and no more requests, waits for what is there, and ends what is left after `grace`. Channels are
+    /// the relay's to end.
     pub async fn drain(&self, grace: Duration) {
         self.shared.draining.cancel();
         if tokio::time::timeout(grace, self.tasks.wait())
@@ -112,7 +113,8 @@ async fn accept(shared: Arc<Shared>, listener: Listener, tasks: TaskTracker) {
         match accepted {
             Ok((stream, peer)) => {
                 let setup = listener.setup.load_full();
-                tasks.spawn(connection::serve(Arc::clone(&shared), setup, stream, peer));
+                let (shared, token) = (Arc::clone(&shared), tasks.token());
+                tokio::spawn(connection::serve(shared, setup, (stream, peer), token));
             }
             Err(error) => {
                 tracing::warn!(%error, "not accepted");

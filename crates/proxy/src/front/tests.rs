@@ -3,13 +3,14 @@
 use super::connection::Shared;
 use super::counts::Counts;
 use super::*;
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::lockout::Lockout;
 use crate::auth::{Authenticator, Failed};
-use crate::channel::{Answer, Asked, Channels, Direction, stream};
+use crate::channel::{Asked, Channels, Direction};
 use crate::config::{self, listen::Roles};
 use crate::guard::Fault;
 use crate::identity::Identity;
@@ -30,7 +31,7 @@ struct Toy {
 }
 
 impl Channels for Toy {
-    fn open(&self, mut asked: Asked) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
+    fn open(&self, mut asked: Asked) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             let who = format!(
                 "{} {} {} {:?}",
@@ -40,29 +41,24 @@ impl Channels for Toy {
                 asked.timeout
             );
             match (asked.direction, asked.target.port) {
-                (_, 1) => return Answer::Refused(0x6ba),
-                (_, 2) => return Answer::Closed,
+                (_, 1) => return asked.line.refuse(0x6ba).await,
+                (_, 2) => return asked.line.finish().await,
                 _ => {}
             }
-            while let Some(frame) = asked.body.frame().await {
-                let Some(data) = frame.ok().and_then(|frame| frame.into_data().ok()) else {
-                    break;
-                };
+            loop {
+                let data = asked.line.next().await;
+                if data.is_empty() {
+                    return asked.line.finish().await;
+                }
                 let _ = self.tell.send((who.clone(), data.clone()));
                 if asked.direction == Direction::Out {
-                    let (to, body) = stream();
-                    tokio::spawn(async move {
-                        let _ = to.send(data).await;
-                        // As long as the client is there.
-                        to.closed().await;
-                    });
-                    return Answer::Opened {
-                        lifetime: GIB,
-                        body,
-                    };
+                    let mut waiting = VecDeque::from([asked.line.opened(GIB), data]);
+                    while !waiting.is_empty() {
+                        let sent = poll_fn(|cx| asked.line.poll_send(cx, &mut waiting)).await;
+                        sent.expect("sent");
+                    }
                 }
             }
-            Answer::Closed
         })
     }
 }

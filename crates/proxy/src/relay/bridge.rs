@@ -6,28 +6,24 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use farcall_dce::seed::Seed;
 use farcall_rpch::frame::BANNER;
 use farcall_rpch::rts::Cookie;
 use farcall_rpch::{ChannelId, First, Opening, Role, Server, ServerConfig, server};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
-use tokio::time::Sleep;
 
+use super::alarm::Alarm;
+use super::pipe::{Pipe, pipe};
 use super::reach::Place;
 use super::wire::{Connecting, Happened, Stream, Wire};
 
-/// Bytes in flight between a half and its bridge.
-const PIPE: usize = 128 << 10;
-
-/// Bytes that are read from a server at once.
-const CHUNK: usize = 32 << 10;
+/// Pieces that wait to be written to a server, beyond which no more are taken.
+const MOST: usize = 32;
 
 /// Bridges that stand, by their virtual connection.
 pub(super) struct Bridges {
@@ -40,7 +36,7 @@ pub(super) struct Bridges {
 struct Newcomer {
     first: First,
     rest: Bytes,
-    stream: DuplexStream,
+    stream: Pipe,
 }
 
 impl Bridges {
@@ -54,8 +50,8 @@ impl Bridges {
     }
 
     /// A connection to a bridge, which reaches the server at `place`.
-    pub(super) fn join(self: &Arc<Self>, place: Place, limit: Duration) -> DuplexStream {
-        let (near, far) = tokio::io::duplex(PIPE);
+    pub(super) fn join(self: &Arc<Self>, place: Place, limit: Duration) -> Pipe {
+        let (near, far) = pipe();
         let this = Arc::clone(self);
         tokio::spawn(async move {
             if let Err(error) = this.accept(far, place, limit).await {
@@ -67,11 +63,12 @@ impl Bridges {
 
     async fn accept(
         self: Arc<Self>,
-        mut stream: DuplexStream,
+        mut stream: Pipe,
         place: Place,
         limit: Duration,
     ) -> io::Result<()> {
-        stream.write_all(BANNER).await?;
+        let mut banner = VecDeque::from([Bytes::from_static(BANNER)]);
+        poll_fn(|cx| stream.poll_send(cx, &mut banner)).await?;
         let opening = read_first(&mut stream, self.first);
         let (first, rest) = tokio::time::timeout(self.first, opening).await??;
         let cookie = first.virtual_connection();
@@ -91,25 +88,33 @@ impl Bridges {
             standing.insert(cookie, to);
             commands
         };
-        let bridge = Bridge::new(&self, newcomer, commands, place, limit);
-        if let Ok(bridge) = bridge {
-            bridge.run().await;
-        }
-        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        standing.remove(&cookie);
+        let standing = Standing(self, cookie);
+        let bridge = Bridge::new(&standing.0, newcomer, commands, place, limit)?;
+        // A task of its own, which holds nothing of how it began.
+        tokio::spawn(bridge.run(standing));
         Ok(())
     }
 }
 
-async fn read_first(stream: &mut DuplexStream, limit: Duration) -> io::Result<(First, Bytes)> {
+/// The place of a bridge among the others, until this is dropped.
+struct Standing(Arc<Bridges>, Cookie);
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        let standing = self.0.standing.lock();
+        standing
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.1);
+    }
+}
+
+async fn read_first(stream: &mut Pipe, limit: Duration) -> io::Result<(First, Bytes)> {
     let mut opening = Opening::new(Role::Server, Instant::now(), limit);
-    let mut chunk = [0; 512];
     loop {
-        let len = stream.read(&mut chunk).await?;
-        if len == 0 {
+        let mut bytes = poll_fn(|cx| stream.poll_bytes(cx)).await;
+        if bytes.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let mut bytes = Bytes::copy_from_slice(chunk.get(..len).unwrap_or_default());
         let first = opening.handle_bytes(&mut bytes);
         if let Some(first) = first.map_err(io::Error::other)? {
             return Ok((first, bytes));
@@ -125,7 +130,7 @@ struct Bridge {
     place: Place,
     limit: Duration,
     inside: Inside,
-    timer: Pin<Box<Sleep>>,
+    alarm: Alarm,
     over: bool,
     most: usize,
 }
@@ -159,7 +164,7 @@ impl Bridge {
             place,
             limit,
             inside: Inside::Waiting,
-            timer: Box::pin(tokio::time::sleep_until(now.into())),
+            alarm: Alarm::new(now),
             over: false,
             most,
         };
@@ -168,15 +173,14 @@ impl Bridge {
     }
 
     fn add(&mut self, now: Instant, channel: ChannelId, newcomer: Newcomer) {
-        let stream = newcomer.stream;
-        let ready: Connecting = Box::pin(async move { Ok(Box::new(stream) as Box<dyn Stream>) });
-        self.legs.push(Wire::server(channel, ready));
+        let stream = Box::new(newcomer.stream);
+        self.legs.push(Wire::standing(channel, stream));
         if !newcomer.rest.is_empty() {
             self.machine.handle_bytes(now, channel, newcomer.rest);
         }
     }
 
-    async fn run(mut self) {
+    async fn run(mut self, _standing: Standing) {
         poll_fn(|cx| self.poll(cx)).await;
     }
 
@@ -244,18 +248,19 @@ impl Bridge {
                 progress = true;
             }
             progress |= leg.poll_write(cx);
-            let readable = self.machine.is_readable(leg.id);
-            match leg.poll_read(cx, readable) {
-                Poll::Pending => continue,
-                Poll::Ready(Happened::Bytes(bytes)) => {
-                    self.machine.handle_bytes(now, leg.id, bytes)
+            while self.machine.is_readable(leg.id) {
+                match leg.poll_read(cx, true) {
+                    Poll::Pending => break,
+                    Poll::Ready(Happened::Bytes(bytes)) => {
+                        self.machine.handle_bytes(now, leg.id, bytes);
+                    }
+                    Poll::Ready(Happened::Connected) => {}
+                    Poll::Ready(Happened::Closed | Happened::Unreached) => {
+                        self.machine.handle_closed(now, leg.id);
+                    }
                 }
-                Poll::Ready(Happened::Connected) => {}
-                Poll::Ready(Happened::Closed | Happened::Unreached) => {
-                    self.machine.handle_closed(now, leg.id)
-                }
+                progress = true;
             }
-            progress = true;
         }
         progress
     }
@@ -299,10 +304,7 @@ impl Bridge {
             self.machine.handle_timeout(now);
             return true;
         }
-        if self.timer.deadline() != at.into() {
-            self.timer.as_mut().reset(at.into());
-        }
-        self.timer.as_mut().poll(cx).is_ready()
+        self.alarm.poll(cx, at)
     }
 }
 
@@ -317,39 +319,26 @@ fn exchange(
 ) -> io::Result<bool> {
     let mut progress = false;
     loop {
-        while waiting.len() < 16
+        while waiting.len() < MOST
             && let Some(pdu) = machine.poll_pdu()
         {
             waiting.push_back(pdu);
             progress = true;
         }
-        let Some(first) = waiting.front_mut() else {
+        if waiting.is_empty() || stream.poll_send(cx, waiting)?.is_pending() {
             break;
-        };
-        match Pin::new(&mut *stream).poll_write(cx, first)? {
-            Poll::Pending => break,
-            Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Poll::Ready(len) => {
-                first.advance(len);
-                if first.is_empty() {
-                    waiting.pop_front();
-                }
-                progress = true;
-            }
         }
+        progress = true;
     }
-    if machine.queued() < most {
-        let mut chunk = [0; CHUNK];
-        let mut buffer = ReadBuf::new(&mut chunk);
-        if let Poll::Ready(read) = Pin::new(stream).poll_read(cx, &mut buffer) {
-            read?;
-            if buffer.filled().is_empty() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            let bytes = Bytes::copy_from_slice(buffer.filled());
-            machine.send(now, bytes).map_err(io::Error::other)?;
-            progress = true;
+    if machine.queued() < most
+        && let Poll::Ready(read) = stream.poll_bytes(cx)
+    {
+        let bytes = read?;
+        if bytes.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        machine.send(now, bytes).map_err(io::Error::other)?;
+        progress = true;
     }
     Ok(progress)
 }

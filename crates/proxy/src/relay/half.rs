@@ -4,7 +4,6 @@
 //! [`Command`]. Every PDU is judged before it is handed back to the machine.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -12,19 +11,31 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use farcall_rpch::{Ended, First, Load};
 use tokio::sync::mpsc;
-use tokio::time::Sleep;
 
+use super::alarm::Alarm;
 use super::machine::{Event, Machine};
 use super::reach::Reach;
 use super::table::Virtual;
-use super::wire::{Happened, Request, Wire};
+use super::wire::{Happened, Wire};
 use crate::channel::{Direction, code};
+use crate::line::Line;
 
 /// Rounds in a row before others on the thread have their turn.
 const ROUNDS: usize = 32;
 
+/// Bytes that are read from one connection before others have their turn.
+const AT_ONCE: usize = 64 << 10;
+
 /// How long what is over may take to write its last words.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// A client's request.
+pub(super) struct Request {
+    /// Its connection.
+    pub(super) line: Box<Line>,
+    /// Bytes that it declared: an IN channel's lifetime.
+    pub(super) length: u64,
+}
 
 /// What others want of a half.
 pub(super) enum Command {
@@ -89,7 +100,7 @@ pub(super) struct Parts {
 }
 
 /// One half, to be run.
-pub(super) struct Half<M, J> {
+pub(super) struct Half<M, J: Judge> {
     machine: M,
     judge: J,
     direction: Direction,
@@ -98,7 +109,7 @@ pub(super) struct Half<M, J> {
     shared: Arc<Virtual>,
     wires: Vec<Wire>,
     commands: mpsc::UnboundedReceiver<Command>,
-    timer: Pin<Box<Sleep>>,
+    alarm: Alarm,
     /// When the client said something last, and how long it may say nothing.
     heard: Instant,
     idle: Duration,
@@ -110,9 +121,17 @@ pub(super) struct Half<M, J> {
     why: Option<&'static str>,
 }
 
+impl<M, J: Judge> Drop for Half<M, J> {
+    fn drop(&mut self) {
+        let last = self.shared.left(self.direction);
+        self.judge.gone(last);
+    }
+}
+
 impl<M: Machine, J: Judge> Half<M, J> {
     /// A half that has not run yet.
     pub(super) fn new(machine: M, judge: J, parts: Parts) -> Self {
+        let now = Instant::now();
         let left = match parts.direction {
             Direction::In => parts.request.length,
             Direction::Out => parts.lifetime.into(),
@@ -124,10 +143,13 @@ impl<M: Machine, J: Judge> Half<M, J> {
             lifetime: parts.lifetime,
             reach: parts.reach,
             shared: parts.shared,
-            wires: vec![Wire::client(farcall_rpch::ChannelId::FIRST, parts.request)],
+            wires: vec![Wire::client(
+                farcall_rpch::ChannelId::FIRST,
+                parts.request.line,
+            )],
             commands: parts.commands,
-            timer: Box::pin(tokio::time::sleep_until(Instant::now().into())),
-            heard: Instant::now(),
+            alarm: Alarm::new(now),
+            heard: now,
             idle: parts.idle,
             over: None,
             left,
@@ -143,8 +165,6 @@ impl<M: Machine, J: Judge> Half<M, J> {
             polled
         })
         .await;
-        let last = self.shared.left(self.direction);
-        self.judge.gone(last);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -197,7 +217,7 @@ impl<M: Machine, J: Judge> Half<M, J> {
         let length = request.length;
         match self.machine.attach(now, first) {
             Ok(channel) => {
-                self.wires.push(Wire::client(channel, request));
+                self.wires.push(Wire::client(channel, request.line));
                 self.left = match self.direction {
                     Direction::In => length,
                     Direction::Out => self.lifetime.into(),
@@ -206,9 +226,7 @@ impl<M: Machine, J: Judge> Half<M, J> {
             }
             Err(failure) => {
                 tracing::info!(%failure, direction = self.direction.word(), "channel not recycled");
-                let answer = crate::channel::Answer::Refused(failure.code());
-                // The client may have gone.
-                let _ = request.answer.send(answer);
+                tokio::spawn(request.line.refuse(failure.code()));
             }
         }
     }
@@ -220,7 +238,7 @@ impl<M: Machine, J: Judge> Half<M, J> {
             match event {
                 Event::Connect(channel) => {
                     let connecting = self.reach.connect();
-                    self.wires.push(Wire::server(channel, connecting));
+                    self.wires.push(Wire::connecting(channel, connecting));
                 }
                 Event::KeepAlive(interval) => {
                     self.wires.iter().for_each(|wire| wire.keep_alive(interval))
@@ -307,29 +325,33 @@ impl<M: Machine, J: Judge> Half<M, J> {
     fn receive(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut progress = false;
         for wire in &mut self.wires {
-            let readable = self.machine.is_readable(wire.id);
-            match wire.poll_read(cx, readable) {
-                Poll::Pending => continue,
-                Poll::Ready(Happened::Bytes(bytes)) => {
-                    if wire.is_client() {
-                        self.heard = now;
-                        if self.direction == Direction::In {
-                            self.left = self.left.saturating_sub(length(&bytes));
+            let mut got = 0;
+            while got < AT_ONCE
+                && let Poll::Ready(happened) = wire.poll_read(cx, self.machine.is_readable(wire.id))
+            {
+                progress = true;
+                match happened {
+                    Happened::Bytes(bytes) => {
+                        got += bytes.len();
+                        if wire.is_client() {
+                            self.heard = now;
+                            if self.direction == Direction::In {
+                                self.left = self.left.saturating_sub(length(&bytes));
+                            }
                         }
+                        self.machine.handle_bytes(now, wire.id, bytes);
                     }
-                    self.machine.handle_bytes(now, wire.id, bytes)
+                    Happened::Connected => {
+                        self.judge.reached();
+                        self.machine.handle_connected(now, wire.id);
+                    }
+                    Happened::Unreached => {
+                        self.judge.unreached();
+                        self.machine.handle_closed(now, wire.id);
+                    }
+                    Happened::Closed => self.machine.handle_closed(now, wire.id),
                 }
-                Poll::Ready(Happened::Connected) => {
-                    self.judge.reached();
-                    self.machine.handle_connected(now, wire.id);
-                }
-                Poll::Ready(Happened::Unreached) => {
-                    self.judge.unreached();
-                    self.machine.handle_closed(now, wire.id);
-                }
-                Poll::Ready(Happened::Closed) => self.machine.handle_closed(now, wire.id),
             }
-            progress = true;
         }
         progress
     }
@@ -352,11 +374,8 @@ impl<M: Machine, J: Judge> Half<M, J> {
             self.machine.handle_timeout(now);
             return true;
         }
-        if self.timer.deadline() != at.into() {
-            self.timer.as_mut().reset(at.into());
-        }
         // Ready between the two looks at the clock: the next round takes it.
-        self.timer.as_mut().poll(cx).is_ready()
+        self.alarm.poll(cx, at)
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Instant;
 use farcall_rpch::First;
 use farcall_rpch::rts::Cookie;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::AbortHandle;
 
 use super::half::Command;
 use crate::channel::{Asked, Direction, code};
@@ -94,6 +95,7 @@ struct Halves {
 struct HalfOf {
     listener: Arc<str>,
     commands: mpsc::UnboundedSender<Command>,
+    task: Option<AbortHandle>,
 }
 
 /// What a newcomer's first PDU leads to.
@@ -213,6 +215,17 @@ impl Table {
         }
     }
 
+    /// Ends all of them without a word.
+    pub(super) fn abort_all(&self) {
+        for shared in self.list() {
+            let mut halves = shared.halves.lock().unwrap_or_else(PoisonError::into_inner);
+            let Halves { r#in, out, .. } = &mut *halves;
+            let tasks = [r#in, out].map(|half| half.as_mut()?.task.take());
+            drop(halves);
+            tasks.iter().flatten().for_each(AbortHandle::abort);
+        }
+    }
+
     /// Waits until none is left.
     pub(super) async fn emptied(&self) {
         loop {
@@ -242,11 +255,20 @@ impl Virtual {
                 *slot = Some(HalfOf {
                     listener: Arc::clone(&asked.listener),
                     commands,
+                    task: None,
                 });
                 halves.followed |= asked.direction == Direction::In && first.is_establishing();
                 drop(halves);
                 Ok(Joined::Half(self, from))
             }
+        }
+    }
+
+    /// A half is driven by this task.
+    pub(super) fn runs(&self, direction: Direction, task: AbortHandle) {
+        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(half) = halves.of(direction) {
+            half.task = Some(task);
         }
     }
 
