@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use farcall::blocking;
 use farcall::client::Options;
 use farcall::client::http::{ChannelConfig, HttpCredentials, HttpOptions, HttpProxyUse};
 use farcall::generated::rpcecho::rpcecho;
@@ -437,4 +438,75 @@ async fn an_http_proxy_is_used_where_it_is_needed_and_only_there() {
         calls(&client, 50_000).await.expect("calls");
         assert!(count.load(Ordering::SeqCst) <= 1, "secure {secure}");
     }
+}
+
+/// Runs what blocks on a thread that may.
+async fn aside<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(call).await.expect("no panic")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_that_block_reach_both_kinds_of_servers() {
+    let denied = "[limits]\nlifetime = \"128KiB\"\nwindow = \"32KiB\"\n\
+                  [[rule]]\nname = \"no SourceData\"\naction = \"deny\"\ninterfaces = [\"rpcecho\"]\noperations = [\"SourceData\"]\n";
+    let site = site(denied, false).await;
+    for (listener, bridge, way) in [(0, true, ""), (1, false, "basic"), (2, true, "ntlm")] {
+        let (binding, mut options) = (site.binding(listener, bridge), site.options(own(way)));
+        options.http.channels.lifetime = 128 << 10;
+        let connecting = move || {
+            blocking::Client::connect_interface_with(binding, &rpcecho::INTERFACE, options)
+                .map(rpcecho::BlockingClient::from)
+        };
+        let client = aside(connecting).await;
+        let client = client.unwrap_or_else(|error| panic!("{way}: {error}"));
+        let called = aside(move || {
+            // More than the lifetime of a channel.
+            for _ in 0..3 {
+                let data = source(100_000);
+                assert_eq!(client.echo_data(100_000, &data)?, data);
+                assert_eq!(client.add_one(41)?, 42);
+            }
+            let error = client.source_data(10).expect_err("forbidden");
+            assert!(matches!(error.cause(), Cause::Fault(5)), "{error}");
+            client.add_one(1)
+        });
+        assert_eq!(called.await.expect("called"), 2, "{way}");
+    }
+    for (way, listener, phase) in [
+        ("basic", 1, Phase::Authenticate),
+        ("ntlm", 2, Phase::Authenticate),
+        ("", 1, Phase::Authenticate),
+    ] {
+        let (binding, options) = (
+            site.binding(listener, true),
+            site.options(credentials(way, "wrong")),
+        );
+        let connecting = move || {
+            blocking::Client::connect_interface_with(binding, &rpcecho::INTERFACE, options)
+                .map(rpcecho::BlockingClient::from)
+        };
+        let error = aside(connecting).await.map(drop).expect_err("refused");
+        assert_eq!(error.phase(), phase, "{error}");
+        assert!(
+            !error.may_have_executed() && !error.hints().is_empty(),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_blocks_is_told_why_its_connection_ended() {
+    let site = site("", false).await;
+    let (binding, options) = (site.binding(0, true), site.options(own("")));
+    let client = aside(move || {
+        let client =
+            blocking::Client::connect_interface_with(binding, &rpcecho::INTERFACE, options)
+                .map(rpcecho::BlockingClient::from)?;
+        client.add_one(1).map(|_| client)
+    });
+    let client = client.await.expect("called");
+    site._proxy.drain(Some(Duration::ZERO)).await;
+    let error = aside(move || client.add_one(1)).await;
+    let error = error.expect_err("the proxy is gone");
+    assert!(error.to_string().contains("channel"), "{error}");
 }

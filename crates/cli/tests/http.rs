@@ -212,3 +212,157 @@ fn commands_reach_a_server_through_a_proxy() {
     farcall(&["ping", "ncacn_http:h[593,HttpUseTsl=0]"])
         .fails(2, &["HttpUseTsl", "RpcProxy, HttpProxy"]);
 }
+
+#[test]
+fn every_command_that_calls_goes_through_a_proxy_and_proves_itself_to_it() {
+    let site = site();
+    let idl = root().join("idl/rpcecho.idl");
+    let idl = idl.to_str().unwrap();
+    let bridged = format!(
+        "ncacn_http:bridged[593,RpcProxy={},HttpUseTls=0]",
+        site.closed
+    );
+    let (user, password) = (r"LAB\alice", site.password.as_str());
+    let proved = |args: &[&str]| {
+        let who = ["--http-user", user, "--http-password-file", password];
+        let all: Vec<&str> = args.iter().copied().chain(who).collect();
+        farcall(&all)
+    };
+    for (args, said) in [
+        (
+            &["ping", &bridged, "-c", "2"][..],
+            &["2 calls, 2 answered"][..],
+        ),
+        (
+            &["trace", &bridged],
+            &["client packs", "not measured", "caller has the result"],
+        ),
+        (
+            &["trace", &bridged, "AddOne", "41", "--idl", idl],
+            &["operation 0", "caller has the result"],
+        ),
+        (&["describe", &bridged], &["rpcecho"]),
+    ] {
+        let printed = proved(args).ok();
+        for part in said {
+            assert!(printed.contains(part), "{args:?}: no {part:?} in {printed}");
+        }
+        // Nobody is told to prove himself, by every command in the same way.
+        farcall(args).fails(2, &["the RPC proxy answered 401: it takes NTLM", "hint:"]);
+    }
+    // The shell reads its calls from standard input.
+    let shell = ["shell", &bridged, "--idl", idl, "--http-user", user];
+    let shell: Vec<&str> = shell
+        .into_iter()
+        .chain(["--http-password-file", password])
+        .collect();
+    let said = farcall_with(
+        &shell,
+        b"AddOne {\"in_data\": 41}\nAddOne {\"in_data\": 1}\n",
+    )
+    .ok();
+    assert!(said.contains("42") && said.contains('2'), "{said}");
+    let said = farcall_with(&shell[..4], b"AddOne {\"in_data\": 41}\n");
+    said.fails(2, &["the RPC proxy answered 401"]);
+    // What is behind this proxy at that port is a server and no endpoint mapper.
+    let listed = proved(&["ls", &bridged]);
+    assert_ne!(listed.code, 0, "{listed:?}");
+    assert!(listed.stderr.contains("interface"), "{listed:?}");
+}
+
+#[test]
+fn wrong_input_for_the_way_through_a_proxy_is_told() {
+    let site = site();
+    let closed = format!("ncacn_http:bridged[593,RpcProxy={}]", site.closed);
+    let ping = |more: &[&str]| {
+        let fixed = ["ping", &closed, "-c", "1"];
+        let all: Vec<&str> = fixed.into_iter().chain(more.iter().copied()).collect();
+        farcall(&all)
+    };
+    let missing = "no-such-file";
+    for (more, parts) in [
+        // No TLS is spoken there.
+        (&[][..], &["TLS", "HttpUseTls"][..]),
+        (&["--http-plain"], &["401", "it takes NTLM"]),
+        (
+            &["--http-plain", "--http-auth", "digest"],
+            &["digest", "basic"],
+        ),
+        (
+            &["--http-plain", "--http-auth", "ntlm"],
+            &["a user, and none is named", "--http-user"],
+        ),
+        (
+            &["--http-plain", "--http-auth", "bearer"],
+            &["a token, and none is named", "--http-token-file"],
+        ),
+        (&["--http-plain", "--http-token-file", missing], &[missing]),
+        (
+            &[
+                "--http-plain",
+                "--http-user",
+                r"LAB\alice",
+                "--http-password-file",
+                missing,
+            ],
+            &[missing],
+        ),
+        (
+            &[
+                "--http-plain",
+                "--http-auth",
+                "basic",
+                "--http-user",
+                "alice",
+                "--http-password-file",
+                &site.password,
+            ],
+            &["401", "it takes NTLM"],
+        ),
+        (
+            &[
+                "--http-plain",
+                "--http-user",
+                r"LAB\bob",
+                "--http-password-file",
+                &site.password,
+            ],
+            &["401", "are the user, the domain and the password"],
+        ),
+        (
+            &["--http-plain", "--rpc-proxy", "host:port"],
+            &["host:port"],
+        ),
+        (&["--http-proxy-always"], &["--http-proxy"]),
+    ] {
+        let said = ping(more);
+        assert_eq!(said.code, 2, "{more:?}: {said:?}");
+        for part in parts {
+            assert!(
+                said.stderr.contains(part),
+                "{more:?}: no {part:?} in {said:?}"
+            );
+        }
+    }
+    for (binding, parts) in [
+        ("ncacn_http:h[593,RpcProxy=]", &["RpcProxy"][..]),
+        ("ncacn_http:h[593,HttpUseTls=maybe]", &["HttpUseTls"]),
+        (
+            "ncacn_http:h[593,HttpAuthOption=magic]",
+            &["HttpAuthOption"],
+        ),
+        ("ncacn_http:h[0]", &["port"]),
+        ("ncacn_http:h[65536]", &["port"]),
+        ("ncacn_http:[593]", &["host"]),
+        ("ncacn_ip_tcp:h[593,RpcProxy=p]", &["RpcProxy"]),
+    ] {
+        let said = farcall(&["ping", binding, "-c", "1"]);
+        assert_eq!(said.code, 2, "{binding}: {said:?}");
+        for part in parts {
+            assert!(
+                said.stderr.contains(part),
+                "{binding}: no {part:?} in {said:?}"
+            );
+        }
+    }
+}

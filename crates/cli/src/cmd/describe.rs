@@ -42,7 +42,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
-    if ["ncacn_ip_tcp:", "ncalrpc:"]
+    if ["ncacn_ip_tcp:", "ncacn_http:", "ncalrpc:"]
         .iter()
         .any(|it| args.what.starts_with(it))
     {
@@ -219,9 +219,10 @@ async fn host(args: &Args, endpoint: &Endpoint, out: &Output) -> anyhow::Result<
 /// The interfaces that a server of DCE/RPC says it has; without a port, those of the endpoint mapper itself.
 async fn offered(args: &Args, mut endpoint: Endpoint, out: &Output) -> anyhow::Result<Done> {
     if endpoint.port().is_none() && endpoint.host().is_some() {
-        endpoint = endpoint.with_port(interfaces::MAPPER_PORT);
+        endpoint = endpoint.with_port(interfaces::mapper_port(&endpoint));
     }
-    let offered = interfaces::offered(&endpoint, args.reach.options()?).await;
+    let options = args.reach.options_to(&endpoint)?;
+    let offered = interfaces::offered(&endpoint, options).await;
     let mut offered = offered.map_err(session::explained)?;
     offered.sort_by_key(|it| (it.uuid.to_string(), it.version));
     let version = |it: &interfaces::Offered| format!("{}.{}", it.version.0, it.version.1);

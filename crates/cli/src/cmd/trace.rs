@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 
 use super::call;
 use crate::interface::{self, Preprocess};
-use crate::interfaces::MAPPER_PORT;
 use crate::output::{Done, Failure, Output};
 use crate::peer::{self, Reach};
 use crate::{interfaces, programs, session, value};
@@ -26,7 +25,8 @@ const IS_SERVER_LISTENING: u16 = 2;
 /// Draw the ten steps of one call
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where: tcp://HOST[:PORT], tls://HOST[:PORT], udp://HOST[:PORT], unix:///PATH, ncacn_ip_tcp:HOST[PORT] or ncalrpc:[NAME]
+    /// Where: tcp://HOST[:PORT], tls://HOST[:PORT], udp://HOST[:PORT], unix:///PATH, ncacn_ip_tcp:HOST[PORT],
+    /// ncacn_http:HOST[PORT,RpcProxy=PROXY] or ncalrpc:[NAME]
     #[arg(value_parser = peer::endpoint)]
     endpoint: Endpoint,
 
@@ -95,10 +95,10 @@ fn operation(args: &Args, out: &Output) -> anyhow::Result<Done> {
 
 /// Whether the server takes calls, asked by its management interface; without a port, the endpoint mapper's.
 fn listening(args: &Args) -> anyhow::Result<Traced<()>> {
-    let options = args.reach.options()?;
+    let options = args.reach.options_to(&args.endpoint)?;
     let mut endpoint = args.endpoint.clone();
     if endpoint.port().is_none() && endpoint.host().is_some() {
-        endpoint = endpoint.with_port(MAPPER_PORT);
+        endpoint = endpoint.with_port(interfaces::mapper_port(&endpoint));
     }
     let opnum = IS_SERVER_LISTENING;
     let traced = trace::operation(
@@ -116,7 +116,7 @@ fn described_operation(args: &Args, file: &Path, out: &Output) -> anyhow::Result
     let model = interface::load(file, &args.preprocess, out)?;
     let found = session::find(&model, args.what.as_deref().unwrap_or_default())?;
     let arguments = session::arguments(args.more.as_deref())?;
-    let options = args.reach.options()?;
+    let options = args.reach.options_to(&args.endpoint)?;
     let interface: &'static Interface = session::described(found.interface);
     // Before anything is sent: arguments that do not fit are nobody's call.
     let fits = ndr::Codec::new(&model).encode_in(found.operation, &arguments);

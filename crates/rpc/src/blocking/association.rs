@@ -11,7 +11,7 @@ use farcall_dce::seed::Seed;
 use farcall_dce::syntax::{Syntax, SyntaxId};
 use farcall_wire::{EncodeError, TransmitQueue, ndr};
 
-use super::{Address, ROOM, Socket, broken, is_late, open, undecodable, write_some};
+use super::{Address, Fate, ROOM, Socket, broken, is_late, open_stream, undecodable, write_some};
 use crate::client::dce::faults;
 use crate::client::dce::link;
 use crate::client::{Credentials, NdrDecoder, Options, random};
@@ -24,6 +24,8 @@ use crate::scratch;
 pub(super) struct Association {
     core: Core<()>,
     socket: Option<Socket>,
+    /// What becomes of the connection, where a socket does not say it.
+    fate: Option<Fate>,
     out: TransmitQueue,
     /// What the association has bound, or was refused.
     contexts: Vec<Bound>,
@@ -85,6 +87,7 @@ impl Association {
         Self {
             core: core(options, None),
             socket: None,
+            fate: None,
             out: TransmitQueue::new(),
             contexts: Vec::new(),
             interfaces: vec![interface.syntax_id()],
@@ -113,13 +116,13 @@ impl Association {
         if self.socket.is_some() {
             return Ok(());
         }
-        let failed = |e: io::Error| Error::io(Phase::Connect, &e).with_peer(endpoint);
-        let socket = open(address, endpoint.transport(), options).map_err(failed)?;
+        let opened = open_stream(address, endpoint, options);
+        let (socket, fate) = opened.map_err(|error| error.with_peer(endpoint))?;
         let host = endpoint.host().unwrap_or("localhost");
         let credentials = options.credentials.as_ref();
         let authentication = credentials.map(|c| initiate(c, host)).transpose()?;
         self.core = core(options, self.syntax);
-        (self.socket, self.contexts) = (Some(socket), Vec::new());
+        (self.socket, self.fate, self.contexts) = (Some(socket), fate, Vec::new());
         self.out.clear();
         self.core
             .bind(Instant::now(), &self.interfaces, authentication);
@@ -219,7 +222,7 @@ impl Association {
         }
         let given = deadline.saturating_duration_since(Instant::now());
         loop {
-            self.send().map_err(|e| broken(&e, true))?;
+            self.send().map_err(|e| self.ended(&e))?;
             while let Some(event) = self.core.poll_event() {
                 if let Some(came) = self.take(event, &Bytes::new()) {
                     return Ok(came);
@@ -308,12 +311,18 @@ impl Association {
                 _ => Err(io::ErrorKind::NotConnected.into()),
             };
             match read {
-                Ok(0) => return Err(broken(&io::ErrorKind::UnexpectedEof.into(), true)),
+                Ok(0) => return Err(self.ended(&io::ErrorKind::UnexpectedEof.into())),
                 Ok(n) => return Ok(Some(n)),
                 Err(error) if is_late(&error) || error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(broken(&error, true)),
+                Err(error) => return Err(self.ended(&error)),
             }
         }
+    }
+
+    /// Why the connection ended, for a call that was under way.
+    pub(super) fn ended(&self, error: &io::Error) -> Error {
+        let reason = self.fate.as_ref().and_then(Fate::reason);
+        reason.unwrap_or_else(|| broken(error, true))
     }
 
     /// Tells the server that nobody waits for a call any more, or gives the connection up if it
@@ -331,7 +340,7 @@ impl Association {
         self.ready.clear();
         self.core.lost();
         while self.core.poll_event().is_some() {}
-        (self.socket, self.contexts) = (None, Vec::new());
+        (self.socket, self.fate, self.contexts) = (None, None, Vec::new());
         self.out.clear();
     }
 }

@@ -3,6 +3,7 @@
 //! A call is one write and one read, nothing else, so this is the client with the lowest latency.
 //! It needs no runtime. It takes `&self`, and threads that share one wait for each other.
 
+mod carried;
 mod reach;
 mod association;
 mod guarded;
@@ -31,8 +32,9 @@ use crate::pipe::{Sinks, Sources};
 use crate::program::Program;
 use association::Association;
 pub(crate) use association::initiate;
+pub(crate) use carried::Fate;
 use guarded::Session;
-pub(crate) use reach::{Address, Socket, find, find_interface, open, open_for};
+pub(crate) use reach::{Address, Socket, find, find_interface, open_for, open_stream};
 
 /// Room for one read, in bytes; any datagram fits.
 const ROOM: usize = 64 << 10;

@@ -15,7 +15,6 @@ use farcall_wire::ndr::Inflow;
 use farcall_wire::{DecodeError, EncodeError, ndr};
 
 use super::association::{Association, Came, Packed};
-use super::broken;
 use crate::client::Options;
 use crate::client::dce::link;
 use crate::conduit::Conduit;
@@ -129,7 +128,7 @@ impl Association {
                     break;
                 }
             }
-            self.send().map_err(|e| broken(&e, true))?;
+            self.send().map_err(|e| self.ended(&e))?;
             match (ended, moved) {
                 (true, _) => return Ok(()),
                 (false, true) => {}

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixStream;
 
 use super::Client;
+use super::carried::{self, Fate};
 #[cfg(feature = "tls")]
 use crate::client::secure;
 use crate::client::{Options, mapper, resolve};
@@ -21,7 +22,12 @@ use crate::stub::Raw;
 pub(crate) enum Address {
     Inet(SocketAddr),
     Unix(std::path::PathBuf),
+    /// Through an RPC proxy; without a port in the endpoint, the one of this interface.
+    Http(&'static Interface),
 }
+
+/// A connected stream, of which more may be known than that it ended.
+pub(crate) type Stream = (Socket, Option<Fate>);
 
 /// A connected socket.
 pub(crate) enum Socket {
@@ -64,14 +70,26 @@ pub(crate) fn open_for(
     connect()
 }
 
-/// Connects a socket to `address`.
-pub(crate) fn open(
+/// Connects to an endpoint of DCE/RPC.
+pub(crate) fn open_stream(
     address: &Address,
-    transport: Transport,
+    endpoint: &Endpoint,
     options: &Options,
-) -> io::Result<Socket> {
+) -> Result<Stream, Error> {
+    if let Address::Http(interface) = address {
+        let (stream, fate) = carried::open(endpoint, interface, options)?;
+        return Ok((Socket::Unix(stream), Some(fate)));
+    }
+    let opened = open(address, endpoint.transport(), options);
+    let socket = opened.map_err(|error| Error::io(Phase::Connect, &error))?;
+    Ok((socket, None))
+}
+
+/// Connects a socket to `address`.
+fn open(address: &Address, transport: Transport, options: &Options) -> io::Result<Socket> {
     Ok(match address {
         Address::Unix(path) => Socket::Unix(UnixStream::connect(path)?),
+        Address::Http(_) => return Err(io::ErrorKind::Unsupported.into()),
         Address::Inet(address) if transport == Transport::Udp => {
             let any: SocketAddr = match address {
                 SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
@@ -134,11 +152,11 @@ pub(crate) fn find_interface(
             host,
             port,
         } => (host, port.or_else(|| mapper::well_known(interface))),
+        _ if endpoint.transport() == Transport::NcacnHttp => {
+            return Ok(Address::Http(interface));
+        }
         _ => {
-            let text = match endpoint.transport() {
-                Transport::NcacnHttp => "a blocking client does not speak RPC over HTTP".to_owned(),
-                _ => format!("{endpoint} is no endpoint of DCE/RPC"),
-            };
+            let text = format!("{endpoint} is no endpoint of DCE/RPC");
             return Err(Error::local(Phase::Resolve, text));
         }
     };

@@ -11,7 +11,7 @@ use farcall_dce::seed::Seed;
 use farcall_wire::{DecodeError, EncodeError, TransmitQueue, ndr};
 
 use super::call::{Probe, Traced, late};
-use crate::blocking;
+use crate::blocking::{self, Fate};
 use crate::client::dce::{faults, link};
 use crate::client::{self, Options};
 use crate::endpoint::{Endpoint, IntoEndpoint};
@@ -32,6 +32,8 @@ struct Association {
     probe: Probe,
     core: Core<()>,
     out: TransmitQueue,
+    /// What becomes of the connection, where a socket does not say it.
+    fate: Option<Fate>,
 }
 
 /// Makes one call of an operation over a connection of its own and records its steps. Of the
@@ -88,9 +90,9 @@ impl Association {
         options: &Options,
     ) -> Result<Self, Error> {
         let address = blocking::find_interface(endpoint, interface, options)?;
-        let failed = |e: io::Error| Error::io(Phase::Connect, &e).with_peer(endpoint);
         let transport = endpoint.transport();
-        let socket = blocking::open(&address, transport, options).map_err(failed)?;
+        let opened = blocking::open_stream(&address, endpoint, options);
+        let (socket, fate) = opened.map_err(|error| error.with_peer(endpoint))?;
         let steps = Steps {
             transport,
             interface: Some(interface.uuid),
@@ -108,6 +110,7 @@ impl Association {
             probe: Probe::over(socket, steps),
             core: Core::new(config, Instant::now(), &Seed::new(client::random())),
             out: TransmitQueue::new(),
+            fate,
         })
     }
 
@@ -146,7 +149,8 @@ impl Association {
             };
             if batch.is_empty() {
                 let end = io::Error::from(io::ErrorKind::UnexpectedEof);
-                return Err(blocking::broken(&end, true));
+                let reason = self.fate.as_ref().and_then(Fate::reason);
+                return Err(reason.unwrap_or_else(|| blocking::broken(&end, true)));
             }
             let mut at = 0;
             while let Some(event) = self.core.handle_bytes(Instant::now(), &batch, &mut at) {

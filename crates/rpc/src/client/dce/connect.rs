@@ -16,6 +16,7 @@ use super::link::Link;
 use super::mapper;
 use crate::client::connect::{ByteStream, gone, refused};
 use crate::client::http;
+use crate::client::http::VirtualStream;
 use crate::client::link::Standing;
 use crate::client::options::{Credentials, Options, Reconnect};
 use crate::client::random;
@@ -73,6 +74,23 @@ impl Connector {
     }
 }
 
+/// Opens a virtual connection of RPC over HTTP.
+pub(crate) async fn virtual_connection(
+    endpoint: &Endpoint,
+    interface: &'static Interface,
+    options: &Options,
+) -> Result<VirtualStream, Error> {
+    let port = mapper::http_port(endpoint, interface, options).await?;
+    let route = http::route::Route::new(endpoint, port, options)?;
+    http::open::open(route).await
+}
+
+/// That the time for connecting is up.
+pub(crate) fn late(limit: Duration) -> Error {
+    Error::new(Phase::Connect, Cause::Deadline(limit))
+        .hint("the host does not answer: is it up, and does a firewall let the port through?")
+}
+
 /// Connects to an endpoint of a stream. A virtual connection of RPC over HTTP is a stream like any other.
 async fn connect(
     endpoint: &Endpoint,
@@ -81,9 +99,7 @@ async fn connect(
 ) -> Result<Made, Error> {
     let failed = |error: io::Error| refused(&error, endpoint);
     if endpoint.transport() == Transport::NcacnHttp {
-        let port = mapper::http_port(endpoint, interface, options).await?;
-        let route = http::route::Route::new(endpoint, port, options)?;
-        let stream = http::open::open(route).await?;
+        let stream = virtual_connection(endpoint, interface, options).await?;
         return Ok(Made::Given(Box::new(stream)));
     }
     if let Endpoint::Local(name) = endpoint {
@@ -176,11 +192,7 @@ async fn establish(link: &Arc<Link>, connector: &Connector, group: u32) -> Resul
     let connecting = tokio::time::timeout(limit, connecting);
     let (made, authentication) = match keeping_time(link, connecting).await {
         Ok(made) => made?,
-        Err(_) => {
-            return Err(Error::new(Phase::Connect, Cause::Deadline(limit)).hint(
-                "the host does not answer: is it up, and does a firewall let the port through?",
-            ));
-        }
+        Err(_) => return Err(late(limit)),
     };
     let now = Instant::now();
     let mut core = Core::new(link.config(group), now, &Seed::new(random()));

@@ -24,4 +24,6 @@ mod drive;
 pub(crate) mod open;
 pub mod probe;
 
+pub(crate) use pipe::VirtualStream;
+
 pub use super::http_options::{ChannelConfig, HttpCredentials, HttpOptions, HttpProxyUse, Login};

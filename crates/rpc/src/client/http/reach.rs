@@ -14,6 +14,8 @@ use super::head::{Body, Head, Piece};
 use super::route::{HTTP_PROXY_PORT, Route};
 use super::trouble;
 use crate::client::connect::ByteStream;
+#[cfg(feature = "tls")]
+use crate::error::TlsFault;
 use crate::error::{Cause, Error, Phase};
 use crate::socket;
 #[cfg(feature = "tls")]
@@ -134,7 +136,12 @@ async fn secure(route: &Route, stream: TcpStream, through: bool) -> Result<Conne
         return Ok(Connection::plain(stream, through));
     };
     let alpn: &[&[u8]] = &[b"http/1.1"];
-    let stream = tls.connect(stream, &route.certificate, alpn).await?;
+    let secured = tls.connect(stream, &route.certificate, alpn).await;
+    let stream = secured.map_err(|error| match Error::from(error) {
+        error if matches!(error.cause(), Cause::Tls(TlsFault::NotTls, _)) => error
+            .hint("does the RPC proxy speak TLS at that port? HttpUseTls=false does without it"),
+        error => error,
+    })?;
     let channel = stream.end_point().map(|hash| {
         let mut channel = b"tls-server-end-point:".to_vec();
         channel.extend_from_slice(hash);
