@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -98,8 +99,31 @@ impl Front {
     }
 }
 
-/// A proxy that is one of the two alone; `rules` stand before the one that allows everything.
+/// A proxy that is one of the two alone; `rules` stand before the one that allows everything. Inbound ones hand over what they have seen of a client.
 fn proxy(scratch: &Scratch, role: &str, port: u16, window: &str, rules: &str) -> Farcall {
+    let peers = match role {
+        "in" => peers(scratch, port),
+        _ => String::new(),
+    };
+    lonely(scratch, role, port, window, &format!("{peers}{rules}"))
+}
+
+/// Where an inbound proxy is asked, and where it asks the others.
+fn peers(scratch: &Scratch, port: u16) -> String {
+    let at = |port: u16| format!("\"127.0.0.1:{}\"", port + 1000);
+    let others: Vec<String> = INS.into_iter().filter(|it| *it != port).map(at).collect();
+    fs::write(scratch.file("farm.key"), [7; 32]).expect("written");
+    fs::set_permissions(scratch.file("farm.key"), fs::Permissions::from_mode(0o600))
+        .expect("closed");
+    format!(
+        "[peers]\nlisten = {}\nothers = [{}]\nsecret = \"farm.key\"\n",
+        at(port),
+        others.join(", ")
+    )
+}
+
+/// A proxy that knows no others.
+fn lonely(scratch: &Scratch, role: &str, port: u16, window: &str, rules: &str) -> Farcall {
     let text = format!(
         "[limits]\nlifetime = \"128KiB\"\nwindow = \"{window}\"\n\
          [[listen]]\nname = \"one\"\nroles = \"{role}\"\nendpoint = \"http://127.0.0.1:{port}\"\n\
@@ -216,12 +240,10 @@ network_test! {
         recycles(Turns::Same, 8 << 10);
     }
 
-    #[ignore = "an inbound proxy ends a connection whose binds it has not seen: IN_R1 between proxies that judge calls"]
     fn channels_are_recycled_by_other_proxies() {
         recycles(Turns::InTurn, 8 << 10);
     }
 
-    #[ignore = "an inbound proxy ends a connection whose binds it has not seen: IN_R1 between proxies that judge calls"]
     fn channels_are_recycled_in_all_ways_with_larger_windows() {
         recycles(Turns::Mixed, 64 << 10);
     }
@@ -269,6 +291,62 @@ network_test! {
                 }
             }
         });
+    }
+
+    fn a_proxy_that_goes_on_for_another_judges_calls_as_that_did() {
+        if !program::available() {
+            return;
+        }
+        let scratch = Scratch::new("heirs").expect("a folder");
+        let _server = server();
+        let rule = "[[rule]]\nname = \"no SourceData\"\naction = \"deny\"\ntargets = [\"echo\"]\ninterfaces = [\"rpcecho\"]\noperations = [\"SourceData\"]\n";
+        let _ins = INS.map(|port| proxy(&scratch, "in", port, "64KiB", rule));
+        let _outs = OUTS.map(|port| proxy(&scratch, "out", port, "64KiB", rule));
+        runtime().block_on(async {
+            let front = Front::start(Turns::InTurn).await;
+            let client = client(64 << 10).await;
+            for round in 1..4 {
+                // More than a channel carries, so the next one is another proxy's.
+                traffic(&client, 40, 2).await;
+                let denied = client.source_data(100_000).await.expect_err("denied");
+                assert!(matches!(denied.cause(), Cause::Fault(0x1c01_0002)), "{denied}");
+                assert_eq!(client.add_one(41).await.expect("added"), 42);
+                assert!(front.channels()[0] > round, "{:?}", front.channels());
+            }
+        });
+    }
+
+    fn a_proxy_that_knows_no_others_does_not_go_on_for_them() {
+        if !program::available() {
+            return;
+        }
+        let scratch = Scratch::new("lonely").expect("a folder");
+        let _server = server();
+        let _ins = INS.map(|port| lonely(&scratch, "in", port, "64KiB", "[audit]\nfile = \"audit\"\n"));
+        let _outs = OUTS.map(|port| proxy(&scratch, "out", port, "64KiB", ""));
+        runtime().block_on(async {
+            let front = Front::start(Turns::InTurn).await;
+            let client = client(64 << 10).await;
+            let sent = data(23_999);
+            let len = u32::try_from(sent.len()).expect("short");
+            let mut lost = None;
+            for _ in 0..40 {
+                if let Err(error) = client.echo_data(len, &sent).await {
+                    lost = Some(error);
+                    break;
+                }
+            }
+            let lost = lost.expect("the channel ends, and no other goes on for it");
+            assert!(lost.may_have_executed(), "{lost}");
+            assert_eq!(front.channels()[0], 2);
+            drop(client);
+            // Both ends are told, and nothing is left.
+            for port in [SERVER, INS[0], INS[1], OUTS[0], OUTS[1]] {
+                quiet(port).await;
+            }
+        });
+        let audit = fs::read_to_string(scratch.file("audit")).expect("an audit log");
+        assert!(audit.contains("no other proxy says what the client has bound"), "{audit}");
     }
 
     fn an_inbound_proxy_alone_denies_a_call_and_the_connection_lives() {

@@ -145,6 +145,8 @@ pub fn files(config: &Config, source: &Source) -> Vec<Fault> {
             .iter()
             .map(|it| ("policy.names".to_owned(), it.as_path())),
     );
+    let peers = config.peers.iter();
+    named.extend(peers.map(|it| ("peers.secret".to_owned(), it.secret.as_path())));
     let mut faults = Vec::new();
     for (key, path) in named {
         if let Err(error) = std::fs::File::open(path) {

@@ -22,7 +22,7 @@ use toml::Spanned;
 pub use listen::{Authentication, ChannelBinding, Fronts, Listener, Roles, Tls};
 pub use place::{Fault, Faults, Place, Source};
 pub use rule::{Action, Mode, Rule};
-use value::{Network, Ports};
+use value::{Network, PeerAt, Ports};
 
 /// Largest file that is read, in bytes.
 pub const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -58,6 +58,9 @@ pub struct Config {
     /// Metrics and status for machines and people inside: `[metrics]`. Without it there are none.
     #[serde(default)]
     pub metrics: Option<Metrics>,
+    /// Other proxies of the same farm: `[peers]`. Without it, a client's IN channel is recycled by this one alone.
+    #[serde(default)]
+    pub peers: Option<Peers>,
     /// A capture of the RPC inside: `[tap]`. Without it there is none.
     #[serde(default)]
     pub tap: Option<Tap>,
@@ -235,6 +238,18 @@ pub struct Audit {
 pub struct Metrics {
     /// Where `/metrics` and `/status` are served, in clear text and without authentication: an address inside.
     pub listen: Spanned<SocketAddr>,
+}
+
+/// Other proxies of the same farm, which take over clients' inbound channels from this one, and it from them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Peers {
+    /// Where the others ask this one: an address inside, or the path of a socket.
+    pub listen: Spanned<PeerAt>,
+    /// Where this one asks the others.
+    pub others: Vec<PeerAt>,
+    /// A file with the secret that all of them have, and nobody else can read: 32 bytes at least.
+    pub secret: PathBuf,
 }
 
 /// What a capture leaves out.

@@ -19,6 +19,8 @@
     clippy::as_conversions
 )]
 
+mod snapshot;
+
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -31,6 +33,7 @@ use farcall_dce::status;
 use farcall_dce::syntax::{Order, SyntaxId, Uuid};
 
 use crate::policy::Ask;
+pub use snapshot::Snapshot;
 
 /// Presentation contexts of an association.
 const MAX_CONTEXTS: usize = 256;
@@ -218,6 +221,8 @@ pub struct Inspector {
     signs_headers: bool,
     /// Calls that went to the server masked and are not answered.
     masked: Vec<u32>,
+    /// What the server answers comes by another way, or did for a while.
+    alone: bool,
 }
 
 impl Inspector {
@@ -266,6 +271,12 @@ impl Inspector {
     /// refused by the server.
     pub fn left_to_server(&mut self) {
         self.bound = true;
+    }
+
+    /// From now on, what the server answers does not come by here, or not all of it: nothing is awaited.
+    pub fn be_alone(&mut self) {
+        self.alone = true;
+        self.pending.clear();
     }
 
     /// Takes one whole PDU of the server's.
@@ -413,7 +424,7 @@ impl Inspector {
     /// Remembers what a bind's numbers mean.
     // req: proxy-12.6.3.1-context
     fn offer(&mut self, bind: &Bind, call_id: u32) -> Result<(), Violation> {
-        if self.pending.len() >= MAX_PENDING {
+        if self.pending.len() >= MAX_PENDING && !self.alone {
             return Err(Violation("too many binds without their answers"));
         }
         let mut contexts = Vec::with_capacity(bind.contexts.len());
@@ -439,7 +450,9 @@ impl Inspector {
             }
             contexts.push(Some(id));
         }
-        self.pending.push_back(Pending { call_id, contexts });
+        if !self.alone {
+            self.pending.push_back(Pending { call_id, contexts });
+        }
         Ok(())
     }
 
@@ -460,7 +473,10 @@ impl Inspector {
             .iter()
             .position(|it| it.call_id == header.call_id)
         else {
-            return Err(Violation("an answer to no bind"));
+            return match self.alone {
+                true => Ok(Back::Nothing),
+                false => Err(Violation("an answer to no bind")),
+            };
         };
         let ack = BindAck::parse(body, header.order())
             .map_err(|_| Violation("a bind's answer that cannot be read"))?;

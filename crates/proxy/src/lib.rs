@@ -23,6 +23,7 @@
 //! - [`auth`]: who a connection is;
 //! - [`line`]: a client's connection as a channel;
 //! - [`channel`]: a channel as it comes from the HTTP side;
+//! - [`peers`]: other proxies of the same farm;
 //! - [`front`]: where clients come in;
 //! - [`relay`]: virtual connections, to the server and back;
 //! - [`proxy`]: the whole.
@@ -45,6 +46,7 @@ pub mod tls;
 pub mod auth;
 pub mod line;
 pub mod channel;
+pub mod peers;
 pub mod front;
 pub mod relay;
 pub mod proxy;

@@ -214,6 +214,13 @@ fn changed(old: &State, new: &State) -> Change {
     if at(old) != at(new) {
         at_next_start.push("metrics.listen");
     }
+    let peers = |state: &State| {
+        let peers = state.config.peers.as_ref();
+        peers.map(|it| (it.listen.get_ref().clone(), it.others.clone()))
+    };
+    if peers(old) != peers(new) {
+        at_next_start.push("peers");
+    }
     let tap = |state: &State| state.config.tap.as_ref().map(|it| it.file.clone());
     if tap(old) != tap(new) {
         at_next_start.push("tap.file");

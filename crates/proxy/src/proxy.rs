@@ -19,6 +19,7 @@ use crate::config::place::Faults;
 use crate::front::{Counts, Front, Listener, Pages, Setup, Shared, Timing, plain};
 use crate::live::{Change, Live, State};
 use crate::metrics::{MEDIA_TYPE, Metrics};
+use crate::peers::{self, Peers};
 use crate::policy::Rates;
 use crate::relay::{Relay, Services};
 use crate::status::Snapshot;
@@ -66,6 +67,7 @@ pub struct Proxy {
     lockout: Arc<Lockout>,
     endpoints: Vec<String>,
     _pages: Option<AbortOnDropHandle<()>>,
+    _asked: Option<AbortOnDropHandle<()>>,
 }
 
 impl Proxy {
@@ -98,7 +100,8 @@ impl Proxy {
             tap: tap.transpose()?,
         });
         let lockout = Lockout::new(&state.config.lockout);
-        let relay = Arc::new(Relay::new(Arc::clone(&services)));
+        let farm = farm(&state)?;
+        let relay = Arc::new(Relay::new(Arc::clone(&services), farm.clone()));
         let mut listeners = Vec::new();
         let mut endpoints = Vec::new();
         for (settings, setup) in state.config.listeners.iter().zip(setups(&state, &lockout)?) {
@@ -125,6 +128,10 @@ impl Proxy {
         });
         let draining = shared.draining.clone();
         let pages = pages(&state, &services, &relay, draining, &mut endpoints).await?;
+        let asked = match farm {
+            Some(farm) => Some(asked(&state, farm, &relay).await?),
+            None => None,
+        };
         services.audit.record(&Event::new(Kind::Start));
         Ok(Self {
             front: Front::start(shared, listeners),
@@ -133,6 +140,7 @@ impl Proxy {
             lockout,
             endpoints,
             _pages: pages,
+            _asked: asked,
         })
     }
 
@@ -240,6 +248,38 @@ fn setup(settings: &Settings, lockout: &Arc<Lockout>) -> Result<Setup, Error> {
         own_connections: front.is_some_and(|front| front.own_connections),
         bindings: bindings.collect::<Result<_, _>>()?,
     })
+}
+
+/// The other proxies of the same farm, if there are any.
+fn farm(state: &State) -> Result<Option<Arc<Peers>>, Error> {
+    let Some(settings) = &state.config.peers else {
+        return Ok(None);
+    };
+    let peers = Peers::new(settings.others.clone(), &settings.secret);
+    let wrong = |error| Error::Io {
+        what: format!("peers.secret {}", settings.secret.display()),
+        error,
+    };
+    Ok(Some(Arc::new(peers.map_err(wrong)?)))
+}
+
+/// Lets them ask what is here.
+async fn asked(
+    state: &State,
+    farm: Arc<Peers>,
+    relay: &Arc<Relay>,
+) -> Result<AbortOnDropHandle<()>, Error> {
+    let at = state.config.peers.as_ref().map(|it| it.listen.get_ref());
+    let bound = match at {
+        Some(at) => peers::Listener::bind(at).await,
+        None => Err(io::ErrorKind::NotFound.into()),
+    };
+    let listener = bound.map_err(|error| Error::Io {
+        what: at.map_or_else(String::new, |at| format!("peers at {at}")),
+        error,
+    })?;
+    let serving = peers::serve(listener, farm, Arc::<Relay>::clone(relay));
+    Ok(AbortOnDropHandle::new(tokio::spawn(serving)))
 }
 
 async fn pages(

@@ -8,6 +8,7 @@
 //! - `pipe`: connections within this process;
 //! - `alarm`: a timer;
 //! - `wire`: the connections of a half;
+//! - `heir`: a connection that waits for what another proxy knows;
 //! - `reach`, `bridge`: how targets are reached;
 //! - `table`: virtual connections by their cookie;
 //! - `half`: the driver;
@@ -18,6 +19,7 @@ mod machine;
 mod pipe;
 mod alarm;
 mod wire;
+mod heir;
 mod bridge;
 mod reach;
 mod half;
@@ -28,24 +30,27 @@ mod rules;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use farcall_dce::binding::{Protseq, StringBinding};
 use farcall_dce::seed::Seed;
 use farcall_rpch::{Failure, First, InProxy, Opening, OutProxy, ProxyConfig, Role, ServerConfig};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant as Clock, timeout_at};
 
 use crate::channel::{Asked, Channels, Direction, code};
 use crate::config::Limits;
+use crate::inspect::{Inspector, Snapshot};
 use crate::line::Line;
 use crate::metrics::{Phase, Recycle, Refusal, Way};
+use crate::peers::{Claim, Holder, Peers, Promised};
 use crate::policy::{Ask, Pinned};
 use crate::status::Row;
 use crate::tap::Flow;
 use bridge::Bridges;
 use half::{Command, Half, Parts, Request};
+use heir::Gate;
 use reach::{Place, Reach};
 use rules::Rules;
 use table::{Joined, Table, Virtual};
@@ -57,12 +62,14 @@ pub struct Relay {
     services: Arc<Services>,
     table: Arc<Table>,
     bridges: Arc<Bridges>,
+    peers: Option<Arc<Peers>>,
 }
 
 impl Relay {
-    /// A relay without virtual connections. How many there may be is what the configuration says now.
+    /// A relay without virtual connections. How many there may be is what the configuration says now. What clients began at one of the `peers` can
+    /// go on here.
     #[must_use]
-    pub fn new(services: Arc<Services>) -> Self {
+    pub fn new(services: Arc<Services>, peers: Option<Arc<Peers>>) -> Self {
         let limits = services.live.current().config.limits.clone();
         let config = ServerConfig {
             window: width(limits.window),
@@ -74,6 +81,7 @@ impl Relay {
             table: Table::new(limits.virtual_connections, limits.per_user),
             bridges: Bridges::new(config, limits.first_rts),
             services,
+            peers,
         }
     }
 
@@ -159,6 +167,15 @@ impl Relay {
                 return asked.line.refuse(code).await;
             }
         };
+        let claim = (!first.is_establishing()).then(|| claim(&first, &asked));
+        let direction = asked.direction;
+        let gate = match self.taken_over(&joined, direction, claim, state.0).await {
+            Ok(gate) => gate,
+            Err(reason) => {
+                self.services.violated(&asked, Refusal::Protocol, reason);
+                return asked.line.refuse(code::CALL_FAILED).await;
+            }
+        };
         let about = About {
             direction: asked.direction,
             client: asked.source.ip(),
@@ -181,6 +198,7 @@ impl Relay {
                 }
             }
             Joined::Half(shared, commands) => {
+                let state = (state.0, state.1, gate);
                 let begun = self.begin(&first, &about, state, &shared, commands, request);
                 begun.err().inspect(|_| {
                     shared.left(about.direction);
@@ -190,6 +208,43 @@ impl Relay {
         if let Some((code, request)) = unplaced {
             request.line.refuse(code).await;
         }
+    }
+
+    /// Where a channel follows one of another proxy: what is to be awaited before anything of it is judged, or why that channel cannot go on here. Then
+    /// nothing has changed, here or at the server.
+    // req: rpch-3.2.3.5.5-in-r1-judge
+    async fn taken_over(
+        &self,
+        joined: &Joined,
+        direction: Direction,
+        claim: Option<Claim>,
+        pinned: &Pinned,
+    ) -> Result<Option<Gate>, &'static str> {
+        let (Joined::Half(shared, _), Some(claim)) = (joined, claim) else {
+            return Ok(None);
+        };
+        // It is given up, if it must be, also when the client goes meanwhile.
+        let left = Left(Some((shared, direction)));
+        if pinned.bridge.is_some() {
+            return Err(
+                "a channel of another proxy's, to a target with a bridge, which only that proxy has",
+            );
+        }
+        if direction == Direction::Out {
+            left.stays();
+            return Ok(None);
+        }
+        let found = match &self.peers {
+            Some(peers) => peers.find(&claim).await,
+            None => None,
+        };
+        let Some(promised) = found else {
+            return Err(
+                "a channel of another proxy's, and no other proxy says what the client has bound",
+            );
+        };
+        left.stays();
+        Ok(Some(inherit(promised, Arc::clone(shared))))
     }
 
     /// The target, if the policy lets the client to it.
@@ -215,7 +270,7 @@ impl Relay {
         &self,
         first: &First,
         about: &About,
-        (pinned, limits): (&Pinned, &Limits),
+        (pinned, limits, gate): (&Pinned, &Limits, Option<Gate>),
         shared: &Arc<Virtual>,
         commands: mpsc::UnboundedReceiver<Command>,
         request: Request,
@@ -250,7 +305,7 @@ impl Relay {
         let parts = Parts {
             direction,
             lifetime,
-            reach: self.reach(pinned, about.port, limits),
+            reach: self.reach(pinned, about.port, limits, gate),
             shared: Arc::clone(shared),
             idle: limits.idle,
             commands,
@@ -278,7 +333,7 @@ impl Relay {
         }
     }
 
-    fn reach(&self, pinned: &Pinned, port: u16, limits: &Limits) -> Arc<Reach> {
+    fn reach(&self, pinned: &Pinned, port: u16, limits: &Limits, gate: Option<Gate>) -> Arc<Reach> {
         let bridge = pinned.bridge.as_ref();
         let place = match bridge.map(|bridge| (bridge.protseq, bridge)) {
             Some((Protseq::Local | Protseq::Unix, bridge)) => Place::Local(local(bridge)),
@@ -292,6 +347,7 @@ impl Relay {
             place,
             limit: limits.connect,
             bridges: bridge.map(|_| Arc::clone(&self.bridges)),
+            gate: Mutex::new(gate),
         })
     }
 }
@@ -305,6 +361,65 @@ enum Either {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.table.abort_all();
+    }
+}
+
+/// A place in a virtual connection that is given up unless it stays.
+struct Left<'a>(Option<(&'a Arc<Virtual>, Direction)>);
+
+impl Left<'_> {
+    fn stays(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        if let Some((shared, direction)) = self.0.take() {
+            shared.left(direction);
+        }
+    }
+}
+
+/// What other proxies are asked about a client that wants to go on here.
+fn claim(first: &First, asked: &Asked) -> Claim {
+    let identity = &asked.identity;
+    Claim {
+        cookie: first.virtual_connection().0,
+        kind: identity.kind.word().to_owned(),
+        name: identity.name.clone(),
+        domain: identity.domain.clone(),
+        issuer: identity.issuer.clone(),
+        listener: asked.listener.to_string(),
+        target: asked.target.to_string(),
+    }
+}
+
+/// Waits for what another proxy has promised, as long as anybody waits for it, and goes on with it.
+fn inherit(promised: Promised, shared: Arc<Virtual>) -> Gate {
+    let (mut open, gate) = oneshot::channel();
+    tokio::spawn(async move {
+        let kept = tokio::select! {
+            kept = promised.kept() => kept,
+            () = open.closed() => return,
+        };
+        let inspector = kept.map(|snapshot| Inspector::resume(&snapshot));
+        match inspector {
+            Ok(Some(inspector)) => {
+                shared.resume(inspector);
+                // Who waited may have gone.
+                let _ = open.send(());
+            }
+            Ok(None) => tracing::warn!("another proxy knows more than there can be"),
+            Err(error) => tracing::info!(%error, "another proxy did not hand over"),
+        }
+    });
+    gate
+}
+
+impl Holder for Relay {
+    fn promise(&self, claim: &Claim) -> Option<oneshot::Receiver<Snapshot>> {
+        self.table.promise(claim)
     }
 }
 

@@ -179,10 +179,26 @@ impl Model {
     }
 }
 
-fn run(data: &[u8]) {
+/// Another proxy goes on, to which the server's answers do not come.
+fn handed_over(inspector: &Inspector) -> Inspector {
+    let text = serde_json::to_string(&inspector.snapshot()).expect("a text");
+    let snapshot = serde_json::from_str(&text).expect("the same");
+    let heir = Inspector::resume(&snapshot).expect("not too much");
+    assert_eq!(heir.snapshot(), inspector.snapshot());
+    heir
+}
+
+/// Plays what is in `data`; after so many steps another inspector goes on.
+fn run(data: &[u8], hands_over: Option<usize>) {
     let mut choices = Choices(data);
     let (mut inspector, mut model) = (Inspector::new(), Model::default());
+    let mut steps = 0;
     while !choices.0.is_empty() {
+        if hands_over == Some(steps) {
+            inspector = handed_over(&inspector);
+        }
+        steps += 1;
+        let hears = hands_over.is_none_or(|at| steps <= at);
         let call_id = choices.byte() % 8;
         let pdu = match choices.byte() % 8 {
             0 => choices.slice().to_vec(),
@@ -192,7 +208,7 @@ fn run(data: &[u8]) {
                 let Some(pdu) = model.answer(choices.byte()) else {
                     continue;
                 };
-                if inspector.server(&pdu).is_err() {
+                if hears && inspector.server(&pdu).is_err() {
                     return;
                 }
                 continue;
@@ -239,11 +255,12 @@ proptest! {
     fn nothing_that_is_forwarded_means_a_denied_call_to_the_server(
         mut data in proptest::collection::vec(any::<u8>(), 0..300),
         begins in any::<bool>(),
+        hands_over in proptest::option::of(0_usize..20),
     ) {
         if begins {
             // A bind of context 0 to the first interface, without a verifier, and its answer.
             data.splice(0..0, [1, 1, 1, 0, 0, 2, 1, 0, 3, 0xff]);
         }
-        run(&data);
+        run(&data, hands_over);
     }
 }

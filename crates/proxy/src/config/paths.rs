@@ -19,6 +19,10 @@ pub(super) fn below(config: &mut Config, folder: &Path) {
     }
     config.policy.names.iter_mut().for_each(put);
     config.audit.file.iter_mut().for_each(put);
+    config
+        .peers
+        .iter_mut()
+        .for_each(|peers| put(&mut peers.secret));
     config.tap.iter_mut().for_each(|tap| put(&mut tap.file));
 }
 
@@ -71,7 +75,7 @@ mod tests {
             sni = [{ names = [\"x\"], certificate = \"s.pem\", key = \"s.key\" }]\n[listen.authentication.basic]\nhelper = { program = \"bin/helper\" }\n\
             [listen.authentication.ntlm]\nhelper = { program = \"ntlm_auth\" }\n[listen.authentication.negotiate]\nkeytab = \"http.keytab\"\nntlm = { users = \"users\" }\n\
             [listen.authentication.bearer]\nkeys = \"keys.json\"\nissuer = \"i\"\naudience = \"a\"\n[listen.front]\ntrusted = []\ncertificates = [\"front.pem\"]\n\
-            [policy]\nnames = [\"names.json\"]\n[audit]\nfile = \"audit\"\n[tap]\nfile = \"../tap.pcap\"\nreason = \"a test\"\n";
+            [policy]\nnames = [\"names.json\"]\n[audit]\nfile = \"audit\"\n[peers]\nlisten = \"/run/one\"\nothers = []\nsecret = \"farm.key\"\n[tap]\nfile = \"../tap.pcap\"\nreason = \"a test\"\n";
         let (mut config, _) = Config::parse(Path::new("p"), text).expect("a configuration");
         below(&mut config, Path::new("/etc/farcall"));
         let listener = &config.listeners[0];
@@ -103,6 +107,7 @@ mod tests {
                 .and_then(|front| front.certificates.first()),
             config.policy.names.first(),
             config.audit.file.as_ref(),
+            config.peers.as_ref().map(|peers| &peers.secret),
             config.tap.as_ref().map(|tap| &tap.file),
         ];
         let names: Vec<_> = put
@@ -125,6 +130,7 @@ mod tests {
             "front.pem",
             "names.json",
             "audit",
+            "farm.key",
             "../tap.pcap",
         ];
         assert_eq!(names, wanted.map(Path::new));

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -56,6 +57,7 @@ macro_rules! written {
 }
 
 written! {
+    PeerAt: "an address and a port, or a path, such as \"10.0.0.5:8593\" or \"/run/farcall/one.sock\"",
     Span: "a duration such as \"10s\", \"2m\" or \"1h\"",
     Size: "a size such as \"64 KiB\" or \"1 MiB\"",
     Network: "a network such as \"10.0.0.0/8\" or an address",
@@ -251,6 +253,39 @@ impl FromStr for ListenAt {
             tls,
             address: address.parse().map_err(|_| wrong())?,
         })
+    }
+}
+
+/// Where a proxy of the same farm is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerAt {
+    /// Over TCP.
+    Address(SocketAddr),
+    /// On the same machine.
+    Path(PathBuf),
+}
+
+impl FromStr for PeerAt {
+    type Err = NoValue;
+
+    fn from_str(text: &str) -> Result<Self, NoValue> {
+        if text.starts_with('/') {
+            return Ok(Self::Path(text.into()));
+        }
+        text.parse().map(Self::Address).or_else(|_| {
+            no(format!(
+                "{text:?} is no place of a proxy, expected an address and a port, or a path, such as \"10.0.0.5:8593\" or \"/run/farcall/one.sock\""
+            ))
+        })
+    }
+}
+
+impl fmt::Display for PeerAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+        }
     }
 }
 

@@ -686,3 +686,53 @@ fn masked_calls_that_are_not_answered_have_a_bound() {
     }
     assert_eq!(fault(both.sends(&secured(call(9, 0, 5), level))), (9, 5));
 }
+
+#[test]
+fn whoever_does_not_hear_the_server_may_be_asked_for_interfaces_without_end() {
+    // Without its answers, binds would seem to wait for one for ever.
+    let mut alone = Both::default();
+    alone.inspector.be_alone();
+    assert_eq!(alone.sends(&bind(&[(0, A)])), Ok(Act::Forward));
+    for id in 1..100 {
+        assert_eq!(
+            alone.sends(&alter(u32::from(id), &[(id, A)])),
+            Ok(Act::Forward)
+        );
+        assert_eq!(alone.sends(&call(1000, id, 4)), Ok(Act::Forward));
+    }
+    // An answer that comes after all is none to a bind that is awaited.
+    let ack = ack(PacketType::ALTER_CONTEXT_RESP, 7, &[false]);
+    assert_eq!(alone.answers(&ack), Ok(Back::Nothing));
+    // A number keeps its meaning, whatever the server said.
+    let other = SyntaxId::new(Uuid::new(0xc, 0, 0, [0; 8]), 1, 0);
+    refused(alone.sends(&alter(200, &[(7, other)])), "two interfaces");
+}
+
+#[test]
+fn another_inspector_goes_on_amid_a_call() {
+    let first = |flags: &[Flags]| flags.iter().fold(0, |all, it| all | it.0);
+    for (opnum, act) in [(4, Act::Forward), (5, Act::Swallow)] {
+        let mut both = Both::bound(&[(3, B)]);
+        let begun = both.sends(&fragment(9, Flags(first(&[Flags::FIRST])), 0, opnum));
+        assert_eq!(begun == Ok(Act::Forward), act == Act::Forward);
+        let mut heir = Both {
+            inspector: Inspector::resume(&both.inspector.snapshot()).expect("not too much"),
+            asked: Vec::new(),
+        };
+        // The next fragment goes where the first went, and names what it named.
+        assert_eq!(heir.sends(&fragment(9, Flags(0), 0, opnum)), Ok(act));
+        assert_eq!(heir.sends(&fragment(9, Flags::LAST, 0, opnum)), Ok(act));
+        assert!(heir.asked.is_empty());
+        assert_eq!(heir.sends(&call(10, 0, 4)), Ok(Act::Forward));
+        assert_eq!(fault(heir.sends(&call(11, 3, 4))), (11, 5));
+        refused(heir.sends(&bind(&[(4, A)])), "a second bind");
+        let mut other = Both {
+            inspector: Inspector::resume(&both.inspector.snapshot()).expect("not too much"),
+            asked: Vec::new(),
+        };
+        refused(
+            other.sends(&fragment(9, Flags::LAST, 0, 6)),
+            "another operation",
+        );
+    }
+}

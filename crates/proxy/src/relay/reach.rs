@@ -3,13 +3,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::bridge::Bridges;
+use super::heir::{Gate, Withheld};
 use super::wire::{Connecting, Stream};
 
 /// Where a target is.
@@ -57,6 +58,8 @@ pub(super) struct Reach {
     pub(super) limit: Duration,
     /// The bridges, if it is no server of RPC over HTTP.
     pub(super) bridges: Option<Arc<Bridges>>,
+    /// What the first connection waits for before anything is heard on it.
+    pub(super) gate: Mutex<Option<Gate>>,
 }
 
 impl Reach {
@@ -68,7 +71,17 @@ impl Reach {
                 let near = bridges.join(place, limit);
                 Box::pin(async move { Ok(Box::new(near) as Box<dyn Stream>) })
             }
-            None => Box::pin(async move { place.connect(limit).await }),
+            None => {
+                let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+                let gate = { gate }.take();
+                Box::pin(async move {
+                    let stream = place.connect(limit).await?;
+                    Ok(match gate {
+                        Some(gate) => Box::new(Withheld::new(stream, gate)),
+                        None => stream,
+                    })
+                })
+            }
         }
     }
 }

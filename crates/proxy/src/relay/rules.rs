@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use farcall_dce::pdu::PacketType;
 use farcall_rpch::{Ended, Failure, Load};
 
 use super::half::{Command, Judge, Ruling};
@@ -115,6 +116,13 @@ impl Services {
     }
 }
 
+/// Whether it is a PDU that the server answers with what it has taken.
+fn is_bind(pdu: &[u8]) -> bool {
+    let kinds = [PacketType::BIND, PacketType::ALTER_CONTEXT];
+    pdu.get(2)
+        .is_some_and(|kind| kinds.contains(&PacketType(*kind)))
+}
+
 fn event(kind: Kind, asked: &Asked) -> Event<'_> {
     let event = Event {
         listener: Some(Text(&asked.listener)),
@@ -156,6 +164,9 @@ impl Rules {
                 .inspector
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
+            if is_bind(pdu) && !self.shared.hears() {
+                inspector.be_alone();
+            }
             inspector.client(pdu, at.ticks, &mut allows)
         };
         match act {
@@ -400,6 +411,9 @@ impl Judge for Rules {
     }
 
     fn ended(&mut self, ended: &Ended, why: Option<&'static str>) {
+        if self.direction == Direction::In {
+            self.shared.hand_over(*ended == Ended::HandedOver);
+        }
         let reason = match (ended, why) {
             (_, Some(why)) => why.to_owned(),
             (Ended::HandedOver, None) => "handed over to another proxy".to_owned(),

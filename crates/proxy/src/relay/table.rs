@@ -11,14 +11,15 @@ use std::time::Instant;
 
 use farcall_rpch::First;
 use farcall_rpch::rts::Cookie;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::half::Command;
 use crate::channel::{Asked, Direction, code};
 use crate::identity::Identity;
-use crate::inspect::Inspector;
+use crate::inspect::{Inspector, Snapshot};
 use crate::metrics::{Metrics, Phase};
+use crate::peers::Claim;
 use crate::status::{self, Row};
 use crate::tap::Flow;
 use crate::target::Target;
@@ -69,6 +70,8 @@ pub(super) struct Virtual {
     phase: Mutex<Option<Phase>>,
     /// Its place in a capture, if it is captured.
     pub(super) flow: Mutex<Option<Flow>>,
+    /// Another proxy waits for what is known here.
+    heir: Mutex<Option<oneshot::Sender<Snapshot>>>,
     halves: Mutex<Halves>,
     table: Weak<Table>,
 }
@@ -184,9 +187,41 @@ impl Table {
             ways: Default::default(),
             phase: Mutex::default(),
             flow: Mutex::new(None),
+            heir: Mutex::new(None),
             halves: Mutex::default(),
             table: Arc::downgrade(self),
         }))
+    }
+
+    /// Promises to tell another proxy what is known of a virtual connection, if it is here and belongs to the same client.
+    pub(super) fn promise(&self, claim: &Claim) -> Option<oneshot::Receiver<Snapshot>> {
+        let shared = {
+            let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.by_cookie.get(&Cookie(claim.cookie))?)
+        };
+        let who = &shared.identity;
+        let same = who.kind.word() == claim.kind
+            && who.name == claim.name
+            && who.domain == claim.domain
+            && who.issuer == claim.issuer
+            && shared.target.to_string() == claim.target;
+        let halves = shared.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        let listener = halves.r#in.as_ref().map(|half| &*half.listener);
+        if !same || listener != Some(&*claim.listener) {
+            tracing::warn!(
+                connection = shared.number,
+                "another proxy asks for another client"
+            );
+            return None;
+        }
+        let mut heir = shared.heir.lock().unwrap_or_else(PoisonError::into_inner);
+        // One at a time, unless it has gone.
+        if heir.as_ref().is_some_and(|heir| !heir.is_closed()) {
+            return None;
+        }
+        let (tell, told) = oneshot::channel();
+        *heir = Some(tell);
+        Some(told)
     }
 
     /// How many there are.
@@ -270,6 +305,47 @@ impl Virtual {
         if let Some(half) = halves.of(direction) {
             half.task = Some(task);
         }
+    }
+
+    /// The client goes on at another proxy, if it has gone on at all: whoever waits for it is told what is known here.
+    pub(super) fn hand_over(&self, goes_on: bool) {
+        let heir = self
+            .heir
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if !goes_on {
+            return;
+        }
+        self.halves
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .followed = false;
+        if let Some(heir) = heir {
+            let inspector = self
+                .inspector
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            // Whoever waited may have gone.
+            let _ = heir.send(inspector.snapshot());
+        }
+    }
+
+    /// Goes on with what another proxy knew.
+    pub(super) fn resume(&self, inspector: Inspector) {
+        *self
+            .inspector
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = inspector;
+    }
+
+    /// Whether what the server answers comes through here.
+    pub(super) fn hears(&self) -> bool {
+        self.halves
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .out
+            .is_some()
     }
 
     /// Whether all that the client sent came through here, so that what the server sends can be followed.

@@ -409,8 +409,12 @@ impl InProxy {
     }
 
     /// The next RPC PDU to be judged. Each must be handed to [`forward`](Self::forward) or [`refuse`](Self::refuse), in
-    /// order.
+    /// order. Behind another proxy's channel there is none before the server has said that that one is done with: until then it may be the
+    /// other's turn to judge.
     pub fn poll_pdu(&mut self) -> Option<Pdu> {
+        if matches!(self.state, State::ConnectingR1 | State::WaitB2) {
+            return None;
+        }
         let pdu = self.received.pop_front()?;
         self.undecided = self.undecided.saturating_add(1);
         Some(pdu)
