@@ -81,6 +81,71 @@ fn both_ends_have_the_same_session_key() {
 }
 
 network_test! {
+    fn a_server_that_requires_signed_headers_serves_those_who_sign_them() {
+        let runtime = runtime();
+        let builder = Server::builder()
+            .serve(farcall_conformance::echo::service())
+            .listen("ncacn_ip_tcp:127.0.0.1[0]")
+            .require_header_signing(true)
+            .authenticate_with(Arc::new(dce::ntlm()));
+        let server = runtime.block_on(builder.start()).expect("our server");
+        let port = server.endpoints()[0].port().expect("a port");
+        for way in [Way::Ntlm, Way::SpnegoNtlm] {
+            let mut options = way.options(AuthLevel::INTEGRITY);
+            options.credentials.as_mut().expect("credentials").require_header_signing = true;
+            runtime.block_on(async {
+                let client = rpcecho::Client::connect_with(&server.endpoints()[0], options).await;
+                assert_eq!(client.expect("connects").add_one(41).await.expect("a sum"), 42);
+            });
+        }
+        if python::samba_available() {
+            let scratch = Scratch::new("headers").expect("a folder");
+            let configuration = samba::client_configuration(&scratch).expect("a configuration");
+            let user = format!("{DOMAIN}\\{USER}%{USER_PASSWORD}");
+            let mut command = python::samba_script("samba_client.py");
+            let binding = format!("ncacn_ip_tcp:127.0.0.1[{port},sign,ntlm]");
+            command.args(["echo", &binding]).arg(&configuration).arg(&user);
+            printed("Samba's bindings", &mut command);
+            case::ran("Samba's Python", "rpcecho of our server that requires signed headers");
+        }
+        if python::available() {
+            // It offers no signed headers: its bind is refused.
+            let who = format!("{DOMAIN}/{USER}%{USER_PASSWORD}");
+            let mut command = python::script("impacket_client.py");
+            command.args(["echo", &port.to_string(), "integrity", &who]);
+            let (status, said) = Process::run("impacket", &mut command).expect("run impacket");
+            assert!(!status.success() && !said.contains("AddOne"), "{said}");
+            case::ran("impacket", "refused by our server that requires signed headers");
+        }
+    }
+
+    fn others_call_our_server_at_level_connect() {
+        let runtime = runtime();
+        let (_server, port) =
+            echo_server(&runtime, Some(dce::ntlm()), AuthLevel::CONNECT).expect("our server");
+        if python::samba_available() {
+            let scratch = Scratch::new("connect").expect("a folder");
+            let configuration = samba::client_configuration(&scratch).expect("a configuration");
+            let user = format!("{DOMAIN}\\{USER}%{USER_PASSWORD}");
+            for mechanism in ["ntlm", "spnego"] {
+                for form in ["", ",bigendian", ",ndr64"] {
+                    let mut command = python::samba_script("samba_client.py");
+                    let binding = format!("ncacn_ip_tcp:127.0.0.1[{port},connect,{mechanism}{form}]");
+                    command.args(["echo", &binding]).arg(&configuration).arg(&user);
+                    printed("Samba's bindings", &mut command);
+                }
+            }
+            case::ran("Samba's Python", "rpcecho of our server at level connect, NTLM and SPNEGO");
+        }
+        if python::available() {
+            let who = format!("{DOMAIN}/{USER}%{USER_PASSWORD}");
+            let mut command = python::script("impacket_client.py");
+            let said = printed("impacket", command.args(["echo", &port.to_string(), "connect", &who]));
+            assert!(said.contains("AddOne 42"), "{said}");
+            case::ran("impacket", "rpcecho of our server at level connect");
+        }
+    }
+
     fn samba_s_bindings_call_our_server() {
         if !python::samba_available() {
             return;

@@ -7,7 +7,8 @@ use farcall::client::Options;
 use farcall::generated::epmapper::{self, ept};
 use farcall::generated::mgmt::mgmt;
 use farcall::generated::rpcecho::rpcecho;
-use farcall::{Cause, Error};
+use farcall::stub::Interface;
+use farcall::{Cause, Client, Error};
 use farcall_conformance::dce::{Way, runtime};
 use farcall_conformance::interfaces::{drsuapi, dssetup, lsarpc, netlogon, samr};
 use farcall_conformance::peer::available;
@@ -16,7 +17,7 @@ use farcall_conformance::{case, network_test};
 use farcall_dce::security::AuthLevel;
 use farcall_security::{Credentials, Password};
 use farcall_wire::Uuid;
-use farcall_wire::ndr::WideStr;
+use farcall_wire::ndr::{Syntax, WideStr};
 
 /// The controller, found through its endpoint mapper.
 const CONTROLLER: &str = "ncacn_ip_tcp:dcedc.dce.test";
@@ -109,6 +110,169 @@ async fn users(options: Options) -> Result<Vec<String>, Error> {
     Ok(all.map(|one| text(&one.name)).collect())
 }
 
+/// What is called of the controller in every way and at every level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Service {
+    /// A look-up in the endpoint mapper.
+    Lookup,
+    /// The management interface, of the endpoint mapper.
+    Management,
+    /// A challenge of netlogon.
+    Challenge,
+    /// The role of the machine.
+    Role,
+    /// A handle of the accounts.
+    Accounts,
+    /// A handle of the directory's replication.
+    Directory,
+    /// A handle of the policy.
+    Policy,
+}
+
+/// What comes of a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It ran and said that all is well.
+    Done,
+    /// It ran and said otherwise.
+    Status(u32),
+    /// The controller refused it with this status.
+    Fault(u32),
+    /// The syntax in which arguments went is not the one that the controller has.
+    Syntax,
+}
+
+impl std::fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Done => f.write_str("done"),
+            Self::Status(status) => write!(f, "status {status:#010x}"),
+            Self::Fault(status) => write!(f, "fault {status:#010x}"),
+            Self::Syntax => f.write_str("another syntax"),
+        }
+    }
+}
+
+impl Service {
+    fn interface(self) -> (&'static str, &'static Interface) {
+        match self {
+            Self::Lookup => (MAPPER, &ept::INTERFACE),
+            Self::Management => (MAPPER, &mgmt::INTERFACE),
+            Self::Challenge => (CONTROLLER, &netlogon::logon::INTERFACE),
+            Self::Role => (CONTROLLER, &dssetup::dssetup::INTERFACE),
+            Self::Accounts => (CONTROLLER, &samr::samr::INTERFACE),
+            Self::Directory => (CONTROLLER, &drsuapi::drsuapi::INTERFACE),
+            Self::Policy => (CONTROLLER, &lsarpc::lsarpc::INTERFACE),
+        }
+    }
+
+    /// Calls one operation, and gives the status that it returned.
+    async fn call(self, client: Client) -> Result<u32, Error> {
+        match self {
+            Self::Lookup => {
+                let client = ept::Client::from(client);
+                let (none, handle) = (Default::default(), epmapper::EptLookupHandleT::default());
+                let out = client
+                    .lookup(0, &none, &Default::default(), 1, handle, 20)
+                    .await?;
+                assert_eq!(out.entries.len(), 20);
+                Ok(out.status)
+            }
+            Self::Management => {
+                let out = mgmt::Client::from(client).is_server_listening().await?;
+                assert_eq!(out.result, 1);
+                Ok(out.status)
+            }
+            Self::Challenge => {
+                let client = netlogon::logon::Client::from(client);
+                let challenge = netlogon::NetlogonCredential {
+                    data: [1, 2, 3, 4, 5, 6, 7, 8],
+                };
+                let (host, ours) = (Some(HOST.into()), "OURS".into());
+                let out = client
+                    .netr_server_req_challenge(&host, &ours, challenge)
+                    .await?;
+                assert_ne!(out.server_challenge.data, [0; 8]);
+                Ok(out.result.cast_unsigned())
+            }
+            Self::Role => {
+                let client = dssetup::dssetup::Client::from(client);
+                let level = dssetup::DsrolePrimaryDomainInfoLevel(1);
+                let out = client
+                    .ds_roler_get_primary_domain_information(level)
+                    .await?;
+                Ok(out.result)
+            }
+            Self::Accounts => {
+                let client = samr::samr::Client::from(client);
+                let revision = samr::SamprRevisionInfo::V1(samr::SamprRevisionInfoV1 {
+                    revision: 3,
+                    supported_features: 0,
+                });
+                let host = Some(WideStr::from(HOST));
+                let out = client
+                    .samr_connect5(&host, samr::MAXIMUM_ALLOWED, 1, &revision)
+                    .await?;
+                Ok(out.result.cast_unsigned())
+            }
+            Self::Directory => {
+                let client = drsuapi::drsuapi::Client::from(client);
+                Ok(client.idl_drs_bind(&None, &None).await?.result)
+            }
+            Self::Policy => {
+                let client = lsarpc::lsarpc::Client::from(client);
+                let access = lsarpc::MAXIMUM_ALLOWED;
+                let out = client
+                    .lsar_open_policy2(&None, &Default::default(), access)
+                    .await?;
+                Ok(out.result.cast_unsigned())
+            }
+        }
+    }
+
+    /// What comes of calling it with these options.
+    async fn outcome(self, options: Options) -> Result<Outcome, Error> {
+        let (endpoint, interface) = self.interface();
+        let client = Client::connect_interface_with(endpoint, interface, options).await?;
+        // Samba's server of this version has no NDR64: what offers both is served in NDR.
+        if client
+            .packing()
+            .is_none_or(|(syntax, _)| syntax != Syntax::Ndr)
+        {
+            return Ok(Outcome::Syntax);
+        }
+        match self.call(client).await {
+            Ok(0) => Ok(Outcome::Done),
+            Ok(status) => Ok(Outcome::Status(status)),
+            Err(error) => fault(&error).map(Outcome::Fault).ok_or(error),
+        }
+    }
+}
+
+use Outcome::{Done, Fault};
+
+/// What the controller does about each service, without authentication and at the levels connect, packet, integrity and
+/// privacy, whatever proves the user.
+const MATRIX: [(Service, [Outcome; 5]); 7] = [
+    // Anybody's, at any level.
+    (Service::Lookup, [Done, Done, Done, Done, Done]),
+    (Service::Management, [Done, Done, Done, Done, Done]),
+    // Nobody in particular may ask, but who proves something must protect what he asks.
+    (Service::Challenge, [Done, Fault(5), Done, Done, Done]),
+    (Service::Role, [Done, Done, Done, Done, Done]),
+    (Service::Accounts, [Done, Fault(5), Done, Done, Done]),
+    // Its traffic has secrets.
+    (
+        Service::Directory,
+        [Fault(5), Fault(5), Fault(5), Fault(5), Done],
+    ),
+    // Over TCP for netlogon's own mechanism alone.
+    (
+        Service::Policy,
+        [Fault(5), Fault(5), Fault(5), Fault(5), Fault(5)],
+    ),
+];
+
 /// The levels at which the controller's accounts are reached.
 const LEVELS: [AuthLevel; 3] = [AuthLevel::PKT, AuthLevel::INTEGRITY, AuthLevel::PRIVACY];
 
@@ -157,6 +321,7 @@ network_test! {
                     }
                 }
             }
+            // Accounts are among what Samba lets nobody ask for at that level, whatever the configuration says of others.
             let refused = runtime.block_on(users(way.options(AuthLevel::CONNECT)));
             let refused = refused.expect_err("accounts at level connect");
             if fault(&refused) != Some(5) {
@@ -165,6 +330,38 @@ network_test! {
         }
         assert!(faults.is_empty(), "{}", faults.join("\n"));
         case::ran("Samba AD DC", "samr under NTLM, SPNEGO and Kerberos at packet, integrity and privacy");
+    }
+
+    fn each_of_its_services_answers_every_way_at_every_level() {
+        let Some(_domain) = domain() else { return };
+        let runtime = runtime();
+        let mut faults = Vec::new();
+        let mut check = |form: String, outcome: Result<Outcome, Error>, expected: Outcome| match outcome {
+            Ok(outcome) if outcome == expected => {}
+            Ok(outcome) => faults.push(format!("{form}: {outcome:?}, not {expected:?}")),
+            Err(error) => faults.push(format!("{form}: {error}, not {expected:?}")),
+        };
+        let levels = [AuthLevel::CONNECT, AuthLevel::PKT, AuthLevel::INTEGRITY, AuthLevel::PRIVACY];
+        for (service, [open, protected @ ..]) in MATRIX {
+            for ndr64 in [false, true] {
+                let options = Options { ndr64, ..Options::default() };
+                let outcome = runtime.block_on(service.outcome(options));
+                check(format!("{service:?} ndr64 {ndr64} open"), outcome, open);
+                for way in Way::ALL {
+                    for (level, expected) in levels.into_iter().zip(protected) {
+                        let mut options = Options { ndr64, ..way.options(level) };
+                        // Samba signs headers with whoever offers it.
+                        if let Some(credentials) = &mut options.credentials {
+                            credentials.require_header_signing = true;
+                        }
+                        let outcome = runtime.block_on(service.outcome(options));
+                        check(format!("{service:?} ndr64 {ndr64} {way:?} {level}"), outcome, expected);
+                    }
+                }
+            }
+        }
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+        case::ran("Samba AD DC", "seven services under no authentication, NTLM, SPNEGO and Kerberos at every level");
     }
 
     fn its_other_services_answer_us() {

@@ -102,7 +102,7 @@ network_test! {
         let (_server, port) = echo_server(&runtime, Some(dce::keys()), AuthLevel::CONNECT).expect("our server");
         let user = format!("{}@{}%{}", samba::USER, samba::REALM, samba::USER_PASSWORD);
         let credentials = ["-U", &user, "--use-kerberos=required"];
-        let ways = ["krb5,connect", "krb5,packet", "krb5,sign", "krb5,seal", "spnego,sign", "spnego,seal"];
+        let ways = ["krb5,connect", "krb5,packet", "krb5,sign", "krb5,seal", "spnego,connect", "spnego,packet", "spnego,sign", "spnego,seal"];
         torture(&sweep(samba::OUR_HOST, port, &ways), &credentials);
         torture(&sweep(samba::OUR_OLD_HOST, port, &["krb5,sign", "krb5,seal"]), &credentials);
         case::ran("smbtorture", "rpc.echo under Kerberos at every level");

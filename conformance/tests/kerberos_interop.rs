@@ -51,7 +51,13 @@ fn both_our_sides_agree_with_every_kind_of_key() {
     if !available(&CENTRE) {
         return;
     }
-    for kind in [KeyKind::AES256, KeyKind::AES128, KeyKind::RC4] {
+    for kind in [
+        KeyKind::AES256,
+        KeyKind::AES128,
+        KeyKind::AES256_SHA2,
+        KeyKind::AES128_SHA2,
+        KeyKind::RC4,
+    ] {
         let kdc = Kdc::start(kind).expect("a centre");
         for mechanism in ["krb5", "spnego-krb5"] {
             let mut client = our_client(&kdc, mechanism, &[]);

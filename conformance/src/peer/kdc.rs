@@ -28,6 +28,10 @@ impl KeyKind {
     pub const AES256: Self = Self("aes256-cts-hmac-sha1-96");
     /// AES with 128 bits and SHA-1.
     pub const AES128: Self = Self("aes128-cts-hmac-sha1-96");
+    /// AES with 256 bits and SHA-2.
+    pub const AES256_SHA2: Self = Self("aes256-cts-hmac-sha384-192");
+    /// AES with 128 bits and SHA-2.
+    pub const AES128_SHA2: Self = Self("aes128-cts-hmac-sha256-128");
     /// RC4.
     pub const RC4: Self = Self("arcfour-hmac");
 }

@@ -36,6 +36,10 @@ pub(crate) struct Caller {
     /// The name under which the mechanism knows the server, as host/NAME or nfs@NAME [default: host/HOST]
     #[arg(long, value_name = "PRINCIPAL")]
     principal: Option<String>,
+
+    /// DCE/RPC: refuse a server that does not sign headers too
+    #[arg(long)]
+    require_header_signing: bool,
 }
 
 /// A level that a user has named.
@@ -69,6 +73,7 @@ impl Caller {
         };
         Ok(Credentials {
             target: self.principal.clone(),
+            require_header_signing: self.require_header_signing,
             ..Credentials::new(Arc::new(initiator), self.level.0)
         })
     }

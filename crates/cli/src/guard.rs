@@ -26,6 +26,10 @@ pub(crate) struct Guard {
     #[arg(long, value_name = "LEVEL", value_parser = auth_level)]
     auth_floor: Option<AuthLevel>,
 
+    /// Refuse authenticated clients of DCE/RPC that do not offer to sign headers too
+    #[arg(long)]
+    require_header_signing: bool,
+
     /// Whether clients may choose NDR64
     #[arg(long, value_name = "on|off", default_value = "on", value_parser = on_or_off)]
     ndr64: Switch,
@@ -66,6 +70,7 @@ impl Guard {
     /// As [`apply`](Self::apply); `nobody`: clients of NTLM may say that they are nobody.
     pub(crate) fn apply_with(&self, mut builder: Builder, nobody: bool) -> anyhow::Result<Builder> {
         builder = builder.ndr64(self.ndr64.0);
+        builder = builder.require_header_signing(self.require_header_signing);
         if let Some(level) = self.auth_floor {
             builder = builder.auth_floor(level);
         }

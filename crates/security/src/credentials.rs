@@ -246,6 +246,9 @@ impl Credentials {
                 let config = self.ntlm.clone();
                 let mut config = config.ok_or_else(|| Denied::new("no user for NTLM"))?;
                 config.seal = level == AuthLevel::PRIVACY;
+                // Where signatures were agreed on, Samba's server wants to send them, and at a level without them sends nothing.
+                // req: dce-ntlm-connect
+                config.sign &= level.is_per_packet();
                 config.bindings = config.bindings.or_else(|| self.bindings.clone());
                 if config.target.is_none() && !target.is_empty() {
                     config.target = Some(target.to_owned());
@@ -310,6 +313,37 @@ impl Initiator for Credentials {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::ntlm::Flags;
+
+    /// MS-NLMP section 2.2.1.1: the flags stand behind the signature and the type.
+    #[test]
+    fn a_level_asks_ntlm_for_what_it_uses() {
+        let config = ClientConfig::new("bob", "DOM", &Password::from("hunter2"));
+        for (level, sign, seal) in [
+            (AuthLevel::CONNECT, false, false),
+            (AuthLevel::PKT, true, false),
+            (AuthLevel::INTEGRITY, true, false),
+            (AuthLevel::PRIVACY, true, true),
+        ] {
+            for credentials in [
+                Credentials::of_ntlm(config.clone()),
+                Credentials::spnego().or_ntlm(config.clone()),
+            ] {
+                let step = credentials.initiate("host/x", level).unwrap().step(&[]);
+                let farcall_dce::security::Step::Continue(token) = step.unwrap() else {
+                    unreachable!("a first token");
+                };
+                let begins = |at: &[u8]| at.starts_with(b"NTLMSSP\0");
+                let at = token.windows(8).position(begins).unwrap();
+                let flags = token.get(at + 12..at + 16).unwrap();
+                let flags = Flags(u32::from_le_bytes(flags.try_into().unwrap()));
+                assert_eq!(
+                    (flags.has(Flags::SIGN), flags.has(Flags::SEAL)),
+                    (sign, seal)
+                );
+            }
+        }
+    }
 
     #[test]
     fn words_of_the_command_line_are_read() {

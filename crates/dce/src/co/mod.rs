@@ -22,3 +22,5 @@ mod toy;
 mod tests;
 #[cfg(test)]
 mod piece_tests;
+#[cfg(test)]
+mod relay_tests;

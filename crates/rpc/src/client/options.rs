@@ -133,6 +133,10 @@ pub struct Credentials {
     pub level: AuthLevel,
     /// The name under which the mechanism knows the server. Default `host/` and the host's name.
     pub target: Option<String>,
+    /// Whether a server that does not agree to sign the headers of PDUs too is refused. Without signed headers, whoever
+    /// relays calls can change what stands outside the arguments (MS-RPCE section 3.3.1.5.2.2). Default false: older
+    /// servers do not know it. It has no meaning at level connect, where nothing is signed.
+    pub require_header_signing: bool,
 }
 
 impl Credentials {
@@ -142,6 +146,7 @@ impl Credentials {
             initiator,
             level,
             target: None,
+            require_header_signing: false,
         }
     }
 }

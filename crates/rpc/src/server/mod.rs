@@ -286,6 +286,15 @@ impl Builder {
         self
     }
 
+    /// DCE/RPC: whether clients that protect their calls must offer to sign the headers of PDUs too; others are refused when
+    /// they bind. Without signed headers, whoever relays calls can change what stands outside the arguments (MS-RPCE
+    /// section 3.3.1.5.2.2). Default false: older clients do not know it.
+    #[must_use]
+    pub fn require_header_signing(mut self, required: bool) -> Self {
+        self.terms.require_header_signing = required;
+        self
+    }
+
     /// DCE/RPC: what clients are told as secondary address when they bind. Default: the port, or
     /// the name of the local endpoint.
     #[must_use]

@@ -1,13 +1,14 @@
-//! Encryption with Kerberos keys, as far as the messages of an exchange need it: AES with SHA-1, and RC4.
+//! Encryption with Kerberos keys, as far as the messages of an exchange need it: AES with SHA-1 and with SHA-2, and RC4.
 //!
 //! Read first: RFC 3961 sections 5.1 (derived keys, n-fold) and 5.3, RFC 3962 sections 5 and 6 (AES, cipher text stealing),
-//! RFC 4757 section 5 (RC4). Messages of calls are protected by the library; here is what it does not tell. Other kinds of keys
-//! open nothing.
+//! RFC 8009 sections 3 and 5 (SHA-2: derived keys, codes over what is encrypted), RFC 4757 section 5 (RC4). Messages of calls
+//! are protected by the library; here is what it does not tell. Other kinds of keys open nothing.
 
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256};
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
+use sha2::{Sha256, Sha384};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -32,13 +33,21 @@ impl Usage {
 const AES128: i32 = 17;
 /// `aes256-cts-hmac-sha1-96`.
 const AES256: i32 = 18;
+/// `aes128-cts-hmac-sha256-128`.
+const AES128_SHA2: i32 = 19;
+/// `aes256-cts-hmac-sha384-192`.
+const AES256_SHA2: i32 = 20;
 /// `rc4-hmac`.
 const RC4: i32 = 23;
 
 /// Bytes of a cipher's block, and of what stands before each message.
 const BLOCK: usize = 16;
-/// Bytes of a code with AES.
+/// Bytes of a code with AES and SHA-1.
 const CODE: usize = 12;
+/// Bytes of a code, and of its key, with AES of 128 bits and SHA-2.
+const CODE_128_SHA2: usize = 16;
+/// Bytes of a code, and of its key, with AES of 256 bits and SHA-2.
+const CODE_256_SHA2: usize = 24;
 /// Bytes of a code with RC4.
 const RC4_CODE: usize = 16;
 
@@ -84,10 +93,10 @@ impl SessionKey {
                 (opened, code, expected)
             }
             _ => {
-                let at = sealed.len().checked_sub(CODE)?;
+                let at = sealed.len().checked_sub(self.code_len())?;
                 let (data, code) = sealed.split_at_checked(at)?;
                 let opened = Zeroizing::new(self.aes(usage)?.open(data)?);
-                let expected = self.code(usage, &opened)?;
+                let expected = self.code(usage, &opened, data)?;
                 (opened, code, expected)
             }
         };
@@ -104,7 +113,17 @@ impl SessionKey {
             return Some([&code[..], &sealed].concat());
         }
         let sealed = self.aes(usage)?.seal(message)?;
-        Some([sealed, self.code(usage, message)?].concat())
+        let code = self.code(usage, message, &sealed)?;
+        Some([sealed, code].concat())
+    }
+
+    /// AES: bytes of a code.
+    fn code_len(&self) -> usize {
+        match self.etype {
+            AES128_SHA2 => CODE_128_SHA2,
+            AES256_SHA2 => CODE_256_SHA2,
+            _ => CODE,
+        }
     }
 
     /// RC4: the key of a usage.
@@ -118,19 +137,45 @@ impl SessionKey {
 
     /// AES: the cipher of a usage.
     fn aes(&self, usage: Usage) -> Option<Aes> {
-        Aes::new(self.etype, &self.derived(usage, 0xaa)?)
+        let key = match self.etype {
+            AES128_SHA2 | AES256_SHA2 => self.derived_sha2(usage, 0xaa, self.bytes.len())?,
+            _ => self.derived(usage, 0xaa)?,
+        };
+        Aes::new(self.etype, &key)
     }
 
-    /// AES: the code of a message.
-    fn code(&self, usage: Usage, message: &[u8]) -> Option<Vec<u8>> {
-        let key = self.derived(usage, 0x55)?;
-        let mut hmac = Hmac::<Sha1>::new_from_slice(&key).ok()?;
-        hmac.update(message);
-        let code = hmac.finalize().into_bytes();
-        code.get(..CODE).map(<[u8]>::to_vec)
+    /// AES: the code of a message. With SHA-1 it is over what stands before encryption, with SHA-2 over the initial vector
+    /// and what came of it.
+    fn code(&self, usage: Usage, message: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        let len = self.code_len();
+        let code = match self.etype {
+            AES128_SHA2 | AES256_SHA2 => {
+                let key = self.derived_sha2(usage, 0x55, len)?;
+                hmac_sha2(self.etype, &key, &[&[0; BLOCK], sealed])?
+            }
+            _ => {
+                let key = self.derived(usage, 0x55)?;
+                let mut hmac = Hmac::<Sha1>::new_from_slice(&key).ok()?;
+                hmac.update(message);
+                hmac.finalize().into_bytes().to_vec()
+            }
+        };
+        code.get(..len).map(<[u8]>::to_vec)
     }
 
-    /// A derived key (`DK`): for encryption with 0xaa, for codes with 0x55.
+    /// A derived key of this many bytes with SHA-2 (`KDF-HMAC-SHA2`), purposes as for [`derived`](Self::derived): a counter,
+    /// the usage and the purpose, a zero, and the key's length in bits.
+    fn derived_sha2(&self, usage: Usage, purpose: u8, len: usize) -> Option<Zeroizing<Vec<u8>>> {
+        let bits = u32::try_from(len).ok()?.checked_mul(8)?.to_be_bytes();
+        let one = 1_u32.to_be_bytes();
+        let (usage, purpose) = (usage.0.to_be_bytes(), [purpose]);
+        let label: [&[u8]; 5] = [&one, &usage, &purpose, &[0], &bits];
+        let mut key = Zeroizing::new(hmac_sha2(self.etype, &self.bytes, &label)?);
+        (key.len() >= len).then(|| key.truncate(len))?;
+        Some(key)
+    }
+
+    /// A derived key with SHA-1 (`DK`): for encryption with 0xaa, for codes with 0x55.
     fn derived(&self, usage: Usage, purpose: u8) -> Option<Zeroizing<Vec<u8>>> {
         let base = Aes::new(self.etype, &self.bytes)?;
         let mut constant = usage.0.to_be_bytes().to_vec();
@@ -146,6 +191,23 @@ impl SessionKey {
     }
 }
 
+/// The code of SHA-2 that goes with a kind of key, whole.
+fn hmac_sha2(etype: i32, key: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
+    match etype {
+        AES128_SHA2 => {
+            let mut hmac = Hmac::<Sha256>::new_from_slice(key).ok()?;
+            parts.iter().for_each(|part| hmac.update(part));
+            Some(hmac.finalize().into_bytes().to_vec())
+        }
+        AES256_SHA2 => {
+            let mut hmac = Hmac::<Sha384>::new_from_slice(key).ok()?;
+            parts.iter().for_each(|part| hmac.update(part));
+            Some(hmac.finalize().into_bytes().to_vec())
+        }
+        _ => None,
+    }
+}
+
 /// AES in cipher block chaining with stolen cipher text, from an initial vector of zeros.
 enum Aes {
     Short(Box<Aes128>),
@@ -155,11 +217,11 @@ enum Aes {
 impl Aes {
     fn new(etype: i32, key: &[u8]) -> Option<Self> {
         match etype {
-            AES128 => Aes128::new_from_slice(key)
+            AES128 | AES128_SHA2 => Aes128::new_from_slice(key)
                 .ok()
                 .map(Box::new)
                 .map(Self::Short),
-            AES256 => Aes256::new_from_slice(key)
+            AES256 | AES256_SHA2 => Aes256::new_from_slice(key)
                 .ok()
                 .map(Box::new)
                 .map(Self::Long),
@@ -345,9 +407,75 @@ mod tests {
         assert!(aes.seal(b"too short").is_none());
     }
 
+    /// RFC 8009 appendix A: key usage 2, a confounder before each message.
+    #[test]
+    fn sha_2_derives_keys_and_codes_as_the_standard_lists_them() {
+        let short = SessionKey::new(AES128_SHA2, &hex("3705d96080c17728a0e800eab6e0d23c"));
+        let derived = |key: &SessionKey, purpose, len| {
+            key.derived_sha2(Usage::TICKET, purpose, len)
+                .unwrap()
+                .to_vec()
+        };
+        assert_eq!(
+            derived(&short, 0xaa, 16),
+            hex("9b197dd1e8c5609d6e67c3e37c62c72e")
+        );
+        assert_eq!(
+            derived(&short, 0x55, 16),
+            hex("9fda0e56ab2d85e1569a688696c26a6c")
+        );
+        let long = "6d404d37faf79f9df0d33568d320669800eb4836472ea8a026d16b7182460c52";
+        let long = SessionKey::new(AES256_SHA2, &hex(long));
+        assert_eq!(
+            derived(&long, 0xaa, 32),
+            hex("56ab22bee63d82d7bc5227f6773f8ea7a5eb1c825160c38312980c442e5c7e49")
+        );
+        assert_eq!(
+            derived(&long, 0x55, 24),
+            hex("69b16514e3cd8e56b82010d5c73012b622c4d00ffc23ed1f")
+        );
+        for (key, confounder, text, sealed) in [
+            (
+                &short,
+                "7e5895eaf2672435bad817f545a37148",
+                "",
+                "ef85fb890bb8472f4dab20394dca781dad877eda39d50c870c0d5a0a8e48c718",
+            ),
+            (
+                &short,
+                "7bca285e2fd4130fb55b1a5c83bc5b24",
+                "000102030405",
+                "84d7f30754ed987bab0bf3506beb09cfb55402cef7e6877ce99e247e52d16ed4421dfdf8976c",
+            ),
+            (
+                &short,
+                "56ab21713ff62c0a1457200f6fa9948f",
+                "000102030405060708090a0b0c0d0e0f",
+                "3517d640f50ddc8ad3628722b3569d2ae07493fa8263254080ea65c1008e8fc2
+                 95fb4852e7d83e1e7c48c37eebe6b0d3",
+            ),
+            (
+                &long,
+                "f764e9fa15c276478b2c7d0c4e5f58e4",
+                "",
+                "41f53fa5bfe7026d91faf9be959195a058707273a96a40f0a01960621ac612748b9bbfbe7eb4ce3c",
+            ),
+        ] {
+            let message = [hex(confounder), hex(text)].concat();
+            assert_eq!(key.seal(Usage::TICKET, &message).unwrap(), hex(sealed));
+            assert_eq!(*key.open(Usage::TICKET, &hex(sealed)).unwrap(), message);
+        }
+    }
+
     #[test]
     fn what_was_sealed_is_opened_by_the_same_key_for_the_same_usage() {
-        for (etype, len) in [(AES128, 16), (AES256, 32), (RC4, 16)] {
+        for (etype, len) in [
+            (AES128, 16),
+            (AES256, 32),
+            (AES128_SHA2, 16),
+            (AES256_SHA2, 32),
+            (RC4, 16),
+        ] {
             let key = SessionKey::new(etype, &vec![7; len]);
             let message: Vec<u8> = (0..77).collect();
             let sealed = key.seal(Usage::TICKET, &message).unwrap();
@@ -362,7 +490,7 @@ mod tests {
                 assert!(key.open(Usage::TICKET, &sealed[..at]).is_none());
             }
         }
-        let unknown = SessionKey::new(20, &[7; 32]);
+        let unknown = SessionKey::new(26, &[7; 32]);
         assert!(unknown.seal(Usage::TICKET, &[0; 32]).is_none());
         assert!(unknown.open(Usage::TICKET, &[0; 64]).is_none());
     }

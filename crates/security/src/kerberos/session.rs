@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn an_acceptor_finds_the_shared_key_and_flags_that_were_taken_back() {
-        for (etype, len) in [(17, 16), (18, 32), (23, 16)] {
+        for (etype, len) in [(17, 16), (18, 32), (19, 16), (20, 32), (23, 16)] {
             let it = exchange(etype, len, ALL);
             let keytab = keytab(&it.service);
             let session = Session::of_acceptor(&keytab, &it.ap_req).unwrap();

@@ -85,7 +85,7 @@ impl ClientConfig {
             | Flags::VERSION;
         self.required()
             .with(always, true)
-            .with(Flags::KEY_EXCH, self.key_exchange)
+            .with(Flags::KEY_EXCH, self.key_exchange && self.protects())
             .with(Flags::KEY_56, self.key_56)
     }
 
@@ -94,7 +94,13 @@ impl ClientConfig {
         (Flags::UNICODE | Flags::EXTENDED_SESSIONSECURITY)
             .with(Flags::SIGN, self.sign)
             .with(Flags::SEAL, self.seal)
-            .with(Flags::KEY_128, self.key_128 && (self.sign || self.seal))
+            .with(Flags::KEY_128, self.key_128 && self.protects())
+    }
+
+    /// Whether messages are to be protected. If none is, no key is exchanged: peers differ about what the session key would be
+    /// (MS-NLMP section 3.1.5.1.2 has none exchanged, Samba's server demands one).
+    const fn protects(&self) -> bool {
+        self.sign || self.seal
     }
 }
 

@@ -185,7 +185,11 @@ impl Server {
             | Flags::ALWAYS_SIGN
             | Flags::REQUEST_TARGET
             | Flags::TARGET_INFO;
-        Ok((asked & GRANTED)
+        // Where nothing is to be protected, peers differ about what an exchanged key would be; so none is exchanged.
+        let protects = asked.any(Flags::SIGN | Flags::SEAL);
+        let granted = (asked & GRANTED).without(Flags::KEY_EXCH);
+        Ok(granted
+            .with(Flags::KEY_EXCH, protects && asked.has(Flags::KEY_EXCH))
             .with(always, true)
             .with(Flags::TARGET_TYPE_DOMAIN, self.config.member)
             .with(Flags::TARGET_TYPE_SERVER, !self.config.member))

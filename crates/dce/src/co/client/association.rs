@@ -575,10 +575,9 @@ impl<T> Client<T> {
     fn send(&mut self, message: &Message, stub: &[u8]) -> Result<(), CallError> {
         match &mut self.guard {
             Some(guard) if guard.level.is_per_packet() => {
-                let trailer = self
-                    .config
-                    .verification
-                    .then(|| verification(message, &self.contexts, self.config.sign_header));
+                let trailer = self.config.verification.then(|| {
+                    verification(message, &self.contexts, self.config.offers_sign_header())
+                });
                 let mut own = Vec::new();
                 let stub = match trailer {
                     Some(trailer) => {
@@ -619,7 +618,11 @@ impl<T> Client<T> {
         let guard = self.guard.as_mut().filter(|it| it.level.is_per_packet());
         if last && guard.is_some() && self.config.verification {
             // What is left begins at a multiple of sixteen of the stub.
-            let trailer = verification(&flow.message, &self.contexts, self.config.sign_header);
+            let trailer = verification(
+                &flow.message,
+                &self.contexts,
+                self.config.offers_sign_header(),
+            );
             trailer.emit(&mut rest, 0, Order::Little);
         }
         let (message, out) = (&flow.message, &mut self.outbox);

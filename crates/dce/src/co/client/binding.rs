@@ -103,7 +103,7 @@ impl<T> Client<T> {
         token: Option<&[u8]>,
     ) {
         let order = self.config.order;
-        let sign = token.is_some() && self.config.sign_header;
+        let sign = token.is_some() && self.config.offers_sign_header();
         let flags = Flags::WHOLE
             .with_if(self.config.multiplexing, Flags::CONC_MPX)
             .with_if(sign, Flags::SUPPORT_HEADER_SIGN);
@@ -226,12 +226,26 @@ impl<T> Client<T> {
         }
         self.max_frag = frag & !7;
         self.multiplexing = self.config.multiplexing && header.flags.has(Flags::CONC_MPX);
-        self.sign_header = self.config.sign_header && header.flags.has(Flags::SUPPORT_HEADER_SIGN);
+        let echoed = header.flags.has(Flags::SUPPORT_HEADER_SIGN);
+        self.sign_header = self.config.offers_sign_header() && echoed;
+        if self.lacks_signed_headers() {
+            let why = "the server does not sign headers, which is required";
+            return self.close(Close::Denied(Denied::package(why)));
+        }
         self.group = ack.assoc_group_id;
         if !self.take_results(&ack.results) {
             return self.close(Close::Violation("results that were not offered"));
         }
         self.go_on(verifier, pdu);
+    }
+
+    /// Whether signed headers are required and were not agreed on.
+    // req: dce-rpce-header-sign-required
+    fn lacks_signed_headers(&self) -> bool {
+        let signs = |leg: &Leg| leg.level.is_per_packet();
+        self.config.require_sign_header
+            && !self.sign_header
+            && self.exchange.as_ref().is_some_and(signs)
     }
 
     /// The answer to an alter_context: to one that asked for interfaces, or to a leg.

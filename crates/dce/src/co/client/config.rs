@@ -19,6 +19,9 @@ pub struct ClientConfig {
     pub multiplexing: bool,
     /// Whether header signing is offered where calls are protected. Default true.
     pub sign_header: bool,
+    /// Whether a server that does not agree on header signing is refused where calls are protected per packet; header
+    /// signing is offered then in any case. Default false: older servers do not know it.
+    pub require_sign_header: bool,
     /// Whether requests carry a verification trailer where calls are protected. Default true.
     pub verification: bool,
     /// Most bytes of responses that are partly received, over all calls. Default 64 MiB.
@@ -41,6 +44,7 @@ impl Default for ClientConfig {
             order: Order::Little,
             multiplexing: true,
             sign_header: true,
+            require_sign_header: false,
             verification: true,
             response: 64 << 20,
             in_flight: 4096,
@@ -48,6 +52,13 @@ impl Default for ClientConfig {
             cancel: Duration::from_secs(1),
             group: 0,
         }
+    }
+}
+
+impl ClientConfig {
+    /// Whether header signing is offered.
+    pub(super) const fn offers_sign_header(&self) -> bool {
+        self.sign_header || self.require_sign_header
     }
 }
 

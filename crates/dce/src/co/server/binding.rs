@@ -55,6 +55,7 @@ impl Server {
             Ok(results) => results,
             Err(violated) => return self.nak(header, not_specified, violated.0, out),
         };
+        self.take_offer(header);
         let place = match verifier
             .as_ref()
             .map(|v| self.security.leg(&endpoint, &v.trailer, Leg::Bind))
@@ -106,6 +107,7 @@ impl Server {
             Ok(results) => results,
             Err(violated) => return self.violation(header, violated.0, out),
         };
+        self.take_offer(header);
         let place = match verifier
             .as_ref()
             .map(|v| self.security.leg(&endpoint, &v.trailer, Leg::Alter))
@@ -120,6 +122,14 @@ impl Server {
         let group = self.group.as_ref().map_or(0, |group| group.id());
         let ack = self.ack(group, Vec::new(), results);
         self.settle(header, Leg::Alter, ack, verifier.zip(place), pdu, out)
+    }
+
+    /// Takes the offer to sign headers, if a bind or alter_context makes it.
+    fn take_offer(&mut self, header: &Header) {
+        if header.flags.has(Flags::SUPPORT_HEADER_SIGN) {
+            self.security
+                .offer_header_signing(self.endpoint.config.agrees_on_sign_header());
+        }
     }
 
     fn ack(
@@ -147,10 +157,6 @@ impl Server {
         pdu: &[u8],
         out: &mut TransmitQueue,
     ) -> Option<Event> {
-        if header.flags.has(Flags::SUPPORT_HEADER_SIGN) {
-            self.security
-                .offer_header_signing(self.endpoint.config.sign_header);
-        }
         let Some((verifier, place)) = token else {
             return self.acknowledge(header, leg, &ack, None, out);
         };
@@ -176,7 +182,8 @@ impl Server {
         token: Option<(Trailer, &[u8])>,
         out: &mut TransmitQueue,
     ) -> Option<Event> {
-        let signs = self.endpoint.config.sign_header && asked.flags.has(Flags::SUPPORT_HEADER_SIGN);
+        let agrees = self.endpoint.config.agrees_on_sign_header();
+        let signs = agrees && asked.flags.has(Flags::SUPPORT_HEADER_SIGN);
         let flags = Flags::WHOLE.with_if(signs, Flags::SUPPORT_HEADER_SIGN);
         let (ptype, flags) = match leg {
             Leg::Bind => (

@@ -58,6 +58,9 @@ pub struct ServerConfig {
     pub multiplexing: bool,
     /// Whether header signing is agreed on where a client offers it. Default true.
     pub sign_header: bool,
+    /// Whether a client that does not offer header signing is refused when it begins a security context that protects each
+    /// packet; header signing is agreed on then in any case. Default false: older clients do not know it.
+    pub require_sign_header: bool,
     /// Whether a verifier of a `bind` or `alter_context` must claim no padding. Default false: peers claim some.
     pub strict_padding: bool,
     /// Largest stub of a request over all fragments, in bytes. Default 4 MiB.
@@ -85,6 +88,7 @@ impl Default for ServerConfig {
             ndr64: true,
             multiplexing: true,
             sign_header: true,
+            require_sign_header: false,
             strict_padding: false,
             request: 4 << 20,
             contexts: 1024,
@@ -94,6 +98,13 @@ impl Default for ServerConfig {
             partial: Duration::from_secs(30),
             pipe: Duration::from_secs(300),
         }
+    }
+}
+
+impl ServerConfig {
+    /// Whether header signing is agreed on with a client that offers it.
+    pub(super) const fn agrees_on_sign_header(&self) -> bool {
+        self.sign_header || self.require_sign_header
     }
 }
 

@@ -180,6 +180,10 @@ impl Security {
                 Refusal::UNKNOWN_TYPE
             });
         }
+        // req: dce-rpce-header-sign-required
+        if limits.require_sign_header && level.is_per_packet() && !self.sign_header {
+            return Err(Refusal::DENIED);
+        }
         let exchange = acceptor
             .accept(auth_type, level)
             .ok_or(Refusal::UNKNOWN_TYPE)?;

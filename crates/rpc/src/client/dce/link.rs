@@ -143,6 +143,10 @@ pub(crate) fn config(options: &Options, syntax: Option<Syntax>, group: u32) -> C
         in_flight: options.in_flight,
         queued: options.limits.write_queue.max(16 << 20),
         group,
+        require_sign_header: options
+            .credentials
+            .as_ref()
+            .is_some_and(|it| it.require_header_signing),
         ..ClientConfig::default()
     }
 }

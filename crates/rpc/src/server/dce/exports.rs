@@ -23,6 +23,7 @@ pub(crate) struct Terms {
     pub(crate) secondary_address: Option<String>,
     pub(crate) no_ndr64: bool,
     pub(crate) max_auth_contexts: Option<usize>,
+    pub(crate) require_header_signing: bool,
     pub(crate) remote_stop: bool,
 }
 
@@ -202,6 +203,7 @@ fn config(limits: &Limits, terms: &Terms) -> ServerConfig {
         ndr64: !terms.no_ndr64,
         request: limits.stub,
         contexts: limits.contexts,
+        require_sign_header: terms.require_header_signing,
         auth_contexts: terms.max_auth_contexts.unwrap_or(limits.auth_contexts),
         // req: dce-face-busy
         in_flight: limits.calls,

@@ -43,6 +43,25 @@ fn the_first_message_asks_for_everything_strong() {
     assert_eq!(message, hex(expected));
 }
 
+/// Samba's server wants a key of 16 bytes wherever the exchange of one was agreed on, and MS-NLMP section 3.1.5.1.2 has one only
+/// where messages are protected.
+#[test]
+fn a_client_that_protects_nothing_exchanges_no_key() {
+    let bare = || ClientConfig {
+        sign: false,
+        seal: false,
+        ..config()
+    };
+    assert!(
+        !bare()
+            .flags()
+            .any(Flags::KEY_EXCH | Flags::SIGN | Flags::SEAL)
+    );
+    let message = answer(bare(), &challenge(config().flags(), INFO)).unwrap();
+    let message = Authenticate::parse(&message).unwrap();
+    assert!(message.session_key.is_empty() && !message.flags.has(Flags::KEY_EXCH));
+}
+
 #[test]
 fn a_server_that_grants_less_than_was_asked_for_is_refused() {
     let all = config().flags();

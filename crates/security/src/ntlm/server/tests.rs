@@ -240,6 +240,20 @@ fn every_combination_of_flags_gives_a_working_session() {
     }
 }
 
+/// The other half of `a_client_that_protects_nothing_exchanges_no_key`: clients of Samba offer it all the same.
+#[test]
+fn a_key_is_exchanged_only_where_messages_are_protected() {
+    let flags = |asked: Flags| {
+        let always = Flags::UNICODE | Flags::EXTENDED_SESSIONSECURITY | Flags::KEY_128;
+        let granted = Server::new(Arc::new(config())).offer(asked | always);
+        granted.unwrap().has(Flags::KEY_EXCH)
+    };
+    assert!(!flags(Flags::KEY_EXCH));
+    assert!(flags(Flags::KEY_EXCH | Flags::SIGN));
+    assert!(flags(Flags::KEY_EXCH | Flags::SEAL));
+    assert!(!flags(Flags::SIGN));
+}
+
 #[test]
 fn any_flipped_bit_of_the_last_message_is_noticed() {
     let len = std::cell::Cell::new(0);
