@@ -2,7 +2,7 @@
 
 samba_client.py WHAT BINDING CONFIGURATION [DOMAIN\\USER%PASSWORD]
 
-WHAT is `echo`, `interfaces` or `mapper`; BINDING is one of Samba's, such as
+WHAT is `echo`, `interfaces`, `mapper` or `key`; BINDING is one of Samba's, such as
 `ncacn_ip_tcp:127.0.0.1[1234,ndr64,seal]`. Prints what it got, a line each, and at the end
 `all well`.
 """
@@ -57,6 +57,16 @@ def mapper(binding, lp, creds):
     print(f"entries {count}")
 
 
+def key(binding, lp, creds):
+    conn = echo_.rpcecho(binding, lp, creds)
+    try:
+        conn.AddOne(41)
+    except RuntimeError:
+        # The server that is asked for its key answers no sum.
+        pass
+    print(f"key {bytes(conn.user_session_key).hex()}")
+
+
 def main():
     what, binding, configuration, *who = sys.argv[1:]
     lp = param.LoadParm()
@@ -68,7 +78,8 @@ def main():
     else:
         creds.set_anonymous()
     creds.set_kerberos_state(credentials.DONT_USE_KERBEROS)
-    {"echo": echo, "interfaces": interfaces, "mapper": mapper}[what](binding, lp, creds)
+    tasks = {"echo": echo, "interfaces": interfaces, "mapper": mapper, "key": key}
+    tasks[what](binding, lp, creds)
     print("all well")
 
 

@@ -36,12 +36,29 @@ static KEYS: Interface = Interface {
     endpoints: &[],
 };
 
-#[derive(Clone, Default)]
-struct Keys(Arc<Mutex<Vec<u8>>>);
+#[derive(Clone)]
+struct Keys {
+    key: Arc<Mutex<Vec<u8>>>,
+    interface: &'static Interface,
+}
+
+impl Keys {
+    /// Under the name of this interface.
+    fn of(interface: &'static Interface) -> Self {
+        Self {
+            key: Arc::default(),
+            interface,
+        }
+    }
+
+    fn key(&self) -> Vec<u8> {
+        self.key.lock().expect("a key").clone()
+    }
+}
 
 impl Operations for Keys {
     fn interface(&self) -> &'static Interface {
-        &KEYS
+        self.interface
     }
 
     async fn call(
@@ -51,14 +68,14 @@ impl Operations for Keys {
         reply: &mut NdrReply<'_>,
     ) -> Result<(), Refuse> {
         let key = call.session_key().unwrap_or_default();
-        key.clone_into(&mut self.0.lock().expect("a key"));
+        key.clone_into(&mut self.key.lock().expect("a key"));
         reply.encode(|_| Ok(()))
     }
 }
 
 #[test]
 fn both_ends_have_the_same_session_key() {
-    let keys = Keys::default();
+    let keys = Keys::of(&KEYS);
     runtime().block_on(async {
         let server = Server::builder()
             .serve(Registered::interface(keys.clone()))
@@ -74,13 +91,43 @@ fn both_ends_have_the_same_session_key() {
             called.await.expect("called");
             let key = client.session_key().expect("a key");
             assert_eq!(key.len(), 16);
-            assert_eq!(key, *keys.0.lock().expect("a key"));
+            assert_eq!(key, keys.key());
             assert_eq!(client.server().map(|it| it.mechanism), Some("ntlm"));
         }
     });
 }
 
 network_test! {
+    fn samba_s_bindings_have_the_session_key_of_our_server() {
+        if !python::samba_available() {
+            return;
+        }
+        let scratch = Scratch::new("keys").expect("a folder");
+        let configuration = samba::client_configuration(&scratch).expect("a configuration");
+        let runtime = runtime();
+        let keys = Keys::of(&rpcecho::INTERFACE);
+        let builder = Server::builder()
+            .serve(Registered::interface(keys.clone()))
+            .listen("ncacn_ip_tcp:127.0.0.1[0]")
+            .auth_floor(AuthLevel::CONNECT)
+            .authenticate_with(Arc::new(dce::ntlm()));
+        let server = runtime.block_on(builder.start()).expect("our server");
+        let port = server.endpoints()[0].port().expect("a port");
+        let user = format!("{DOMAIN}\\{USER}%{USER_PASSWORD}");
+        for mechanism in ["ntlm", "spnego"] {
+            for level in ["connect", "packet", "sign", "seal"] {
+                let mut command = python::samba_script("samba_client.py");
+                let binding = format!("ncacn_ip_tcp:127.0.0.1[{port},{mechanism},{level}]");
+                command.args(["key", &binding]).arg(&configuration).arg(&user);
+                let said = printed("Samba's bindings", &mut command);
+                let ours: String = keys.key().iter().map(|byte| format!("{byte:02x}")).collect();
+                assert_eq!(ours.len(), 32, "{binding}");
+                assert!(said.contains(&format!("key {ours}\n")), "{binding}: {ours} is not in {said}");
+            }
+        }
+        case::ran("Samba's Python", "the session key of our server under NTLM and SPNEGO at every level");
+    }
+
     fn a_server_that_requires_signed_headers_serves_those_who_sign_them() {
         let runtime = runtime();
         let builder = Server::builder()

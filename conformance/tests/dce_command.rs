@@ -271,7 +271,7 @@ network_test! {
         let host = host();
         let configuration = samba::client_configuration(&host.scratch).expect("a configuration");
         let calls = "epmlookup; echoaddone 41; echodata 1000; sinkdata 100000; sourcedata 100000; getusername; dsroledominfo";
-        for (ways, name) in [("", "ANONYMOUS LOGON"), ("connect", USER), ("packet,ntlm", USER), ("sign", USER), ("seal,spnego", USER)] {
+        for (ways, name) in [("", "ANONYMOUS LOGON"), ("connect", USER), ("connect,ntlm", USER), ("connect,spnego", USER), ("packet,ntlm", USER), ("sign", USER), ("seal,spnego", USER)] {
             let mut command = Command::new(find("rpcclient").expect("rpcclient"));
             command.arg("-s").arg(&configuration).args(["-U", &user(), "--use-kerberos=disabled"]);
             command.arg(format!("ncacn_ip_tcp:127.0.0.1[{ways}]")).args(["-c", calls]);
