@@ -94,12 +94,12 @@ impl Road {
             let mut moved = 0;
             for mut pdu in pdus(&up.to_vec()) {
                 change(&mut pdu);
-                self.to_server(pdu, &mut down);
+                self.feed_server(pdu, &mut down);
                 moved += 1;
             }
             for mut pdu in pdus(&down.to_vec()) {
                 change(&mut pdu);
-                self.to_client(pdu);
+                self.feed_client(pdu);
                 moved += 1;
             }
             if moved == 0 {
@@ -109,7 +109,7 @@ impl Road {
         panic!("no end");
     }
 
-    fn to_server(&mut self, pdu: Vec<u8>, out: &mut TransmitQueue) {
+    fn feed_server(&mut self, pdu: Vec<u8>, out: &mut TransmitQueue) {
         let (batch, mut at) = (Bytes::from(pdu), 0);
         while let Some(event) = self.server.handle_bytes(self.now, &batch, &mut at, out) {
             match event {
@@ -127,7 +127,7 @@ impl Road {
         }
     }
 
-    fn to_client(&mut self, pdu: Vec<u8>) {
+    fn feed_client(&mut self, pdu: Vec<u8>) {
         match PacketType(pdu[2]) {
             PacketType::FAULT => {
                 let status = pdu[24..28].try_into().unwrap();
