@@ -59,6 +59,20 @@ impl Plan<'_> {
                         .map(Self)
                 }
 
+                /// As [`connect`](Self::connect), with options.
+                ///
+                /// # Errors
+                /// As [`connect`](Self::connect).
+                pub async fn connect_with(
+                    endpoint: impl ::farcall::IntoEndpoint,
+                    options: ::farcall::client::Options,
+                ) -> Result<Self, ::farcall::Error> {
+                    let (program, version) = (PROGRAM.number, PROGRAM.version);
+                    ::farcall::Client::connect_with(endpoint, program, version, options)
+                        .await
+                        .map(Self)
+                }
+
                 /// A client of a server in this process, without a listening socket.
                 ///
                 /// # Errors
@@ -139,6 +153,19 @@ impl Plan<'_> {
                     endpoint: impl ::farcall::IntoEndpoint,
                 ) -> Result<Self, ::farcall::Error> {
                     ::farcall::blocking::Client::connect(endpoint, PROGRAM.number, PROGRAM.version)
+                        .map(Self)
+                }
+
+                /// As [`connect`](Self::connect), with options.
+                ///
+                /// # Errors
+                /// As [`connect`](Self::connect).
+                pub fn connect_with(
+                    endpoint: impl ::farcall::IntoEndpoint,
+                    options: ::farcall::client::Options,
+                ) -> Result<Self, ::farcall::Error> {
+                    let (program, version) = (PROGRAM.number, PROGRAM.version);
+                    ::farcall::blocking::Client::connect_with(endpoint, program, version, options)
                         .map(Self)
                 }
 

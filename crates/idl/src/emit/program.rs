@@ -59,6 +59,7 @@ const TAKEN: &[&str] = &[
     "call",
     "clone",
     "connect",
+    "connect_with",
     "from",
     "in_process",
     "into",

@@ -696,6 +696,20 @@ pub mod v1 {
                 .map(Self)
         }
 
+        /// As [`connect`](Self::connect), with options.
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect).
+        pub async fn connect_with(
+            endpoint: impl ::farcall::IntoEndpoint,
+            options: ::farcall::client::Options,
+        ) -> Result<Self, ::farcall::Error> {
+            let (program, version) = (PROGRAM.number, PROGRAM.version);
+            ::farcall::Client::connect_with(endpoint, program, version, options)
+                .await
+                .map(Self)
+        }
+
         /// A client of a server in this process, without a listening socket.
         ///
         /// # Errors
@@ -949,6 +963,24 @@ pub mod v1 {
                     endpoint,
                     PROGRAM.number,
                     PROGRAM.version,
+                )
+                .map(Self)
+        }
+
+        /// As [`connect`](Self::connect), with options.
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect).
+        pub fn connect_with(
+            endpoint: impl ::farcall::IntoEndpoint,
+            options: ::farcall::client::Options,
+        ) -> Result<Self, ::farcall::Error> {
+            let (program, version) = (PROGRAM.number, PROGRAM.version);
+            ::farcall::blocking::Client::connect_with(
+                    endpoint,
+                    program,
+                    version,
+                    options,
                 )
                 .map(Self)
         }

@@ -949,6 +949,22 @@ pub mod ept {
                 .map(Self)
         }
 
+        /// As [`connect`](Self::connect), with options.
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect).
+        pub fn connect_with(
+            endpoint: impl ::farcall::IntoEndpoint,
+            options: ::farcall::client::Options,
+        ) -> Result<Self, ::farcall::Error> {
+            ::farcall::blocking::Client::connect_interface_with(
+                    endpoint,
+                    &INTERFACE,
+                    options,
+                )
+                .map(Self)
+        }
+
         /// As [`Client::insert`].
         ///
         /// # Errors

@@ -697,6 +697,20 @@ pub mod v1 {
                 .map(Self)
         }
 
+        /// As [`connect`](Self::connect), with options.
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect).
+        pub async fn connect_with(
+            endpoint: impl ::farcall::IntoEndpoint,
+            options: ::farcall::client::Options,
+        ) -> Result<Self, ::farcall::Error> {
+            let (program, version) = (PROGRAM.number, PROGRAM.version);
+            ::farcall::Client::connect_with(endpoint, program, version, options)
+                .await
+                .map(Self)
+        }
+
         /// A client of a server in this process, without a listening socket.
         ///
         /// # Errors
@@ -852,6 +866,24 @@ pub mod v1 {
                     endpoint,
                     PROGRAM.number,
                     PROGRAM.version,
+                )
+                .map(Self)
+        }
+
+        /// As [`connect`](Self::connect), with options.
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect).
+        pub fn connect_with(
+            endpoint: impl ::farcall::IntoEndpoint,
+            options: ::farcall::client::Options,
+        ) -> Result<Self, ::farcall::Error> {
+            let (program, version) = (PROGRAM.number, PROGRAM.version);
+            ::farcall::blocking::Client::connect_with(
+                    endpoint,
+                    program,
+                    version,
+                    options,
                 )
                 .map(Self)
         }
@@ -1132,6 +1164,20 @@ pub mod v3 {
                 .map(Self)
         }
 
+        /// As [`connect`](Self::connect), with options.
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect).
+        pub async fn connect_with(
+            endpoint: impl ::farcall::IntoEndpoint,
+            options: ::farcall::client::Options,
+        ) -> Result<Self, ::farcall::Error> {
+            let (program, version) = (PROGRAM.number, PROGRAM.version);
+            ::farcall::Client::connect_with(endpoint, program, version, options)
+                .await
+                .map(Self)
+        }
+
         /// A client of a server in this process, without a listening socket.
         ///
         /// # Errors
@@ -1277,6 +1323,24 @@ pub mod v3 {
                     endpoint,
                     PROGRAM.number,
                     PROGRAM.version,
+                )
+                .map(Self)
+        }
+
+        /// As [`connect`](Self::connect), with options.
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect).
+        pub fn connect_with(
+            endpoint: impl ::farcall::IntoEndpoint,
+            options: ::farcall::client::Options,
+        ) -> Result<Self, ::farcall::Error> {
+            let (program, version) = (PROGRAM.number, PROGRAM.version);
+            ::farcall::blocking::Client::connect_with(
+                    endpoint,
+                    program,
+                    version,
+                    options,
                 )
                 .map(Self)
         }

@@ -993,6 +993,20 @@ pub mod v2 {
                 .map(Self)
         }
 
+        /// As [`connect`](Self::connect), with options.
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect).
+        pub async fn connect_with(
+            endpoint: impl ::farcall::IntoEndpoint,
+            options: ::farcall::client::Options,
+        ) -> Result<Self, ::farcall::Error> {
+            let (program, version) = (PROGRAM.number, PROGRAM.version);
+            ::farcall::Client::connect_with(endpoint, program, version, options)
+                .await
+                .map(Self)
+        }
+
         /// A client of a server in this process, without a listening socket.
         ///
         /// # Errors
@@ -1122,6 +1136,24 @@ pub mod v2 {
                     endpoint,
                     PROGRAM.number,
                     PROGRAM.version,
+                )
+                .map(Self)
+        }
+
+        /// As [`connect`](Self::connect), with options.
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect).
+        pub fn connect_with(
+            endpoint: impl ::farcall::IntoEndpoint,
+            options: ::farcall::client::Options,
+        ) -> Result<Self, ::farcall::Error> {
+            let (program, version) = (PROGRAM.number, PROGRAM.version);
+            ::farcall::blocking::Client::connect_with(
+                    endpoint,
+                    program,
+                    version,
+                    options,
                 )
                 .map(Self)
         }
@@ -1454,6 +1486,20 @@ pub mod v3 {
                 .map(Self)
         }
 
+        /// As [`connect`](Self::connect), with options.
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect).
+        pub async fn connect_with(
+            endpoint: impl ::farcall::IntoEndpoint,
+            options: ::farcall::client::Options,
+        ) -> Result<Self, ::farcall::Error> {
+            let (program, version) = (PROGRAM.number, PROGRAM.version);
+            ::farcall::Client::connect_with(endpoint, program, version, options)
+                .await
+                .map(Self)
+        }
+
         /// A client of a server in this process, without a listening socket.
         ///
         /// # Errors
@@ -1669,6 +1715,24 @@ pub mod v3 {
                     endpoint,
                     PROGRAM.number,
                     PROGRAM.version,
+                )
+                .map(Self)
+        }
+
+        /// As [`connect`](Self::connect), with options.
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect).
+        pub fn connect_with(
+            endpoint: impl ::farcall::IntoEndpoint,
+            options: ::farcall::client::Options,
+        ) -> Result<Self, ::farcall::Error> {
+            let (program, version) = (PROGRAM.number, PROGRAM.version);
+            ::farcall::blocking::Client::connect_with(
+                    endpoint,
+                    program,
+                    version,
+                    options,
                 )
                 .map(Self)
         }
@@ -2175,6 +2239,20 @@ pub mod v4 {
                 .map(Self)
         }
 
+        /// As [`connect`](Self::connect), with options.
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect).
+        pub async fn connect_with(
+            endpoint: impl ::farcall::IntoEndpoint,
+            options: ::farcall::client::Options,
+        ) -> Result<Self, ::farcall::Error> {
+            let (program, version) = (PROGRAM.number, PROGRAM.version);
+            ::farcall::Client::connect_with(endpoint, program, version, options)
+                .await
+                .map(Self)
+        }
+
         /// A client of a server in this process, without a listening socket.
         ///
         /// # Errors
@@ -2475,6 +2553,24 @@ pub mod v4 {
                     endpoint,
                     PROGRAM.number,
                     PROGRAM.version,
+                )
+                .map(Self)
+        }
+
+        /// As [`connect`](Self::connect), with options.
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect).
+        pub fn connect_with(
+            endpoint: impl ::farcall::IntoEndpoint,
+            options: ::farcall::client::Options,
+        ) -> Result<Self, ::farcall::Error> {
+            let (program, version) = (PROGRAM.number, PROGRAM.version);
+            ::farcall::blocking::Client::connect_with(
+                    endpoint,
+                    program,
+                    version,
+                    options,
                 )
                 .map(Self)
         }

@@ -1016,6 +1016,22 @@ pub mod rpcecho {
                 .map(Self)
         }
 
+        /// As [`connect`](Self::connect), with options.
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect).
+        pub fn connect_with(
+            endpoint: impl ::farcall::IntoEndpoint,
+            options: ::farcall::client::Options,
+        ) -> Result<Self, ::farcall::Error> {
+            ::farcall::blocking::Client::connect_interface_with(
+                    endpoint,
+                    &INTERFACE,
+                    options,
+                )
+                .map(Self)
+        }
+
         /// As [`Client::add_one`].
         ///
         /// # Errors

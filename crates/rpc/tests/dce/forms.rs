@@ -332,3 +332,18 @@ async fn a_client_that_blocks_sees_the_local_form_too() {
     });
     assert_eq!(rows.await.expect("joins").expect("rows"), Ok(vec![1, 2]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_blocks_takes_options() {
+    let server = server().await;
+    let endpoint = server.endpoints()[0].clone();
+    let options = farcall::Options {
+        ndr64: false,
+        ..farcall::Options::default()
+    };
+    let rows = tokio::task::spawn_blocking(move || {
+        let client = BlockingClient::connect_with(&endpoint, options).expect("connects");
+        client.next(&2)
+    });
+    assert_eq!(rows.await.expect("joins").expect("rows"), Ok(vec![1, 2]));
+}

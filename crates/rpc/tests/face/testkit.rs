@@ -161,3 +161,43 @@ async fn a_fake_serves_an_interface_file_with_the_answers_it_is_given() {
     );
     assert!(Fake::from_file("/nonexistent.x").is_err());
 }
+
+#[cfg(feature = "fake")]
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_made_from_an_interface_file_take_options() {
+    use farcall::generated::calc::v1;
+    use farcall::testkit::Fake;
+    use farcall::{Identity, Refuse};
+    use farcall_onc::auth::{AuthStat, AuthSys};
+
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../idl/calc.x");
+    let fake = Fake::from_file(path).expect("an interface");
+    let fake = fake.answer("ADD", serde_json::json!(7));
+    let services = fake.services().into_iter();
+    let server = services
+        .fold(Server::builder(), |server, service| server.serve(service))
+        .authorize(|call| match call.identity() {
+            Identity::Claimed(sys) if sys.uid == 7 => Ok(()),
+            _ => Err(Refuse::Auth(AuthStat::TOOWEAK)),
+        })
+        .listen("tcp://127.0.0.1:0");
+    let server = server.start().await.expect("starts");
+    let endpoint = server.endpoints()[0].clone();
+    let claim = AuthSys {
+        uid: 7,
+        ..AuthSys::default()
+    };
+    let claims = Options::default().auth_sys(&claim).expect("fits");
+
+    let client = v1::Client::connect_with(&endpoint, claims.clone());
+    let client = client.await.expect("connects");
+    assert_eq!(client.add(1, 2).await.expect("let in"), 7);
+    let plain = v1::Client::connect(&endpoint).await.expect("connects");
+    let error = plain.add(1, 2).await.expect_err("not let in");
+    assert!(matches!(error.cause(), Cause::Authentication(_)), "{error}");
+    let waited = tokio::task::spawn_blocking(move || {
+        let client = v1::BlockingClient::connect_with(&endpoint, claims).expect("connects");
+        client.add(1, 2)
+    });
+    assert_eq!(waited.await.expect("joins").expect("let in"), 7);
+}
