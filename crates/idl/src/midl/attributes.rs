@@ -136,9 +136,9 @@ pub(super) fn meaning(name: &str) -> Meaning {
         | "skip_noinit" | "noprint" | "public" | "nopush" | "nopull" | "noheader" => Meaning::Acts,
         _ if is_without_effect(name) => Meaning::NoEffect,
         "null_is_ffffffff" => Meaning::Refused("null pointers that are not 0 are not supported"),
-        "v1_array" | "v1_string" | "v1_struct" => {
-            Meaning::Refused("this form of NCS 1 is in no specification of NDR")
-        }
+        "v1_array" | "v1_string" | "v1_struct" => Meaning::Refused(
+            "it asks for the form of NCS 1, which NDR does not have (C706 chapter 14); leave it out if both sides are DCE's",
+        ),
         "partial_ignore" => {
             Meaning::Refused("write `unique` and `size_is`, or two operations, instead")
         }

@@ -132,6 +132,10 @@ impl Loader<'_> {
         if self.out.stopped {
             return;
         }
+        if prelude::is_header(&import.path) {
+            self.out.supplied = true;
+            return;
+        }
         let Some(path) = self.find(&import.path, from) else {
             return self.missing(import);
         };

@@ -11,6 +11,16 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("<pidl.idl>", include_str!("prelude/pidl.idl")),
 ];
 
+/// Whether a file of this name is one of C's headers, full of what only a C compiler reads, whose types are among ours.
+pub(super) fn is_header(path: &str) -> bool {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    let name = name.to_ascii_lowercase();
+    matches!(
+        name.as_str(),
+        "basetsd.h" | "windef.h" | "ntdef.h" | "lmcons.h" | "inaddr.h"
+    )
+}
+
 /// Whether the types of a file of this name are among ours.
 pub(super) fn is_well_known(path: &str) -> bool {
     let name = path.rsplit(['/', '\\']).next().unwrap_or(path);

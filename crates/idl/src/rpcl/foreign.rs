@@ -12,7 +12,16 @@ use crate::preprocess::{Options, Preprocessed, preprocess};
 
 // req: rpcl-rpcgen-stock
 /// What stock interface files take from `<rpc/...>`: names, and their definitions in our words.
-const NATIVE: [(&str, &str); 4] = [
+const NATIVE: [(&str, &str); 6] = [
+    (
+        "authsys_parms",
+        "struct authsys_parms { unsigned int stamp; string machinename<255>; unsigned int uid; unsigned int gid; \
+         unsigned int gids<16>; };",
+    ),
+    (
+        "opaque_auth",
+        "struct opaque_auth { int flavor; opaque body<400>; };",
+    ),
     (
         "netbuf",
         "struct netbuf { unsigned int maxlen; opaque buf<>; };",

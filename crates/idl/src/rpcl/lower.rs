@@ -29,6 +29,10 @@ const MAX_STEPS: usize = 10_000_000;
 /// Lowers a file; no model if there are errors. What `source` knows goes into the model.
 pub(crate) fn lower(file: &File, source: &mut Preprocessed) -> (Option<Model>, Vec<Diagnostic>) {
     let mut it = Lower::new(file);
+    it.headers = source
+        .passthrough
+        .iter()
+        .any(|line| line.text.contains("include"));
     it.declare_all(&source.constants, &source.passed_constants);
     let kinds = it.lower_items();
     it.check_containment(&kinds);
@@ -101,6 +105,8 @@ struct Lower<'a> {
     enums: HashMap<ItemId, HashMap<i64, String>>,
     /// Undefined names that were reported.
     missing: HashSet<String>,
+    /// Whether the file takes something from C's headers.
+    headers: bool,
     steps: Cell<usize>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -116,6 +122,7 @@ impl<'a> Lower<'a> {
             links: HashMap::new(),
             enums: HashMap::new(),
             missing: HashSet::new(),
+            headers: false,
             steps: Cell::new(0),
             diagnostics: Vec::new(),
         }

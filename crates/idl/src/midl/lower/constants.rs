@@ -3,7 +3,7 @@
 use super::Lower;
 use super::names::{Body, Symbol};
 use crate::diag::Span;
-use crate::midl::ast::{EnumSpecifier, Expr, ExprKind, TypeName};
+use crate::midl::ast::{Attributes, EnumSpecifier, Expr, ExprKind, Name, Specifier, TypeName};
 use crate::model::ndr::{Base, BinaryOp, Constant, ItemId, UnaryOp};
 
 /// Why an expression has no value.
@@ -27,6 +27,15 @@ impl<'a> Lower<'a> {
                 unary(*op, x).ok_or_else(|| overflow(span))
             }
             ExprKind::Binary(op, x, y) => {
+                if let Some(ty) = self.type_in_front(x) {
+                    let y = self.integer(y)?;
+                    let value = match op {
+                        BinaryOp::Subtract => -y,
+                        BinaryOp::Add => y,
+                        _ => return Err(NoValue::Unknown(span)),
+                    };
+                    return Ok(self.scalar_of(&ty).map_or(value, |base| cut(base, value)));
+                }
                 let (x, y) = (self.integer(x)?, self.integer(y)?);
                 binary(*op, x, y).ok_or_else(|| overflow(span))
             }
@@ -41,6 +50,27 @@ impl<'a> Lower<'a> {
             ExprKind::SizeOfType(ty) => self.size_of(ty).ok_or(NoValue::Unknown(span)),
             _ => Err(NoValue::Unknown(span)),
         }
+    }
+
+    /// The type whose name stands in front of a sign: `(LONG) -1`, which without knowing the name one reads as a
+    /// difference.
+    fn type_in_front(&self, expr: &Expr) -> Option<TypeName> {
+        let ExprKind::Name(text) = &expr.kind else {
+            return None;
+        };
+        let Some((Symbol::Type(_), _)) = self.symbols.get(text) else {
+            return None;
+        };
+        let name = Name {
+            text: text.clone(),
+            span: expr.span,
+        };
+        Some(TypeName {
+            attributes: Attributes::default(),
+            specifier: Specifier::Named(name),
+            modifiers: Vec::new(),
+            span: expr.span,
+        })
     }
 
     /// The value of an expression that must have one; what is wrong is said.

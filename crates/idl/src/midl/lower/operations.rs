@@ -203,10 +203,13 @@ impl<'a> Lower<'a> {
             let callback = attributes.has("callback");
             if callback && !context.imported && !context.prelude {
                 let message = format!(
-                    "`{}` is a callback: no code is made for what a server calls at its client",
+                    "`{}` is a callback, a request that a server sends back while it answers one (MS-RPCE 3.3.1.5.9): no code is made for it",
                     operation.name.text
                 );
-                self.warning("W0419", operation.name.span, message);
+                let warning = Diagnostic::warning("W0419", operation.name.span, message);
+                self.diagnostics.push(warning.hint(
+                    "write it into an interface of its own, which the client serves and the server calls",
+                ));
             }
             let taken = call_as
                 .filter(|_| object)

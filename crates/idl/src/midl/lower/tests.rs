@@ -532,6 +532,34 @@ fn namespaces_are_refused_once() {
 }
 
 #[test]
+fn a_name_in_front_of_a_sign_is_a_cast_if_it_is_a_type() {
+    let text = format!(
+        "import \"basetsd.h\"; {HEAD} const void *NOBODY = (void *) ((INT_PTR) -1); const DWORD ALL = (DWORD) -1;
+        typedef short small_t; const long LOW = (small_t) -1 + 3; const long N = 5; const long M = (N) -1; void f([in] WINBOOL on); }}"
+    );
+    let (model, _) = compiled(&text, &Options::default());
+    let value = |name: &str| match &model.ndr().item(model.ndr().lookup(name).unwrap()).kind {
+        ItemKind::Const {
+            value: Constant::Integer(value),
+            ..
+        } => *value,
+        other => panic!("{name} is {other:?}"),
+    };
+    assert_eq!(
+        ["NOBODY", "ALL", "LOW", "M"].map(value),
+        [-1, 0xffff_ffff, 2, 4]
+    );
+}
+
+#[test]
+fn headers_of_c_are_not_read_for_types_that_everybody_knows() {
+    let header = "#include <crtdefs.h>\nint main(void);\ntypedef unsigned long *PDWORD;\n";
+    let text = format!("import \"basetsd.h\"; {HEAD} void f([in] DWORD_PTR a); }}");
+    let (_, warnings) = compiled(&text, &files(&[("basetsd.h", header)]));
+    assert_eq!(warnings, []);
+}
+
+#[test]
 fn what_has_no_effect_or_no_code_is_said() {
     let text = "[uuid(12345778-1234-abcd-ef00-0123456789ab)] interface x {
         typedef [public, flag(NDR_NOALIGN|NDR_RELATIVE_REVERSE)] struct { [relative] uint32 *a; [flag(NDR_FROBNICATE)] uint32 b; } s;

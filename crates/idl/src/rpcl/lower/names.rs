@@ -6,7 +6,7 @@ use super::{Body, Declaration, Draft, DraftBody, Lower, Outside, Specifier};
 use crate::diag::{Diagnostic, Span};
 use crate::model::{ItemId, Type};
 use crate::preprocess::MacroConstant;
-use crate::rpcl::ast::Name;
+use crate::rpcl::ast::{Name, Shape, Value};
 
 /// What a name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,9 @@ impl<'a> Lower<'a> {
                     None => continue,
                 },
             };
+            if self.says_again(&definition.name, body) {
+                continue;
+            }
             self.add(&definition.name, definition.docs.clone(), body);
             self.add_inner(&definition.name.text, body, &mut nested);
         }
@@ -132,6 +135,27 @@ impl<'a> Lower<'a> {
             error = error.hint("a file that is included twice needs `#pragma once`");
         }
         self.diagnostics.push(error);
+    }
+
+    /// Whether a `typedef` or a constant is there a second time and says the same, which C lets pass; that is warned of.
+    fn says_again(&mut self, name: &Name, body: DraftBody<'a>) -> bool {
+        let Some((Symbol::Type(id) | Symbol::Const(id), first)) =
+            self.symbols.get(&name.text).copied()
+        else {
+            return false;
+        };
+        let same = match (self.draft(id).map(|draft| draft.body), body) {
+            (Some(DraftBody::Typedef(a)), DraftBody::Typedef(b)) => is_same(a, b),
+            (Some(DraftBody::Const(a)), DraftBody::Const(b)) => is_same_value(a, b),
+            _ => false,
+        };
+        if same {
+            let message = format!("`{}` is defined again, in the same way", name.text);
+            let warning = Diagnostic::warning("W0308", name.span, message);
+            self.diagnostics
+                .push(warning.label(first, "first defined here"));
+        }
+        same
     }
 
     /// Adds the types that are nested in an item. `nested` collects those without a name, and
@@ -254,6 +278,16 @@ impl<'a> Lower<'a> {
             Some(near) => error.hint(format!("there is a {what} `{near}`")),
             None => error,
         };
+        let error = match (self.headers, code) {
+            (true, "E0303") => error.hint(format!(
+                "C's headers are not read; if one has it, say its value: -D {}=…",
+                name.text
+            )),
+            (true, _) => {
+                error.hint("C's headers are not read; an `#include` of a .x file with the type is")
+            }
+            (false, _) => error,
+        };
         self.diagnostics.push(error);
     }
 
@@ -283,7 +317,34 @@ fn is_redundant(declaration: &Declaration) -> bool {
         (Specifier::Named(target), Some(name)) => target.text == name.text,
         _ => false,
     };
-    same && matches!(declaration.shape, crate::rpcl::ast::Shape::Plain)
+    same && matches!(declaration.shape, Shape::Plain)
+}
+
+/// Whether two declarations say the same of types that have names.
+fn is_same(a: &Declaration, b: &Declaration) -> bool {
+    let specifiers = match (&a.specifier, &b.specifier) {
+        (Specifier::Basic(a), Specifier::Basic(b)) => a == b,
+        (Specifier::Opaque, Specifier::Opaque) | (Specifier::String, Specifier::String) => true,
+        (Specifier::Named(a), Specifier::Named(b)) => a.text == b.text,
+        _ => false,
+    };
+    specifiers
+        && match (&a.shape, &b.shape) {
+            (Shape::Plain, Shape::Plain)
+            | (Shape::Pointer, Shape::Pointer)
+            | (Shape::Variable(None), Shape::Variable(None)) => true,
+            (Shape::Fixed(a), Shape::Fixed(b))
+            | (Shape::Variable(Some(a)), Shape::Variable(Some(b))) => is_same_value(a, b),
+            _ => false,
+        }
+}
+
+fn is_same_value(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number { value: a, .. }, Value::Number { value: b, .. }) => a == b,
+        (Value::Name(a), Value::Name(b)) => a.text == b.text,
+        _ => false,
+    }
 }
 
 fn draft_body(specifier: &Specifier) -> Option<DraftBody<'_>> {

@@ -94,6 +94,57 @@ fn names_from_c() {
     );
 }
 
+// req: rpcl-rpcgen-stock
+#[test]
+fn what_files_of_nfs_take_from_the_headers_of_rpc() {
+    let model = model(
+        "union who switch (unsigned int flavor) { case AUTH_SYS: authsys_parms sys; case RPCSEC_GSS: opaque_auth gss; \
+         case AUTH_NONE: void; };",
+    );
+    let found = union_of(&model, "who");
+    let cases: Vec<_> = found.arms.iter().map(|arm| arm.cases[0].value).collect();
+    assert_eq!(cases, [1, 6, 0]);
+    assert_eq!(struct_of(&model, "authsys_parms").fields.len(), 5);
+    // What the file says itself goes first.
+    let model = self::model("enum flavor { AUTH_SYS = 9 }; const X = AUTH_SYS;");
+    assert!(matches!(
+        model.item(model.lookup("X").unwrap()).kind,
+        ItemKind::Const(9)
+    ));
+}
+
+#[test]
+fn what_is_said_twice_in_the_same_way_is_said_once() {
+    let said = |text: &str| match crate::rpcl::parse_str("t.x", text, &Options::default()) {
+        Ok((_, warnings)) => warnings.iter().map(|it| it.code).collect::<Vec<_>>(),
+        Err(errors) => errors.list.iter().map(|it| it.code).collect(),
+    };
+    let twice = |a: &str, b: &str| said(&format!("const N = 8; struct s {{ int x; }}; {a} {b}"));
+    for same in [
+        "typedef opaque handle<N>;",
+        "typedef string name<>;",
+        "typedef s *link;",
+        "typedef unsigned int id;",
+        "typedef int four[4];",
+        "const M = 0x10;",
+        "const M = N;",
+    ] {
+        assert_eq!(twice(same, same), ["W0308"], "{same}");
+    }
+    assert_eq!(twice("const M = 16;", "const M = 0x10;"), ["W0308"]);
+    for (a, b) in [
+        ("typedef opaque handle<N>;", "typedef opaque handle<8>;"),
+        ("typedef opaque handle<8>;", "typedef opaque handle[8];"),
+        ("typedef string name<>;", "typedef string name<9>;"),
+        ("typedef int id;", "typedef unsigned int id;"),
+        ("const M = 1;", "const M = 2;"),
+        ("typedef int M;", "const M = 2;"),
+        ("struct t { int x; };", "struct t { int x; };"),
+    ] {
+        assert_eq!(twice(a, b), ["E0301"], "{a} {b}");
+    }
+}
+
 #[test]
 fn shapes() {
     let boxed = || Box::new(Type::Int);

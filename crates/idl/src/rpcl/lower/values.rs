@@ -18,6 +18,19 @@ enum Meaning<'a> {
     More(&'a Value, i128),
 }
 
+/// The numbers of authentication flavors, which files of NFS take from `<rpc/auth.h>` (RFC 5531 section 8.1).
+fn flavor(name: &str) -> Option<i128> {
+    let value = match name {
+        "AUTH_NONE" | "AUTH_NULL" => 0,
+        "AUTH_SYS" | "AUTH_UNIX" => 1,
+        "AUTH_SHORT" => 2,
+        "AUTH_DH" | "AUTH_DES" => 3,
+        "RPCSEC_GSS" => 6,
+        _ => return None,
+    };
+    Some(value)
+}
+
 impl<'a> Lower<'a> {
     /// The number that a value stands for.
     pub(super) fn number(&mut self, value: &Value) -> Option<i128> {
@@ -69,6 +82,9 @@ impl<'a> Lower<'a> {
                     Some(Outside::Number(value)) => return Some(Meaning::Number(value)),
                     Some(Outside::Value(value)) => return Some(Meaning::More(value, 0)),
                     None => {}
+                }
+                if let Some(value) = flavor(text) {
+                    return Some(Meaning::Number(value));
                 }
                 let fits = |it: &Symbol| matches!(it, Symbol::Const(_) | Symbol::Value(..));
                 self.undefined("E0303", "constant", name, fits);
