@@ -71,6 +71,9 @@ impl Client {
                 }
                 Err(fault) => {
                     inner.session = None;
+                    if attempts.is_repeated() {
+                        return Err(Error::from(fault).executed(true));
+                    }
                     if !std::mem::replace(&mut again, false) {
                         return Err(fault.into());
                     }

@@ -259,6 +259,11 @@ impl Attempts {
         }
     }
 
+    /// More than one message may have arrived: that a later one was refused says nothing of an earlier one.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.seqs.len() > 1
+    }
+
     /// The results in the reply to these messages; the inner error says that another context is needed.
     pub(crate) fn open(
         &self,
@@ -314,8 +319,11 @@ async fn attempt(
     let (bytes, range) = called?;
     let message = bytes.get(range).unwrap_or_default();
     let opened = attempts.open(&mut session.established(), message);
-    if let Ok(Err(ReplyFault::Context(_))) = opened {
+    if let Ok(Err(fault @ ReplyFault::Context(_))) = &opened {
         guard.forget(&session).await;
+        if attempts.is_repeated() {
+            return Err(Error::from(*fault).executed(true));
+        }
     }
     Ok(opened?.map(|results| {
         let len = results.len();

@@ -3,6 +3,7 @@
 //! Read first: RFC 5280 section 4 (certificates), RFC 4514 (names as text), RFC 5929 section 4.1 (`tls-server-end-point`).
 
 use sha2::{Digest, Sha256, Sha384, Sha512};
+use x509_parser::asn1_rs::{Any, ToDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 
 use super::fault::TlsError;
@@ -148,12 +149,21 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A value as it stands in the certificate: what is no text for us is written like that (RFC 4514 section 2.4), so
+/// that two values are never one.
+fn encoding(value: &Any<'_>) -> Vec<u8> {
+    value.to_der_vec().unwrap_or_else(|_| value.data.to_vec())
+}
+
 /// A name as RFC 4514 section 2 writes it: the last part first.
 fn rfc4514(name: &X509Name<'_>) -> String {
     let part = |rdn: &x509_parser::x509::RelativeDistinguishedName<'_>| {
         let pairs = rdn.iter().map(|pair| {
             let key = key_of(&pair.attr_type().to_id_string());
-            format!("{key}={}", escaped(pair.as_str().unwrap_or_default()))
+            match pair.as_str() {
+                Ok(text) => format!("{key}={}", escaped(text)),
+                Err(_) => format!("{key}=#{}", hex(&encoding(pair.attr_value()))),
+            }
         });
         pairs.collect::<Vec<_>>().join("+")
     };
@@ -203,6 +213,20 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Two names of one attribute, `CN`, as BMPString (UCS-2): RFC 4514 section 2.4 writes what is no string as `#` and
+    /// its encoding.
+    #[test]
+    fn names_in_letters_we_do_not_read_are_told_apart() {
+        let named = |letter: u8| {
+            let value = [0x1e, 0x02, 0x04, letter];
+            let pair = [&[0x30, 0x09, 0x06, 0x03, 0x55, 0x04, 0x03][..], &value].concat();
+            let name = [&[0x30, 0x0d, 0x31, 0x0b][..], &pair].concat();
+            rfc4514(&X509Name::from_der(&name).expect("a name").1)
+        };
+        assert_eq!(named(0x10), "CN=#1e020410");
+        assert_eq!(named(0x11), "CN=#1e020411");
+    }
 
     /// By hand: `[0]` of 14 bytes around a UTF8String of 12.
     #[test]

@@ -81,7 +81,8 @@ impl Secure {
     pub(crate) fn certify(&self, certificate: &Certificate) -> Result<Certified, TlsError> {
         let principal = match &self.naming {
             Some(naming) => naming(certificate),
-            None => Some(certificate.subject.clone()),
+            // A certificate whose subject is empty names somebody elsewhere, and only the program knows where.
+            None => Some(certificate.subject.clone()).filter(|subject| !subject.is_empty()),
         };
         let principal = principal.ok_or_else(|| {
             let text = format!("the certificate of {certificate} names nobody who is known here");

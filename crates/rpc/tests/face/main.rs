@@ -12,6 +12,7 @@ mod broadcast;
 mod calls;
 mod forms;
 mod gss;
+mod gss_lost;
 mod lanes;
 mod limits;
 mod once;

@@ -349,7 +349,8 @@ impl<T> Client<T> {
         }
     }
 
-    /// Sends a call that has no reply (`maybe`).
+    /// Sends a call that has no reply (`maybe`). Only beside others: where the server does not multiplex, nothing
+    /// would say when the next call may go.
     ///
     /// # Errors
     /// [`CallError`]; nothing is queued then.
@@ -363,6 +364,9 @@ impl<T> Client<T> {
         self.check_room(context)?;
         if self.open.is_some() {
             return Err(CallError::Open);
+        }
+        if !self.multiplexing {
+            return Err(CallError::NotMultiplexing);
         }
         let id = self.slots.draw();
         let message = self.message(id, context, opnum, object);

@@ -84,6 +84,8 @@ pub enum CallError {
     Open,
     /// There is no such call, or its arguments are all there, or it waits for another call.
     NotOpen,
+    /// A call without a reply, and the server takes one call at a time: make it a call with one.
+    NotMultiplexing,
     /// The request could not be protected.
     Protect(ProtectError),
 }
@@ -102,6 +104,9 @@ impl fmt::Display for CallError {
             Self::NotBound => f.write_str("the association is not bound"),
             Self::NoContext => f.write_str("the server did not accept the interface"),
             Self::Open => f.write_str("the arguments of another call are not all there"),
+            Self::NotMultiplexing => {
+                f.write_str("the server takes one call at a time, and this one would have no end")
+            }
             Self::NotOpen => f.write_str("no more arguments of that call are sent"),
             Self::Protect(error) => write!(f, "request: {error}"),
         }

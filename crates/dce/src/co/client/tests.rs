@@ -516,6 +516,15 @@ fn a_lost_connection_says_which_calls_may_have_run() {
 }
 
 #[test]
+fn without_multiplexing_a_call_has_a_reply() {
+    let mut end = End::bound(ClientConfig::default(), Flags::WHOLE);
+    end.client.call(end.now, 0, 5, None, b"", None, 1).unwrap();
+    let refused = end.client.maybe(0, 5, None, b"");
+    assert_eq!(refused, Err(CallError::NotMultiplexing));
+    assert_eq!(end.sent().len(), 1);
+}
+
+#[test]
 fn without_multiplexing_a_call_given_up_takes_the_connection_along() {
     let mut end = End::bound(ClientConfig::default(), Flags::WHOLE);
     let deadline = Some(end.now + Duration::from_secs(1));

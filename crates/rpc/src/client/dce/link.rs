@@ -368,7 +368,8 @@ impl State {
             return Err(other_syntax(request.interface));
         }
         let Request { opnum, object, .. } = *request;
-        if request.is_maybe() {
+        // Where calls wait for each other, this one has an answer as well, so that its end is known.
+        if request.is_maybe() && core.is_multiplexing() {
             let sent = core.maybe(context, opnum, object, &request.stub);
             sent.map_err(refused_call)?;
             self.finish(

@@ -117,6 +117,7 @@ impl<'a> Legs<'a> {
                     }
                     next = step(&mut exchange, answer).await?;
                 }
+                200 if leg == 0 && self.token(&head).is_none() => return Err(not_asked()),
                 200 => return self.believed(connection, &head, exchange).await,
                 _ => return Err(trouble::refused(&head)),
             }
@@ -210,6 +211,11 @@ fn denied(why: &str) -> Error {
 
 fn refuse(error: &Denied) -> Error {
     Error::new(Phase::Authenticate, Cause::Denied(error.reason.clone()))
+}
+
+fn not_asked() -> Error {
+    denied("the RPC proxy let a request pass without asking for the proof")
+        .hint("it may take strangers: leave the HTTP credentials away, or name a proxy that asks for them")
 }
 
 fn not_kept() -> Error {
