@@ -185,8 +185,9 @@ impl Bridge {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // One look at the clock serves all rounds, unless it has rung.
+        let mut now = Instant::now();
         loop {
-            let now = Instant::now();
             let mut progress = false;
             while let Poll::Ready(Some(newcomer)) = self.newcomers.poll_recv(cx) {
                 progress = true;
@@ -198,7 +199,10 @@ impl Bridge {
             progress |= self.obey();
             progress |= self.legs(cx, now);
             progress |= self.inside(cx, now);
-            progress |= self.time_out(cx, now);
+            if self.time_out(cx, now) {
+                now = Instant::now();
+                progress = true;
+            }
             self.legs.retain(|leg| !leg.is_gone());
             if self.over && self.legs.is_empty() {
                 return Poll::Ready(());

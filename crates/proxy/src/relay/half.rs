@@ -168,15 +168,19 @@ impl<M: Machine, J: Judge> Half<M, J> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // One look at the clock serves all rounds, unless it has rung.
+        let mut now = Instant::now();
         for _ in 0..ROUNDS {
-            let now = Instant::now();
             let mut progress = self.take_commands(cx, now);
             progress |= self.obey(now);
             progress |= self.judge_all(now);
             progress |= self.obey(now);
             progress |= self.transmit(cx, now);
             progress |= self.receive(cx, now);
-            progress |= self.time_out(cx, now);
+            if self.time_out(cx, now) {
+                now = Instant::now();
+                progress = true;
+            }
             self.wires.retain(|wire| !wire.is_gone());
             if self
                 .over
