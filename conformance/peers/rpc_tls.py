@@ -2,10 +2,12 @@
 """A client and a server of RPC-with-TLS, written from RFC 9289 and RFC 5531 with the TLS of OpenSSL.
 
 It shares no line with what it is to check. `server` serves procedures 0 (nothing), 1 (echo) and 2 (add) of the demo
-program and prints its port; `client` probes, upgrades, calls, and prints what it saw, one `NAME VALUE` a line.
+program and prints its port; `client` probes, upgrades, calls, and prints what it saw, one `NAME VALUE` a line. `tunnel`
+carries whatever comes to a port of its own in clear to a server, under TLS: so clients that know no TLS call there.
 """
 
 import argparse
+import select
 import socket
 import ssl
 import struct
@@ -65,14 +67,41 @@ def call(xid, procedure, arguments=b"", flavor=AUTH_NONE):
     return words(xid, CALL, 2, PROGRAM, VERSION, procedure, flavor, 0, AUTH_NONE, 0) + arguments
 
 
-def client(arguments):
+def upgraded(arguments):
     stream = socket.create_connection(("127.0.0.1", arguments.port), timeout=20)
     send(stream, call(1, 0, flavor=AUTH_TLS))
     answer = receive(stream)
-    print("answer", answer.hex())
     assert answer == words(1, REPLY, 0, AUTH_NONE) + opaque(b"STARTTLS") + words(0)
     secure = context(ssl.PROTOCOL_TLS_CLIENT, arguments)
-    stream = secure.wrap_socket(stream, server_hostname="localhost")
+    return answer, secure.wrap_socket(stream, server_hostname="localhost")
+
+
+def relay(near, arguments):
+    _, far = upgraded(arguments)
+    ends = {near: far, far: near}
+    while True:
+        # What TLS has decrypted already, no selector tells of.
+        ready = [far] if far.pending() else select.select(list(ends), [], [], 60)[0]
+        for end in ready:
+            data = end.recv(65536)
+            if not data:
+                near.close()
+                far.close()
+                return
+            ends[end].sendall(data)
+
+
+def tunnel(arguments):
+    listener = socket.create_server(("127.0.0.1", 0))
+    print("ready", listener.getsockname()[1], flush=True)
+    while True:
+        near, _ = listener.accept()
+        threading.Thread(target=relay, args=(near, arguments), daemon=True).start()
+
+
+def client(arguments):
+    answer, stream = upgraded(arguments)
+    print("answer", answer.hex())
     print("version", stream.version())
     print("alpn", stream.selected_alpn_protocol())
     send(stream, call(2, 0))
@@ -131,7 +160,7 @@ def server(arguments):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("role", choices=["client", "server"])
+    parser.add_argument("role", choices=["client", "server", "tunnel"])
     parser.add_argument("--port", type=int)
     parser.add_argument("--cert")
     parser.add_argument("--key")
@@ -139,7 +168,7 @@ def main():
     parser.add_argument("--alpn", default="")
     parser.add_argument("--mutual", action="store_true")
     arguments = parser.parse_args()
-    {"client": client, "server": server}[arguments.role](arguments)
+    {"client": client, "server": server, "tunnel": tunnel}[arguments.role](arguments)
 
 
 main()

@@ -3,10 +3,14 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ::farcall::Registrar;
+use ::farcall::stub::Registered;
+use farcall_conformance::certificates::Authority;
+use farcall_conformance::demo;
 use farcall_conformance::peer::farcall;
 use farcall_conformance::peer::kdc::{Kdc, KeyKind};
 use farcall_conformance::peer::tirpc::{self, Pair};
-use farcall_conformance::peer::{Process, available, rpcbind};
+use farcall_conformance::peer::{Process, Scratch, available, python, rpcbind};
 use farcall_conformance::{case, network_test};
 
 /// The service in the form that clients of ONC RPC name it.
@@ -33,12 +37,16 @@ fn centre() -> Kdc {
 }
 
 fn our_server(kdc: &Kdc, more: &[&str]) -> Process {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_demo-server"));
-    command.args(["tcp://127.0.0.1:0", "udp://127.0.0.1:0", "gss"]);
-    command.args(more).envs(kdc.environment());
-    let server = Process::start("demo server", &mut command).expect("our server");
+    let server = our_server_at(kdc, &["tcp://127.0.0.1:0", "udp://127.0.0.1:0"], more);
     server.line("ready udp://").expect("ready");
     server
+}
+
+fn our_server_at(kdc: &Kdc, endpoints: &[&str], more: &[&str]) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_demo-server"));
+    command.args(endpoints).arg("gss");
+    command.args(more).envs(kdc.environment());
+    Process::start("demo server", &mut command).expect("our server")
 }
 
 /// What our client says to a call of the demo program.
@@ -195,6 +203,49 @@ fn expired_and_skewed(kdc: &Kdc, endpoint: &str) {
         assert!(said.contains(words), "no {words:?} in {said}");
     }
     kdc.kinit().expect("a ticket");
+}
+
+network_test! {
+    /// libtirpc knows no TLS: its client speaks through the independent peer, which carries it.
+    fn security_contexts_go_under_tls_from_our_client_and_from_libtirpcs() {
+        if !ready() || !available(&["python3"]) {
+            return;
+        }
+        let kdc = centre();
+        let (_binder, pair) = (rpcbind::start().expect("rpcbind"), Pair::build().expect("the pair"));
+        let scratch = Scratch::new("tls").expect("a folder");
+        let authority = Authority::new(scratch.path()).expect("an authority");
+        authority.issue("server", &["localhost", "127.0.0.1"]).expect("issued");
+        let folder = format!("tls={}", scratch.path().display());
+        let server = our_server_at(&kdc, &["tls://127.0.0.1:0"], &[&folder]);
+        let line = server.line("ready tls://").expect("ready");
+        let endpoint = line.trim_start_matches("ready ");
+        let ca = authority.file().display().to_string();
+        for (_, auth) in SERVICES {
+            let sum = our_call(&kdc, endpoint, &["--auth", auth, "--ca", &ca], "DEMO_V1.ADD", "[40, 2]");
+            assert_eq!(sum.expect("add"), "42", "{auth}");
+        }
+        let port = endpoint.rsplit_once(':').expect("a port").1;
+        let mut tunnel = python::plain_script("rpc_tls.py");
+        tunnel.args(["tunnel", "--port", port, "--alpn", "sunrpc", "--ca", &ca]);
+        let tunnel = Process::start("rpc_tls.py", &mut tunnel).expect("start it");
+        let line = tunnel.line("ready ").expect("it is ready");
+        let near = format!("tcp://127.0.0.1:{}", line.trim_start_matches("ready "));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let programs = demo::services().iter().filter_map(Registered::program).collect();
+        let binder = Registrar::at("tcp://127.0.0.1:111").expect("an endpoint");
+        let near = [near.parse().expect("an endpoint")];
+        let _registered = runtime.block_on(binder.register(programs, &near)).expect("registered");
+        for (name, _) in SERVICES {
+            let said = pair.client_of("127.0.0.1", "tcp", name, PRINCIPAL, &kdc.environment());
+            let said = said.expect("its client");
+            for line in ["echo: RPC: Success hello", "add: RPC: Success 42", "low version = 1, high version = 2"] {
+                assert!(said.contains(line), "{name}, no {line:?} in: {said}");
+            }
+            case::ran("libtirpc", &format!("its client under TLS through a tunnel, RPCSEC_GSS {name}"));
+        }
+    }
 }
 
 network_test! {

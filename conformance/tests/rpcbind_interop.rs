@@ -9,10 +9,12 @@ use farcall::client::resolve::find_port;
 use farcall::generated::rpcbind::{CallArgs, CallResult, Mapping, Pmaplist, v2 as rpcbind_v2};
 use farcall::server::Builder;
 use farcall::stub::Registered;
-use farcall::{Call, Refuse, Registrar, Server, Transport};
+use farcall::tls::{Policy, Tls};
+use farcall::{Call, Client, Options, Refuse, Registrar, Server, Transport, blocking};
+use farcall_conformance::certificates::Authority;
 use farcall_conformance::demo::{self, NUMBER, v1};
 use farcall_conformance::peer::rpcbind::{self, rpcinfo};
-use farcall_conformance::peer::{Process, available};
+use farcall_conformance::peer::{Process, Scratch, available};
 use farcall_conformance::{case, network_test};
 
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -209,6 +211,42 @@ network_test! {
         });
     }
 
+    /// rpcbind knows no TLS: such a server is one of TCP to it, and whoever asks for `tls://` makes TLS of that.
+    fn a_server_under_tls_is_found_through_rpcbind() {
+        let Some(_rpcbind) = peer() else { return };
+        let scratch = Scratch::new("tls").expect("a folder");
+        let authority = Authority::new(scratch.path()).expect("an authority");
+        let with = authority.server(false).expect("a server");
+        let options = Options {
+            tls: Some(Tls::require(authority.client(None).expect("a client"))),
+            ..Options::default()
+        };
+        run(async {
+            let builder = Server::builder().tls(Policy::Require, with);
+            let builder = builder.register_with(at("tcp://127.0.0.1:111"));
+            let server = server_of(builder, &["tls://[::]:0"]).await;
+            assert_eq!(registered(1), ["tcp", "tcp6"]);
+            for endpoint in ["tls://127.0.0.1", "tls://localhost", "tls://[::1]"] {
+                let client = Client::connect_with(endpoint, NUMBER, 1, options.clone()).await;
+                let client = v1::Client::from(client.expect(endpoint));
+                assert_eq!(client.add(40, 2).await.expect("call"), 42, "{endpoint}");
+                let options = options.clone();
+                let blocking = tokio::task::spawn_blocking(move || {
+                    let client = blocking::Client::connect_with(endpoint, NUMBER, 1, options);
+                    v1::BlockingClient::from(client.expect(endpoint)).add(40, 2)
+                });
+                assert_eq!(blocking.await.expect("joined").expect("call"), 42, "{endpoint}");
+            }
+            let clear = v1::Client::connect("tcp://127.0.0.1").await.expect("connect");
+            let refused = clear.add(1, 2).await.expect_err("in clear");
+            assert!(refused.to_string().contains("AUTH_TOOWEAK"), "{refused}");
+            server.drain(Duration::from_secs(1)).await;
+            let gone = Client::connect_with("tls://127.0.0.1", NUMBER, 1, options).await.expect_err("it is gone");
+            assert!(gone.to_string().contains("not registered for tcp"), "{gone}");
+        });
+        case::ran("rpcbind", "our client finds a server under TLS");
+    }
+
     fn a_program_that_is_not_registered_is_said_so() {
         let Some(_rpcbind) = peer() else { return };
         run(async {
@@ -331,6 +369,8 @@ network_test! {
         run(async {
             let error = v1::Client::connect("tcp://127.0.0.1").await.expect_err("no rpcbind");
             assert!(error.hints().iter().any(|hint| hint.contains("rpcbind")), "{error}");
+            let error = v1::Client::connect("tls://127.0.0.1").await.expect_err("no rpcbind");
+            assert!(error.hints().iter().any(|hint| hint.contains("tls://127.0.0.1:PORT")), "{error}");
             let builder = Server::builder().register_with(at("tcp://127.0.0.1:111"));
             let builder = demo::services().into_iter().fold(builder, Builder::serve);
             let started = builder.listen("tcp://127.0.0.1:0").start().await;

@@ -80,6 +80,12 @@ fn explained(error: Error) -> Error {
         Cause::Io(std::io::ErrorKind::ConnectionRefused, _) => Error::new(error.phase(), error.cause().clone())
             .with_peer(error.peer().unwrap_or("rpcbind"))
             .hint("no rpcbind listens there; for one at another port write tcp://HOST:PORT, or start `farcall binder`"),
+        Cause::ProgramUnavailable => {
+            let at = error.peer().unwrap_or("ENDPOINT").to_owned();
+            error.hint(format!(
+                "that is a server of ONC RPC and no rpcbind; `farcall describe {at}` shows what it has"
+            ))
+        }
         _ => error,
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 
 use common::{Calculator, farcall, farcall_with};
 use serde_json::json;
@@ -162,6 +162,14 @@ fn nobody_there_is_told_from_somebody_else_there() {
         2,
         &["connect: Connection refused", "hint: is the server running"],
     );
+    let closed = UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    call(&format!("udp://{closed}"), &["CALC_NULL"])
+        .fails(1, &["Connection refused", "hint: is the server running"]);
+    let calc = Calculator::start();
+    farcall(&["ls", &calc.tcp()]).fails(1, &["hint: that is a server of ONC RPC and no rpcbind"]);
     for (greeting, name) in [
         ("HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP"),
         ("\x15\x03\x01\0\x02\x02\x32", "TLS"),

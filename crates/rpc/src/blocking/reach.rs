@@ -187,7 +187,7 @@ fn ask_mapper(mapper: &Endpoint, interface: &'static Interface) -> Result<u16, E
 
 /// Asks the rpcbind of `host` for a port.
 fn find_port(host: &str, transport: Transport, program: u32, version: u32) -> Result<u16, Error> {
-    let transport = transport.carrier();
+    let (named, transport) = (transport, transport.carrier());
     let other = if transport == Transport::Udp {
         Transport::Tcp
     } else {
@@ -209,7 +209,7 @@ fn find_port(host: &str, transport: Transport, program: u32, version: u32) -> Re
             Err(resolve::unreachable_binder(
                 host,
                 resolve::RPCBIND_PORT,
-                transport,
+                named,
                 &error,
             ))
         })

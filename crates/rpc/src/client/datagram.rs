@@ -103,7 +103,8 @@ impl DatagramDriver {
             return;
         }
         let error = Error::new(Phase::Call, Cause::Io(error.kind(), error.to_string()))
-            .with_peer(format!("udp://{}", self.server));
+            .with_peer(format!("udp://{}", self.server))
+            .hint("is the server running, and at this port?");
         self.link.settle(|state| state.fail_all(&error));
     }
 

@@ -176,7 +176,7 @@ enum Verdict {
 // req: onc-9289-policy
 fn judge(heard: Result<Answer, Unheard>, tls: &Tls, through: (u32, u32)) -> Result<Verdict, Error> {
     let insists = tls.policy >= Policy::Require;
-    let hint = "calls in clear are possible without --tls, or with --tls=opportunistic";
+    let hint = "calls in clear are possible over tcp:// without --tls, or with --tls=opportunistic";
     match heard {
         Ok(Answer::Start) => Ok(Verdict::Start),
         Ok(Answer::Unwilling(said @ (ReplyBody::ProgUnavail | ReplyBody::ProgMismatch { .. })))

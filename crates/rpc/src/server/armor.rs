@@ -25,20 +25,34 @@ impl Armor {
         Self { held, seq, service }
     }
 
-    /// The reply under its context: `message` is one in the clear. A denied call's reply stays as it is; nothing if the
-    /// mechanism fails.
+    /// The reply under its context: `message` is one in the clear. A denied call's reply stays as it is.
+    ///
+    /// The call has run. If the mechanism fails now its caller is told that the server failed, under a code if there can
+    /// still be one: it ends the call, and does not make it again. To say that the context is lost would make it run twice.
     pub(crate) fn dress(&self, message: &[u8]) -> Option<Bytes> {
         let (header, at) = msg::parse_reply(message).ok()?;
         if !header.body.is_accepted() {
             return Some(Bytes::copy_from_slice(message));
         }
         let results = message.get(at..)?;
-        let mic = self.held.verifier(self.seq).ok()?;
-        let sealed = match header.body {
-            ReplyBody::Success => self.held.seal(self.seq, self.service, results).ok()?,
-            _ => results.into(),
+        let mic = match self.held.verifier(self.seq) {
+            Ok(mic) => mic,
+            Err(error) => {
+                tracing::warn!(%error, xid = header.xid, "a reply is proved by nothing");
+                return bare(header.xid, ReplyBody::SystemErr);
+            }
         };
-        reply(header.xid, verifier(&mic), header.body, &Raw(&sealed))
+        let sealed = match header.body {
+            ReplyBody::Success => self.held.seal(self.seq, self.service, results),
+            _ => Ok(results.into()),
+        };
+        match sealed {
+            Ok(sealed) => reply(header.xid, verifier(&mic), header.body, &Raw(&sealed)),
+            Err(error) => {
+                tracing::warn!(%error, xid = header.xid, "results cannot be protected");
+                reply(header.xid, verifier(&mic), ReplyBody::SystemErr, &())
+            }
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! Calls under a security context (RFC 2203) through the face: what is proved, what is lost and made anew, and what a
 //! server with a small window is spared. The mechanism is a toy; real ones are met in `conformance`.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use farcall::server::Builder;
 use farcall::stub::Raw;
+use farcall::tls::{Clients, Policy, Tls};
 use farcall::{Call, Cause, Client, Gss, Identity, Options, Refuse, Runtime, Server, Transport};
 use farcall_onc::auth::{AuthStat, OpaqueAuth};
 use farcall_onc::gss::message::verifier;
@@ -19,6 +20,7 @@ use farcall_wire::{Encode, Str, TransmitQueue, xdr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::authority::Authority;
 use crate::common::{PROGRAM, Test, add, echo, service};
 use crate::toy::{Caller, Toy, code};
 
@@ -725,4 +727,122 @@ async fn a_mechanism_that_fails_anywhere_ends_one_call_and_nothing_else() {
             }
         }
     }
+}
+
+/// Which operation of the server's mechanism fails in a call whose context stands: those that check the call come first,
+/// then the code of the reply, then what protects its results.
+const FAILS: [(Service, usize, bool); 5] = [
+    (Service::NONE, 1, false),
+    (Service::INTEGRITY, 2, false),
+    (Service::INTEGRITY, 3, true),
+    (Service::PRIVACY, 2, false),
+    (Service::PRIVACY, 3, true),
+];
+
+#[tokio::test]
+async fn a_mechanism_that_fails_at_the_reply_ends_the_call_at_once_and_it_is_not_made_again() {
+    for transport in [Transport::Tcp, Transport::Udp] {
+        for (kind, good, has_code) in FAILS {
+            let toy = Toy::default();
+            let (server, test) = start(&toy, GssConfig::default()).await;
+            let client = connect(&server, transport, options("alice", kind)).await;
+            assert_eq!(add(&client, 1, 2).await.expect("answered"), 3);
+            toy.faults.after(good);
+            let failed = tokio::time::timeout(Duration::from_secs(30), add(&client, 3, 4));
+            let failed = failed.await.expect("nobody waits for the deadline");
+            let error = failed.expect_err("not protected");
+            assert!(toy.faults.are_over(), "{kind:?} after {good}");
+            assert!(error.may_have_executed(), "{kind:?} after {good}: {error}");
+            match has_code {
+                true => assert!(matches!(error.cause(), Cause::SystemError), "{error}"),
+                false => assert!(error.to_string().contains("does not prove"), "{error}"),
+            }
+            assert_eq!(add(&client, 5, 6).await.expect("goes on"), 11);
+            assert_eq!((toy.made(), test.calls.load(Ordering::SeqCst)), (1, 3));
+        }
+    }
+}
+
+/// What a server knew of a caller: who was proved, by which certificate, and whether that was under TLS.
+type Known = (Option<String>, Option<String>, bool);
+
+/// A server under TLS that takes security contexts, and what it knew of its callers.
+async fn secured(toy: &Toy, authority: &Authority) -> (Server, Arc<Mutex<Vec<Known>>>) {
+    let known = Arc::<Mutex<Vec<Known>>>::default();
+    let seen = Arc::clone(&known);
+    let server = Server::builder()
+        .serve(service(&Test::default()))
+        .gss(Arc::new(toy.clone()))
+        .tls(
+            Policy::Require,
+            authority.server(Clients::Optional(authority.trust())),
+        )
+        .authorize(move |call| {
+            let proved = match call.identity() {
+                Identity::Proved(proved) => Some(proved.principal.name.to_string()),
+                _ => None,
+            };
+            let certificate = call.certificate().map(|it| it.principal.clone());
+            let row = (proved, certificate, call.is_under_tls());
+            seen.lock().expect("fine").push(row);
+            Ok(())
+        })
+        .listen("tls://127.0.0.1:0");
+    (server.start().await.expect("starts"), known)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_service_is_carried_under_tls_and_both_proofs_are_known() {
+    let (toy, authority) = (Toy::default(), Authority::new());
+    let (server, known) = secured(&toy, &authority).await;
+    for kind in SERVICES {
+        for own in [None, Some(authority.issue("desk"))] {
+            let machine = own.as_ref().map(|_| "CN=desk".to_owned());
+            let options = Options {
+                tls: Some(Tls::require(authority.client(own))),
+                ..options("alice", kind)
+            };
+            let client = connect(&server, Transport::Tls, options.clone()).await;
+            let text = "x".repeat(70_001);
+            let back = echo(&client, &text).await.expect("answered");
+            assert_eq!(back, Str::from(text.as_str()));
+            let sums = (0..20).map(|n| add(&client, n, 1));
+            for (n, sum) in (0..).zip(futures_util::future::join_all(sums).await) {
+                assert_eq!(sum.expect("answered"), n + 1);
+            }
+            client.close_context().await;
+            let endpoint = server.endpoint(Transport::Tls).expect("listens").clone();
+            let sum = tokio::task::spawn_blocking(move || {
+                let client = farcall::blocking::Client::connect_with(
+                    &endpoint,
+                    PROGRAM.number,
+                    PROGRAM.version,
+                    options,
+                );
+                added(&client.expect("connects"), 40, 2)
+            });
+            assert_eq!(sum.await.expect("joined").expect("answered"), 42);
+            let alice = (Some("alice".to_owned()), machine, true);
+            let known: Vec<Known> = std::mem::take(&mut *known.lock().expect("fine"));
+            assert_eq!(known, vec![alice; 22]);
+        }
+    }
+    assert_eq!(toy.made(), 12);
+}
+
+#[tokio::test]
+async fn in_clear_no_context_is_made_where_tls_is_demanded() {
+    let (toy, authority) = (Toy::default(), Authority::new());
+    let (server, known) = secured(&toy, &authority).await;
+    let clear = server.endpoints()[0]
+        .to_string()
+        .replace("tls://", "tcp://");
+    let client = connect_to(&clear, options("alice", Service::PRIVACY)).await;
+    let error = add(&client, 1, 2).await.expect_err("in clear");
+    assert!(
+        matches!(error.cause(), Cause::Authentication(AuthStat::TOOWEAK)),
+        "{error}"
+    );
+    assert!(!error.may_have_executed() && toy.made() == 0);
+    assert!(known.lock().expect("fine").is_empty());
 }
