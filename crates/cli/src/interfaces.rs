@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use farcall::generated::epmapper::{EptLookupHandleT, RPC_C_EP_ALL_ELTS, RPC_C_VERS_ALL, ept};
 use farcall::generated::mgmt::mgmt;
+use farcall::stub::Interface;
 use farcall::{Endpoint, Error, Options, Transport};
 use farcall_dce::tower::Tower;
 use farcall_wire::Uuid;
 use farcall_wire::ndr::{ContextHandle, Full};
+
+use crate::output::Failure;
 
 /// The endpoint mapper's port.
 pub(crate) const MAPPER_PORT: u16 = 135;
@@ -125,6 +128,68 @@ pub(crate) async fn version(
     let listed = list(&mapper, options).await?;
     let same = listed.iter().filter(|it| it.uuid == uuid);
     Ok(same.map(|it| it.version).max())
+}
+
+/// What a command binds that only wants to hear from a server, and where: the interface that the user names, by UUID or
+/// well-known name, in the version that the user says or the highest that there is; without a name the management
+/// interface, which every server has and whose own port is the endpoint mapper's.
+pub(crate) async fn asked(
+    endpoint: &Endpoint,
+    wanted: Option<&str>,
+    version: Option<&str>,
+    options: Options,
+) -> Result<(Endpoint, &'static Interface), Failure> {
+    match wanted {
+        Some(wanted) => {
+            let interface = named(endpoint, wanted, version, options).await?;
+            Ok((endpoint.clone(), interface))
+        }
+        None if endpoint.port().is_none() && endpoint.host().is_some() => {
+            Ok((endpoint.with_port(mapper_port(endpoint)), &mgmt::INTERFACE))
+        }
+        None => Ok((endpoint.clone(), &mgmt::INTERFACE)),
+    }
+}
+
+async fn named(
+    endpoint: &Endpoint,
+    wanted: &str,
+    version: Option<&str>,
+    options: Options,
+) -> Result<&'static Interface, Failure> {
+    let uuid = uuid(wanted)
+        .or_else(|| wanted.parse().ok())
+        .ok_or_else(|| {
+            Failure::new(format!(
+                "'{wanted}' is neither a UUID nor a name that is known"
+            ))
+        })?;
+    let (major, minor) = match version {
+        Some(version) => parsed(version)?,
+        None => {
+            let found = self::version(endpoint, uuid, options).await;
+            // Whatever is wrong shows when it is bound.
+            found.ok().flatten().unwrap_or((1, 0))
+        }
+    };
+    Ok(Box::leak(Box::new(Interface {
+        uuid,
+        major,
+        minor,
+        name: String::leak(wanted.to_owned()),
+        operations: &[],
+        endpoints: &[],
+    })))
+}
+
+/// `MAJOR` or `MAJOR.MINOR`.
+fn parsed(version: &str) -> Result<(u16, u16), Failure> {
+    let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
+    let number = |text: &str| {
+        text.parse()
+            .map_err(|_| Failure::new(format!("version '{text}' is not a number")))
+    };
+    Ok((number(major)?, number(minor)?))
 }
 
 /// A way to an interface.

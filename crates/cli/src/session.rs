@@ -125,14 +125,9 @@ impl Session {
         first: Found<'static>,
     ) -> Result<Self, Error> {
         let interface = described(first.interface);
-        let connecting = Client::connect_interface_with(endpoint, interface, options.clone());
-        let client = match connecting.await {
-            Ok(client) => client,
-            Err(error) => return Err(with_what_there_is(error, interface, options).await),
-        };
         Ok(Self {
             model,
-            client,
+            client: connect(endpoint, interface, options).await?,
             interfaces: vec![interface],
         })
     }
@@ -258,6 +253,18 @@ impl Session {
             members.extend(results);
         }
         Ok(Value::Object(members))
+    }
+}
+
+/// A client of an interface. If the server does not have it, the error says what it has instead.
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    interface: &'static Interface,
+    options: Options,
+) -> Result<Client, Error> {
+    match Client::connect_interface_with(endpoint, interface, options.clone()).await {
+        Ok(client) => Ok(client),
+        Err(error) => Err(with_what_there_is(error, interface, options).await),
     }
 }
 

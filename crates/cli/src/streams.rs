@@ -5,13 +5,14 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use farcall::pipe::{self, Source};
 use farcall::stub::Sources;
 use farcall_idl::dynamic::ndr::{Element, Elements, Piped};
 use farcall_wire::ndr::Plain;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::output::{Failure, Output};
 use crate::value;
@@ -31,6 +32,47 @@ pub(crate) struct Pipes {
     going: Vec<(Piped<'static>, Value)>,
     /// Of pipes that come, in their order, the file that they go to.
     coming: Vec<(Piped<'static>, Option<String>)>,
+}
+
+/// Puts what files hold in the place of the pipes that name them, for messages that are made at once: of the pipes that
+/// go in (or, if `comes`, come back). A pipe that does both says `{"in": …, "out": …}`.
+pub(crate) fn whole(
+    pipes: &[Piped<'_>],
+    comes: bool,
+    arguments: &mut Map<String, Value>,
+) -> Result<(), Failure> {
+    let half = if comes { "out" } else { "in" };
+    for piped in pipes {
+        let parameter = piped.parameter;
+        let Some(given) = arguments.get_mut(&parameter.name) else {
+            continue;
+        };
+        if let (true, true, Value::Object(halves)) =
+            (parameter.is_in, parameter.is_out, &mut *given)
+            && (halves.contains_key("in") || halves.contains_key("out"))
+        {
+            *given = halves
+                .remove(half)
+                .unwrap_or_else(|| Value::Array(Vec::new()));
+        }
+        if let Some(path) = path(given) {
+            *given = held(path, piped.elements.are_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// What a file holds: bytes, or a line of JSON for each element.
+fn held(path: &str, are_bytes: bool) -> Result<Value, Failure> {
+    let bytes = value::read(Path::new(path))?;
+    if are_bytes {
+        return Ok(json!({ "$hex": value::to_hex(&bytes) }));
+    }
+    let unfit = |error: &dyn std::fmt::Display| Failure::new(format!("{path}: {error}"));
+    let text = std::str::from_utf8(&bytes).map_err(|error| unfit(&error))?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let elements = lines.map(|line| serde_json::from_str(line).map_err(|error| unfit(&error)));
+    elements.collect::<Result<_, _>>().map(Value::Array)
 }
 
 /// The path in `"@PATH"`.

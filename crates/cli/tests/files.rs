@@ -376,3 +376,58 @@ fn gen_writes_the_names_of_programs() {
         1
     );
 }
+
+#[test]
+fn pipes_of_an_encoded_operation_are_files() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).display().to_string();
+    let (bytes, lines, bad) = (path("bytes"), path("lines"), path("bad"));
+    std::fs::write(&bytes, "abc").unwrap();
+    std::fs::write(
+        &lines,
+        "{\"channel\": 1, \"value\": 1}\n\n{\"channel\": 2, \"value\": -2}\n",
+    )
+    .unwrap();
+    std::fs::write(&bad, "{").unwrap();
+    let encode = |op: &str, dir: &str, value: &str| {
+        let what = ["encode", "--idl", "idl/streams.idl", "--op", op];
+        farcall(&[&what[..], &["--dir", dir, value]].concat())
+    };
+    // C706 section 14.3.9: a chunk's count, its elements, and a count of 0 at the end, after all other parameters.
+    let put = format!("{{\"name\": \"x\", \"data\": \"@{bytes}\"}}");
+    assert_eq!(
+        encode("Put", "in", &put).ok(),
+        concat!(
+            "020000000000000002000000", // counts of the string, its NUL included
+            "78000000",
+            "03000000",
+            "616263",
+            "00", // the count is aligned to 4
+            "00000000\n"
+        )
+    );
+    let two = concat!(
+        "02000000",
+        "00000000", // the structure is aligned to 8
+        "0100000000000000",
+        "000000000000f03f",
+        "0200000000000000",
+        "00000000000000c0",
+        "00000000"
+    );
+    let double = format!("{{\"samples\": {{\"in\": \"@{lines}\", \"out\": \"@nowhere\"}}}}");
+    assert_eq!(encode("Double", "in", &double).ok(), format!("{two}\n"));
+    let doubled = format!("{{\"samples\": {{\"in\": [], \"out\": \"@{lines}\"}}, \"result\": 0}}");
+    assert_eq!(
+        encode("Double", "out", &doubled).ok(),
+        format!("{two}00000000\n")
+    );
+    let broken = format!("{{\"samples\": \"@{bad}\"}}");
+    encode("Double", "in", &broken).fails(2, &[&bad, "EOF"]);
+    encode(
+        "Put",
+        "in",
+        "{\"name\": \"x\", \"data\": \"@/nonexistent\"}",
+    )
+    .fails(2, &["cannot read /nonexistent"]);
+}

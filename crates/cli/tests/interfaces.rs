@@ -287,3 +287,47 @@ fn every_daemon_of_dce_takes_the_same_options() {
         refused.fails(code, &["ERROR_ACCESS_DENIED"]);
     }
 }
+
+#[test]
+fn bench_measures_operations_at_every_level() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).display().to_string();
+    let (users, password) = (path("users"), path("password"));
+    std::fs::write(&password, "secret\n").unwrap();
+    let add = ["user", "add", &users, "alice", "--password-stdin"];
+    farcall_with(&add, b"secret\n").ok();
+    let (_daemon, endpoint) = echo(&["--users", &users]);
+    let bench = |rest: &[&str]| {
+        let short = ["-d", "0.1", "--warm-up", "0.02", "--json"];
+        let ran = farcall(&[&["bench", &endpoint][..], rest, &short].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let report = ran.json();
+        assert_eq!(report["failed"], 0, "{report}");
+        assert!(report["answered"].as_u64() > Some(0), "{report}");
+        report["call"].as_str().unwrap().to_owned()
+    };
+    let add_one = ["--idl", ECHO, "--op", "AddOne", "--args", "41"];
+    assert_eq!(bench(&[]), "mgmt.is_server_listening");
+    assert_eq!(
+        bench(&["lsarpc", "-c", "2", "-f", "4"]),
+        "mgmt.is_server_listening beside lsarpc v0.0"
+    );
+    assert_eq!(bench(&add_one), "rpcecho.AddOne");
+    bench(&[&add_one[..], &["--ndr64", "-r", "200"]].concat());
+    for level in ["connect", "packet", "integrity", "privacy"] {
+        let who = [
+            "--auth",
+            "ntlm",
+            "-U",
+            "alice",
+            "--password-file",
+            &password,
+        ];
+        bench(&[&add_one[..], &who, &["--level", level, "-f", "4"]].concat());
+    }
+    let refused = |rest: &[&str]| farcall(&[&["bench", &endpoint][..], rest].concat());
+    refused(&["--idl", "idl/svcctl.idl", "--op", "0"]).fails(2, &["hint: it has rpcecho 1.0"]);
+    refused(&["--idl", ECHO, "--op", "AddOne"]).fails(2, &["arguments of rpcecho.AddOne: in_data"]);
+    refused(&["nobody"]).fails(2, &["'nobody' is neither a UUID nor a name that is known"]);
+    refused(&["lsarpc", "7.0"]).fails(2, &["hint: it has lsarpc in version 0.0"]);
+}

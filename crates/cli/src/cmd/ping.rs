@@ -102,15 +102,10 @@ fn is_dce(endpoint: &Endpoint) -> bool {
 
 /// Binds the interface that was asked for, or the management interface, which every server has.
 async fn bind(args: &Args) -> anyhow::Result<(Client, Target)> {
-    let interface = match args.program.as_deref() {
-        None => &mgmt::INTERFACE,
-        Some(name) => named(name, args).await?,
-    };
-    let mut endpoint = args.endpoint.clone();
-    if args.program.is_none() && endpoint.port().is_none() && endpoint.host().is_some() {
-        endpoint = endpoint.with_port(interfaces::mapper_port(&endpoint));
-    }
+    let (wanted, version) = (args.program.as_deref(), args.version.as_deref());
     let options = args.reach.options_to(&args.endpoint)?;
+    let asked = interfaces::asked(&args.endpoint, wanted, version, options.clone());
+    let (endpoint, interface) = asked.await?;
     let client = Client::connect_interface_with(endpoint, interface, options)
         .await
         .map_err(session::explained)?;
@@ -121,44 +116,6 @@ async fn bind(args: &Args) -> anyhow::Result<(Client, Target)> {
         interface: Some(interface),
     };
     Ok((client, target))
-}
-
-/// An interface by its UUID or name, in the version that was asked for or the highest that there is.
-async fn named(name: &str, args: &Args) -> anyhow::Result<&'static Interface> {
-    let uuid = interfaces::uuid(name)
-        .or_else(|| name.parse().ok())
-        .ok_or_else(|| {
-            Failure::new(format!(
-                "'{name}' is neither a UUID nor a name that is known"
-            ))
-        })?;
-    let (major, minor) = match args.version.as_deref() {
-        Some(version) => parsed(version)?,
-        None => {
-            let options = args.reach.options_to(&args.endpoint)?;
-            let found = interfaces::version(&args.endpoint, uuid, options).await;
-            // Whatever is wrong shows when it is bound.
-            found.ok().flatten().unwrap_or((1, 0))
-        }
-    };
-    Ok(Box::leak(Box::new(Interface {
-        uuid,
-        major,
-        minor,
-        name: String::leak(name.to_owned()),
-        operations: &[],
-        endpoints: &[],
-    })))
-}
-
-/// `MAJOR` or `MAJOR.MINOR`.
-fn parsed(version: &str) -> Result<(u16, u16), Failure> {
-    let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
-    let number = |text: &str| {
-        text.parse()
-            .map_err(|_| Failure::new(format!("version '{text}' is not a number")))
-    };
-    Ok((number(major)?, number(minor)?))
 }
 
 /// One call that does nothing.

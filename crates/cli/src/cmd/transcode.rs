@@ -114,7 +114,7 @@ pub(crate) struct EncodeArgs {
     #[command(flatten)]
     what: What,
 
-    /// The value: JSON, @FILE, or - for standard input
+    /// The value: JSON, @FILE, or - for standard input; of an operation, "@FILE" in the place of a pipe's elements
     #[arg(value_name = "JSON")]
     value: Option<String>,
 

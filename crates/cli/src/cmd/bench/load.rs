@@ -9,12 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use farcall::stub::{Raw, Target};
 use farcall::{Client, Endpoint, Error, Options};
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
-use crate::cmd::call::rest;
+use super::work::Work;
 use crate::latency::Latencies;
 
 /// How long a loop pauses after a call that failed, so that a dead server is not stormed.
@@ -25,9 +24,7 @@ const AFTER_FAILURE: Duration = Duration::from_millis(10);
 pub(crate) struct Load {
     pub(crate) endpoint: Endpoint,
     pub(crate) options: Options,
-    pub(crate) target: Target,
-    /// The arguments as XDR.
-    pub(crate) arguments: Vec<u8>,
+    pub(crate) work: Arc<Work>,
     pub(crate) connections: usize,
     /// Calls in flight on each connection; in an open loop the most.
     pub(crate) in_flight: usize,
@@ -118,9 +115,10 @@ fn one_thread(load: &Load, connections: usize, watch: &Arc<Watch>) -> anyhow::Re
     LocalSet::new().block_on(&runtime, async {
         let mut clients = Vec::new();
         for _ in 0..connections {
-            let (program, version) = (load.target.program, load.target.version);
-            let options = load.options.clone();
-            let made = Client::connect_with(&load.endpoint, program, version, options).await;
+            let made = load
+                .work
+                .connect(&load.endpoint, load.options.clone())
+                .await;
             clients.push(made.inspect_err(|_| watch.stop.store(true, Ordering::Relaxed))?);
         }
         Ok(measure(load, clients, watch).await)
@@ -138,8 +136,7 @@ async fn measure(load: &Load, clients: Vec<Client>, watch: &Arc<Watch>) -> Outco
     for client in clients {
         let worker = Rc::new(Worker {
             client,
-            target: load.target,
-            arguments: load.arguments.clone(),
+            work: Arc::clone(&load.work),
             watch: Arc::clone(watch),
             tally: Rc::clone(&tally),
             span,
@@ -167,8 +164,7 @@ async fn measure(load: &Load, clients: Vec<Client>, watch: &Arc<Watch>) -> Outco
 /// One connection's part of the load.
 struct Worker {
     client: Client,
-    target: Target,
-    arguments: Vec<u8>,
+    work: Arc<Work>,
     watch: Arc<Watch>,
     tally: Rc<RefCell<Outcome>>,
     span: Span,
@@ -181,17 +177,14 @@ impl Worker {
 
     /// One call, its time counted from `since`. Returns whether it was answered.
     async fn call(&self, since: Instant) -> bool {
-        let called = self
-            .client
-            .call_target(self.target, &Raw(&self.arguments), rest)
-            .await;
+        let called = self.work.call(&self.client).await;
         let now = Instant::now();
         self.watch.ended.fetch_add(1, Ordering::Relaxed);
         let mut tally = self.tally.borrow_mut();
         let is_answered = called.is_ok();
         match called {
             _ if now < self.span.from || now > self.span.until => {}
-            Ok(_) => tally.times.record(now - since),
+            Ok(()) => tally.times.record(now - since),
             Err(error) => {
                 tally.failed += 1;
                 tally.first_error.get_or_insert(error);

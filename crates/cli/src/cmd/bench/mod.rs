@@ -1,5 +1,6 @@
 //! `farcall bench`: load on a server, and how fast it answers.
 
+mod work;
 mod load;
 
 use std::path::PathBuf;
@@ -7,17 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use farcall::Endpoint;
-use farcall::stub::Target;
-use farcall_idl::dynamic::Codec;
+use farcall::{Endpoint, Family};
 use serde_json::json;
 
-use crate::cmd::call;
 use crate::interface::{self, Preprocess};
 use crate::latency::{micros, shown_duration};
 use crate::output::{Done, Failure, Output};
 use crate::peer::{self, Reach};
-use crate::{programs, value};
 use load::{Load, Outcome, Watch};
 
 /// Widest bar of the histogram, in characters.
@@ -26,26 +23,27 @@ const WIDEST: u64 = 40;
 /// Put load on a server and measure its answers
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where: tcp://HOST[:PORT], tls://HOST[:PORT], udp://HOST[:PORT] or unix:///PATH
+    /// Where: tcp://HOST[:PORT], tls://HOST[:PORT], udp://HOST[:PORT], unix:///PATH, ncacn_ip_tcp:HOST[PORT],
+    /// ncacn_http:HOST[PORT,RpcProxy=PROXY] or ncalrpc:[NAME]
     #[arg(value_parser = peer::endpoint)]
     endpoint: Endpoint,
 
-    /// Null calls of this program, by number or well-known name
-    #[arg(value_parser = programs::parse, required_unless_present = "idl", requires = "version")]
-    program: Option<u32>,
+    /// Null calls of this program, by number or well-known name; over DCE/RPC the interface that is bound, by UUID or
+    /// well-known name [default there: any], while the management interface is called
+    program: Option<String>,
 
-    /// Its version
-    version: Option<u32>,
+    /// Its version, MAJOR or MAJOR.MINOR over DCE/RPC [default there: the highest that the server has]
+    version: Option<String>,
 
-    /// Calls of a procedure that this interface file describes
+    /// Calls of a procedure or operation that this interface file describes
     #[arg(long, value_name = "FILE", requires = "op", conflicts_with = "program")]
     idl: Option<PathBuf>,
 
-    /// The procedure
+    /// The procedure or operation
     #[arg(long, value_name = "PROCEDURE", requires = "idl")]
     op: Option<String>,
 
-    /// Its arguments: JSON, @FILE, or - for standard input
+    /// Its arguments: JSON, @FILE, or - for standard input; "@FILE" in the place of a pipe's elements
     #[arg(long, value_name = "JSON", requires = "idl")]
     args: Option<String>,
 
@@ -97,7 +95,7 @@ fn rate(text: &str) -> Result<f64, Failure> {
 }
 
 pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
-    let (load, what) = load(&args, out)?;
+    let (load, what) = load(&args, out).await?;
     let loop_kind = match load.rate {
         Some(rate) => format!(
             "{rate} calls/s begun by the clock, at most {} in flight each",
@@ -124,46 +122,21 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     }
 }
 
-fn load(args: &Args, out: &Output) -> anyhow::Result<(Load, String)> {
-    let (target, arguments, what) = match (&args.idl, &args.op) {
-        (Some(file), Some(op)) => {
-            let model = interface::load(file, &args.preprocess, out)?;
-            let found = interface::find(&model, op, None, None)?;
-            let json = value::json(args.args.as_deref())?;
-            let packed = Codec::new(&model).encode_arguments(found.procedure, &json);
-            let what = format!("{}.{}", found.version.name, found.procedure.name);
-            let packed =
-                packed.map_err(|error| value::misfit(&format!("arguments of {what}"), &error))?;
-            (call::target(&found), packed, what)
-        }
-        _ => {
-            let (program, version) = (
-                args.program.unwrap_or_default(),
-                args.version.unwrap_or_default(),
-            );
-            let target = Target {
-                program,
-                version,
-                procedure: 0,
-            };
-            let what = format!(
-                "null calls of {} version {version}",
-                programs::shown(program)
-            );
-            (target, Vec::new(), what)
-        }
+async fn load(args: &Args, out: &Output) -> anyhow::Result<(Load, String)> {
+    let mut options = match args.endpoint.transport().family() {
+        Family::Dce => args.reach.options_to(&args.endpoint)?,
+        _ => args.reach.options()?,
     };
+    let chosen = work::chosen(args, &options, out).await?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut options = args.reach.options()?;
     let in_flight = args
         .in_flight
         .unwrap_or(if args.rate.is_some() { 1024 } else { 1 });
     options.in_flight = options.in_flight.max(in_flight.saturating_mul(2));
     let load = Load {
-        endpoint: args.endpoint.clone(),
+        endpoint: chosen.endpoint,
         options,
-        target,
-        arguments,
+        work: Arc::new(chosen.work),
         connections: args.connections,
         in_flight,
         rate: args.rate,
@@ -171,7 +144,7 @@ fn load(args: &Args, out: &Output) -> anyhow::Result<(Load, String)> {
         warm_up: args.warm_up,
         duration: args.duration,
     };
-    Ok((load, what))
+    Ok((load, chosen.what))
 }
 
 /// Runs the load and shows how far it is; SIGINT ends it early, and what was measured counts.

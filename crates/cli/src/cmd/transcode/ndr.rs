@@ -12,6 +12,7 @@ use super::{Direction, Pickle, What};
 use crate::interface;
 use crate::near::did_you_mean;
 use crate::output::Failure;
+use crate::streams;
 
 /// How the bytes lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -95,14 +96,29 @@ pub(super) fn encode(
     let codec = codec(what, model);
     Ok(match (find(what, model)?, what.pickle) {
         (Found::Type(ty), None) => codec.encode(&ty, value),
-        (Found::In(_, it), None) => codec.encode_in(it, value),
-        (Found::Out(_, it), None) => codec.encode_out(it, value, None),
+        (Found::In(_, it), None) => codec.encode_in(it, &filled(&codec, it, false, value)?),
+        (Found::Out(_, it), None) => codec.encode_out(it, &filled(&codec, it, true, value)?, None),
         (Found::Type(ty), Some(form @ (Pickle::One | Pickle::Two))) => {
             codec.pickle(&ty, version(what, model, form), value)
         }
         (Found::In(of, it), Some(Pickle::Procedure)) => codec.pickle_in(of, it, value),
         (_, Some(_)) => return Err(misused(Direction::In).into()),
     })
+}
+
+/// The same value, with what files hold in the place of pipes that name them.
+fn filled(
+    codec: &Codec<'_>,
+    operation: &Operation,
+    comes: bool,
+    value: &Value,
+) -> Result<Value, Failure> {
+    let Value::Object(members) = value else {
+        return Ok(value.clone());
+    };
+    let mut members = members.clone();
+    streams::whole(&codec.pipes(operation), comes, &mut members)?;
+    Ok(Value::Object(members))
 }
 
 /// Forms that do not fit what is asked for.
