@@ -105,6 +105,14 @@ impl Caller {
         )
     }
 
+    /// The option that says who is proved, if there is one.
+    pub(crate) fn option(&self) -> Option<&'static str> {
+        let user = self.user.as_ref().map(|_| "--user");
+        let password = self.password_file.as_ref().map(|_| "--password-file");
+        let principal = self.principal.as_ref().map(|_| "--principal");
+        user.or(password).or(principal)
+    }
+
     /// The user who is proved, if one is named.
     pub(crate) fn user(&self) -> Option<&str> {
         self.user.as_deref()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use farcall::stub::Target;
-use farcall::{Cause, Client, Endpoint, Options, Phase};
+use farcall::{Cause, Client, Endpoint, Family, Options, Phase, Transport};
 use farcall_dce::security::AuthLevel;
 use farcall_onc::gss::Service;
 use farcall_security as security;
@@ -103,12 +103,74 @@ impl Reach {
     }
 
     /// As options of a client that calls `endpoint`, which may say by itself how it is reached.
+    ///
+    /// # Errors
+    /// Something was asked for that this endpoint's family does not have: nothing is left out in silence.
     pub(crate) fn options_to(&self, endpoint: &Endpoint) -> anyhow::Result<Options> {
+        match endpoint.transport().family() {
+            Family::Onc => self.fits_onc()?,
+            Family::Dce => self.fits_dce(endpoint)?,
+        }
         let mut options = self.options()?;
         options.http = self
             .http
             .options(endpoint, &self.caller, self.tls.for_http()?)?;
         Ok(options)
+    }
+
+    /// Nothing is asked for that only DCE/RPC has.
+    fn fits_onc(&self) -> Result<(), Failure> {
+        const WAYS: &str = "over ONC RPC: --auth sys, krb5, krb5i or krb5p";
+        let auth = match self.auth {
+            Auth::Ntlm => Some("--auth ntlm"),
+            Auth::Spnego => Some("--auth spnego"),
+            _ => None,
+        };
+        let option = auth
+            .or(self.object.map(|_| "--object"))
+            .or(self.ndr64.then_some("--ndr64"))
+            .or(self.mapper.as_ref().map(|_| "--mapper"));
+        if let Some(option) = option {
+            let failure = Failure::new(format!(
+                "{option} is for DCE/RPC, and this endpoint speaks ONC RPC"
+            ));
+            return Err(failure.hint(match auth {
+                Some(_) => WAYS,
+                None => "leave it away, or name an endpoint such as ncacn_ip_tcp:HOST[PORT]",
+            }));
+        }
+        match (self.auth, self.caller.option()) {
+            (Auth::None | Auth::Sys, Some(option)) => {
+                Err(Failure::new(format!("{option} proves nobody without a mechanism")).hint(WAYS))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing is asked for that only ONC RPC has. To an RPC proxy there is TLS, and a user may be for it alone.
+    fn fits_dce(&self, endpoint: &Endpoint) -> Result<(), Failure> {
+        const WAYS: &str = "over DCE/RPC: --auth ntlm, spnego or krb5, with --level privacy";
+        if self.auth == Auth::Sys {
+            let failure =
+                Failure::new("--auth sys is for ONC RPC, and this endpoint speaks DCE/RPC");
+            return Err(failure.hint(WAYS));
+        }
+        if endpoint.transport() == Transport::NcacnHttp {
+            return Ok(());
+        }
+        if let Some(option) = self.tls.option() {
+            let failure = Failure::new(format!(
+                "{option} is for ONC RPC and RPC over HTTP: DCE/RPC over {} has no TLS",
+                endpoint.transport()
+            ));
+            return Err(failure.hint(WAYS));
+        }
+        match (self.auth, self.caller.option()) {
+            (Auth::None, Some(option)) => {
+                Err(Failure::new(format!("{option} proves nobody without a mechanism")).hint(WAYS))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn proved(&self, options: Options, auth: security::Auth) -> anyhow::Result<Options> {

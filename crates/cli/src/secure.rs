@@ -69,6 +69,15 @@ impl From<How> for Policy {
 }
 
 impl Tls {
+    /// The option that asks for TLS, if there is one.
+    pub(crate) fn option(&self) -> Option<&'static str> {
+        let tls = self.tls.map(|_| "--tls");
+        let ca = self.ca.as_ref().map(|_| "--ca");
+        let name = self.server_name.as_ref().map(|_| "--server-name");
+        let own = self.cert.as_ref().map(|_| "--cert");
+        tls.or(ca).or(name).or(own)
+    }
+
     /// Whether anything is said of certificates.
     fn is_named(&self) -> bool {
         self.ca.is_some() || self.server_name.is_some() || self.cert.is_some()

@@ -290,3 +290,41 @@ fn bench_measures_closed_and_open_loops() {
     farcall(&["bench", &calc.tcp()]).fails(2, &["required"]);
     farcall(&["bench", &calc.tcp(), "nfs", "3", "-d", "0.1"]).fails(1, &["PROG_UNAVAIL"]);
 }
+
+#[test]
+fn what_the_family_does_not_have_is_refused_and_nothing_is_called() {
+    let calc = Calculator::start();
+    let tcp = calc.tcp();
+    for (asked, said) in [
+        (
+            &["--auth", "ntlm", "--user", "joe"][..],
+            "--auth ntlm is for DCE/RPC",
+        ),
+        (&["--auth", "spnego"], "--auth spnego is for DCE/RPC"),
+        (
+            &["--user", "joe"],
+            "--user proves nobody without a mechanism",
+        ),
+        (
+            &["--auth", "sys", "--password-file", "none"],
+            "--password-file proves nobody",
+        ),
+        (&["--ndr64"], "--ndr64 is for DCE/RPC"),
+    ] {
+        let mut args = vec!["call", &tcp, "--idl", IDL, "ADD", "[1, 2]"];
+        args.extend(asked);
+        assert_eq!(farcall(&args).stdout, "", "{asked:?}");
+        farcall(&args).fails(2, &[said]);
+    }
+    for (asked, said) in [
+        (&["--auth", "sys"][..], "--auth sys is for ONC RPC"),
+        (&["--tls"], "DCE/RPC over ncacn_ip_tcp has no TLS"),
+        (&["-U", "joe"], "--user proves nobody without a mechanism"),
+    ] {
+        // Nobody is asked, so nobody needs to be there.
+        let endpoint = "ncacn_ip_tcp:127.0.0.1[1]";
+        let mut args = vec!["call", endpoint, "--idl", "idl/rpcecho.idl", "AddOne", "41"];
+        args.extend(asked);
+        farcall(&args).fails(2, &[said]);
+    }
+}

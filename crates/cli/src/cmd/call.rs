@@ -57,7 +57,8 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
         .map_err(|error| {
             value::misfit(&format!("arguments of {}", found.procedure.name), &error)
         })?;
-    let results = make(&args.endpoint, &args.reach.options()?, &found, &packed)
+    let options = args.reach.options_to(&args.endpoint)?;
+    let results = make(&args.endpoint, &options, &found, &packed)
         .await
         .map_err(|error| explained(error, &model, &found))?;
     let result = codec

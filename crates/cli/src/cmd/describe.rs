@@ -254,7 +254,7 @@ async fn at(args: &Args, endpoint: Endpoint, out: &Output) -> anyhow::Result<Don
         Some(program) => vec![program],
         None => programs::all().collect(),
     };
-    let options = args.reach.options()?;
+    let options = args.reach.options_to(&endpoint)?;
     let client = peer::connect_through(&endpoint, programs.iter().copied(), &options).await?;
     let mut listed = Vec::new();
     for program in programs {

@@ -130,7 +130,7 @@ async fn null(client: &Client, target: &Target) -> Result<(), Error> {
 }
 
 async fn connect(args: &Args) -> anyhow::Result<(Client, Target)> {
-    let options = args.reach.options()?;
+    let options = args.reach.options_to(&args.endpoint)?;
     let mut endpoint = args.endpoint.clone();
     let program = args.program.as_deref().map(programs::parse).transpose()?;
     let version = args.version.as_deref().map(number).transpose()?;

@@ -55,7 +55,7 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
     if args.endpoint.transport().family() == Family::Dce {
         return operation(&args, out);
     }
-    let options = args.reach.options()?;
+    let options = args.reach.options_to(&args.endpoint)?;
     let Question { target, arguments } = question(&args, out).await?;
     let traced = trace::call(
         &args.endpoint,
@@ -193,7 +193,7 @@ async fn null(args: &Args) -> anyhow::Result<(u32, u32)> {
         })?;
         return Ok((program, number));
     }
-    let options = args.reach.options()?;
+    let options = args.reach.options_to(&args.endpoint)?;
     let client = peer::connect_through(&args.endpoint, [program], &options).await?;
     let found = peer::versions(&client, program).await?;
     Ok((program, found.map_or(1, |(_, high)| high)))

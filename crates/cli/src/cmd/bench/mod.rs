@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use farcall::{Endpoint, Family};
+use farcall::Endpoint;
 use serde_json::json;
 
 use crate::interface::{self, Preprocess};
@@ -123,10 +123,7 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
 }
 
 async fn load(args: &Args, out: &Output) -> anyhow::Result<(Load, String)> {
-    let mut options = match args.endpoint.transport().family() {
-        Family::Dce => args.reach.options_to(&args.endpoint)?,
-        _ => args.reach.options()?,
-    };
+    let mut options = args.reach.options_to(&args.endpoint)?;
     let chosen = work::chosen(args, &options, out).await?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let in_flight = args
