@@ -59,6 +59,10 @@ impl v2::Server for Peer {
         Ok(())
     }
 
+    async fn connect_with_(&self, _: &Call) -> Result<(), Refuse> {
+        Ok(())
+    }
+
     #[allow(clippy::too_many_arguments)]
     async fn many(
         &self,
