@@ -72,6 +72,13 @@ fn listener_faults(listener: &Listener, source: &Source) -> Vec<Fault> {
     {
         wrong("authentication.basic without users or a helper");
     }
+    let at = listener.endpoint.get_ref();
+    if on.basic.is_some() && !at.tls && !at.address.ip().is_loopback() && listener.front.is_none() {
+        wrong(
+            "authentication.basic at an http endpoint sends passwords in clear text, \
+             expected https, or [listen.front] if a proxy in front does TLS",
+        );
+    }
     for ntlm in ntlms(listener) {
         if ntlm.users.is_none() && ntlm.helper.is_none() {
             wrong("NTLM without users or a helper");
@@ -356,10 +363,10 @@ fn listener_warnings(listener: &Listener, source: &Source) -> Vec<Fault> {
             "channel-binding = \"require\", as far as clients can",
         );
     }
-    if on.basic.is_some() && !at.tls && !is_here {
+    if on.basic.is_some() && !at.tls {
         unwise(
-            "Basic without TLS sends passwords in clear text".to_owned(),
-            "https",
+            "Basic without TLS: passwords come here in clear text".to_owned(),
+            "https, or a network of the front's and this machine's own",
         );
     }
     found
@@ -431,6 +438,8 @@ mod tests {
 
     const LISTEN: &str = "[[listen]]\nname = \"a\"\nendpoint = \"https://0.0.0.0:443\"\n";
     const PLAIN: &str = "[[listen]]\nname = \"a\"\nendpoint = \"http://0.0.0.0:80\"\n";
+    const HERE: &str = "[[listen]]\nname = \"a\"\nendpoint = \"http://127.0.0.1:80\"\n";
+    const FRONT: &str = "front = { trusted = [\"10.0.0.2\"], forwarded = true }\n";
     const TLS: &str = "tls = { certificate = \"/no/c\", key = \"/no/k\" }\n";
 
     #[test]
@@ -494,6 +503,33 @@ mod tests {
     }
 
     #[test]
+    fn basic_is_refused_where_passwords_would_cross_a_network_in_clear() {
+        let basic = "authentication.basic = { users = \"u\" }\n";
+        let found = |text: &str| {
+            let (config, source) = made(&format!("{text}{basic}"));
+            shown(&faults(&config, &source))
+        };
+        let any_v6 = PLAIN.replace("0.0.0.0", "[::]");
+        for text in [PLAIN, any_v6.as_str()] {
+            let found = found(text);
+            assert!(
+                found.contains(
+                    "p:3:12: listen \"a\".endpoint: authentication.basic at an http endpoint"
+                ),
+                "{text}\n gave {found}"
+            );
+        }
+        for text in [
+            HERE.to_owned(),
+            HERE.replace("127.0.0.1", "[::1]"),
+            format!("{PLAIN}{FRONT}"),
+            format!("{LISTEN}{TLS}"),
+        ] {
+            assert_eq!(found(&text), "", "{text}");
+        }
+    }
+
+    #[test]
     fn files_that_are_missing_are_said() {
         let (config, source) = made(&format!(
             "audit.file = \"/no/such/audit\"\n{LISTEN}{TLS}authentication.bearer = {{ keys = \"/no/j\", issuer = \"i\", audience = \"a\" }}"
@@ -516,7 +552,8 @@ mod tests {
             (format!("{PLAIN}authentication.anonymous = {{ reason = \"a test\" }}"), "without saying who they are: a test"),
             (PLAIN.to_owned(), "without TLS everything"),
             (PLAIN.to_owned(), "no kind of authentication is on"),
-            (format!("{PLAIN}authentication.basic = {{ users = \"u\" }}"), "passwords in clear text"),
+            (format!("{PLAIN}{FRONT}authentication.basic = {{ users = \"u\" }}"), "Basic without TLS"),
+            (format!("{HERE}authentication.basic = {{ users = \"u\" }}"), "Basic without TLS"),
             (format!("{LISTEN}{TLS}authentication.ntlm = {{ users = \"u\", channel-binding = \"allow\" }}"), "can be relayed"),
             ("policy.deny-pack = \"off\"".to_owned(), "theft of credentials is off"),
             ("policy.mode = \"audit\"".to_owned(), "only records"),
