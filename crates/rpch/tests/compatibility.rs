@@ -288,3 +288,31 @@ fn a_refused_request_is_answered_by_a_fault_of_the_proxy() {
     output.inject(now, fault.clone());
     assert_eq!(output.poll_transmit(now, ChannelId::FIRST), Some(fault));
 }
+
+#[test]
+fn a_client_whose_channel_is_open_is_told_why_it_ends_where_a_pdu_would_begin() {
+    let now = Instant::now();
+    let (mut proxy, server) = out_proxy(now);
+    while proxy.poll_event().is_some() {}
+    proxy.handle_closed(now, server);
+    assert_eq!(
+        proxy.poll_event(),
+        Some(out_proxy::Event::Close(ChannelId::FIRST))
+    );
+    let said = proxy.poll_transmit(now, ChannelId::FIRST).unwrap();
+    // impacket compares with this, byte by byte.
+    assert!(
+        said.starts_with(b"HTTP/1.0 503 RPC Error: 6be\r\n"),
+        "{said:?}"
+    );
+    assert!(said.ends_with(b"\r\n\r\n"), "{said:?}");
+    assert_eq!(proxy.poll_transmit(now, ChannelId::FIRST), None);
+    // What it is told is the code it is ended with.
+    let (mut proxy, _) = out_proxy(now);
+    proxy.close(now, 5);
+    let said = proxy.poll_transmit(now, ChannelId::FIRST).unwrap();
+    assert!(
+        said.starts_with(b"HTTP/1.0 503 RPC Error: 5\r\n"),
+        "{said:?}"
+    );
+}

@@ -5,6 +5,7 @@ use crate::config::ProxyConfig;
 use crate::failure::{Failure, code};
 use crate::flow::{Patience, Receiver, Sender};
 use crate::frame::{Frame, Splitter};
+use crate::http::{RpcError, response};
 use crate::number::{millis, narrow};
 use crate::opening::First;
 use crate::out_proxy::event::Event;
@@ -29,6 +30,8 @@ pub struct OutProxy {
     successor: Option<OutChannel>,
     /// Channels that have said their last PDU.
     leaving: Vec<Leg>,
+    /// Why it is over, for clients whose requests were answered with success before that.
+    last_words: Vec<(ChannelId, Bytes)>,
     server: Leg,
     connected: bool,
     greeted: bool,
@@ -97,6 +100,7 @@ impl OutProxy {
             client,
             successor: None,
             leaving: Vec::new(),
+            last_words: Vec::new(),
             server,
             connected: false,
             greeted: !config.banner,
@@ -619,10 +623,14 @@ impl OutProxy {
         let channels = [Some(&self.client), self.successor.as_ref()];
         for out in channels.into_iter().flatten() {
             let channel = out.leg.id;
-            self.events.push_back(match out.responded {
-                true => Event::Close(channel),
+            let event = match out.responded {
+                true => {
+                    self.last_words.push((channel, last_words(code)));
+                    Event::Close(channel)
+                }
                 false => Event::Refuse { channel, code },
-            });
+            };
+            self.events.push_back(event);
         }
         self.events.push_back(Event::Close(self.server.id));
         self.leaving.clear();
@@ -640,6 +648,9 @@ impl OutProxy {
 
     /// The next bytes to transmit on a channel.
     pub fn poll_transmit(&mut self, now: Instant, channel: ChannelId) -> Option<Bytes> {
+        if let Some(at) = self.last_words.iter().position(|(to, _)| *to == channel) {
+            return Some(self.last_words.swap_remove(at).1);
+        }
         if channel == self.client.leg.id {
             self.pump(now);
             // A switch may just have made it the old one.
@@ -752,4 +763,10 @@ fn unexpected(first: &First) -> Failure {
         message: first.message.kind(),
         at: "first on an OUT channel",
     }
+}
+
+/// What a client hears in the middle of a successful response, where a PDU would begin: Windows says it so, and clients look for it there.
+// req: rpch-2.1.2.1.3-amid
+fn last_words(code: u32) -> Bytes {
+    Bytes::from(response::error(&RpcError::new(code)))
 }
