@@ -650,6 +650,26 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_of_the_farm_is_at_an_address_or_a_path() {
+        for text in ["10.0.0.5:8593", "[::1]:8593", "/run/farcall/one.sock"] {
+            assert_eq!(
+                read::<PeerAt>(text).map(|it| it.to_string()).as_deref(),
+                Some(text)
+            );
+        }
+        for text in [
+            "",
+            "10.0.0.5",
+            "rpc.example.com:8593",
+            "run/one.sock",
+            "http://10.0.0.5:1",
+        ] {
+            let wrong = text.parse::<PeerAt>().expect_err(text);
+            assert!(wrong.0.contains("10.0.0.5:8593"), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_network_holds_its_addresses_and_no_others() {
         let net: Network = read("10.1.0.0/16").expect("a network");
         let holds = |text: &str| net.holds(text.parse().expect(text));

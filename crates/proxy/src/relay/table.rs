@@ -206,12 +206,11 @@ impl Table {
             && who.issuer == claim.issuer
             && shared.target.to_string() == claim.target;
         let halves = shared.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        let listener = halves.r#in.as_ref().map(|half| &*half.listener);
+        // A channel that has only come, and waits to be told itself, knows nothing.
+        let half = halves.r#in.as_ref().filter(|half| half.task.is_some());
+        let listener = half.map(|half| &*half.listener);
         if !same || listener != Some(&*claim.listener) {
-            tracing::warn!(
-                connection = shared.number,
-                "another proxy asks for another client"
-            );
+            tracing::info!(connection = shared.number, "another proxy is told nothing");
             return None;
         }
         let mut heir = shared.heir.lock().unwrap_or_else(PoisonError::into_inner);
