@@ -508,5 +508,10 @@ async fn a_caller_that_blocks_is_told_why_its_connection_ended() {
     site._proxy.drain(Some(Duration::ZERO)).await;
     let error = aside(move || client.add_one(1)).await;
     let error = error.expect_err("the proxy is gone");
-    assert!(error.to_string().contains("channel"), "{error}");
+    // By the proxy's own word, or by the loss of a channel, whichever came first; a socket's end alone would say neither.
+    let said = error.to_string();
+    assert!(
+        said.contains("RPC proxy") || said.contains("channel"),
+        "{said}"
+    );
 }
