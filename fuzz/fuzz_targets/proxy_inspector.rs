@@ -69,6 +69,7 @@ fn bind(choices: &mut Choices<'_>, ptype: PacketType, call_id: u8) -> Vec<u8> {
         transfers: match choices.byte() % 5 {
             0 => vec![SyntaxId::features(Features::ALL), SyntaxId::NDR],
             1 => vec![],
+            2 => vec![SyntaxId::features(Features::ALL)],
             _ => vec![SyntaxId::NDR],
         },
     };
@@ -123,7 +124,9 @@ impl Model {
         let (call_id, bind) = self.pending.pop_front()?;
         let mut results = Vec::new();
         for (index, context) in bind.contexts.iter().enumerate() {
-            let accepted = bits & (1 << (index % 8)) != 0;
+            // No server takes features for a transfer syntax.
+            let sole = matches!(&context.transfers[..], [only] if only.as_features().is_some());
+            let accepted = !sole && bits & (1 << (index % 8)) != 0;
             results.push(match accepted {
                 true => ContextResult::accepted(SyntaxId::NDR),
                 false => ContextResult::rejected(Reason::ABSTRACT_SYNTAX),

@@ -761,11 +761,15 @@ impl Inspector {
     }
 }
 
-/// The features that a context asks for instead of a transfer syntax.
+/// The features that a context asks for instead of a transfer syntax. One that names a transfer syntax besides is a context like any other: a server that
+/// knows no features would take it for one.
 fn features(
     context: &farcall_dce::pdu::bind::PresentationContext,
 ) -> Option<farcall_dce::syntax::Features> {
-    context.transfers.first().and_then(SyntaxId::as_features)
+    match &context.transfers[..] {
+        [only] => only.as_features(),
+        _ => None,
+    }
 }
 
 /// A fault in the byte order of the client's, under the number it used.

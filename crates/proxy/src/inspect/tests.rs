@@ -2,6 +2,7 @@
 
 use farcall_dce::pdu::auth::{self, Trailer};
 use farcall_dce::pdu::bind::{ContextResult, PresentationContext, Reason};
+use farcall_dce::syntax::Features;
 
 use super::*;
 
@@ -317,14 +318,28 @@ fn a_number_that_the_server_did_not_take_is_free_again() {
 fn a_question_about_features_makes_no_context() {
     let mut both = Both::default();
     let mut list = contexts(&[(0, A), (1, A)]);
-    list[1].transfers = vec![
-        SyntaxId::features(farcall_dce::syntax::Features::ALL),
-        SyntaxId::NDR,
-    ];
+    list[1].transfers = vec![SyntaxId::features(Features::ALL)];
     let pdu = binding(PacketType::BIND, Order::Little, 1, list);
     assert_eq!(both.sends(&pdu), Ok(Act::Forward));
     assert_eq!(fault(both.sends(&call(2, 1, 4))), (2, status::UNK_IF));
     assert_eq!(both.sends(&call(3, 0, 4)), Ok(Act::Forward));
+}
+
+#[test]
+fn features_beside_a_transfer_syntax_make_a_context() {
+    // A server that knows no features takes the other one, and the interface that goes with it.
+    let both = |id, interface| PresentationContext {
+        context_id: id,
+        interface,
+        transfers: vec![SyntaxId::features(Features::ALL), SyntaxId::NDR],
+    };
+    let alter = |call_id, list| binding(PacketType::ALTER_CONTEXT, Order::Little, call_id, list);
+    let mut denied = Both::bound(&[]);
+    assert_eq!(fault(denied.sends(&alter(2, vec![both(1, B)]))), (2, 5));
+    // Twice under one number, the second time of what is allowed: it could mean either.
+    let mut twice = Both::bound(&[]);
+    let list = [vec![both(1, B)], contexts(&[(1, A)])].concat();
+    refused(twice.sends(&alter(2, list)), "two interfaces");
 }
 
 #[test]
