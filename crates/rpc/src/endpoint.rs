@@ -11,6 +11,7 @@
 pub mod network;
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -250,8 +251,9 @@ impl FromStr for Endpoint {
         }
         let (scheme, rest) = text.split_once("://").ok_or_else(|| {
             let binding = in_brackets(text).unwrap_or_else(|| text.to_owned());
+            let place = with_colon(text).unwrap_or_else(|| text.to_owned());
             bad(text, "it has no scheme").hint(format!(
-                "write tcp://{text}, udp://{text} or ncacn_ip_tcp:{binding}"
+                "write tcp://{place}, udp://{place} or ncacn_ip_tcp:{binding}"
             ))
         })?;
         match scheme {
@@ -335,6 +337,13 @@ fn parse_unix(text: &str, path: &str) -> Result<Endpoint, Error> {
 
 fn parse_host(text: &str, transport: Transport, rest: &str) -> Result<Endpoint, Error> {
     let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if let Some(place) = with_colon(rest) {
+        let why = match rest.ends_with(']') {
+            true => "its port stands in brackets",
+            false => "its IPv6 address stands in no brackets, and a port behind it",
+        };
+        return Err(bad(text, why).hint(format!("write {transport}://{place}")));
+    }
     let (host, port) = match rest.strip_prefix('[') {
         Some(inner) => {
             let (host, tail) = inner
@@ -347,7 +356,10 @@ fn parse_host(text: &str, transport: Transport, rest: &str) -> Result<Endpoint, 
                     .unwrap_or((!tail.is_empty()).then_some(tail)),
             )
         }
-        None if rest.matches(':').count() > 1 => (rest, None),
+        None if rest.matches(':').count() > 1 && !is_ipv6(rest) => {
+            return Err(bad(text, format!("'{rest}' is no IPv6 address")));
+        }
+        None if is_ipv6(rest) => (rest, None),
         None => match rest.split_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (rest, None),
@@ -367,37 +379,42 @@ fn parse_host(text: &str, transport: Transport, rest: &str) -> Result<Endpoint, 
 /// A string binding of one of the protocol sequences that are spoken; `None` if it is none.
 fn parse_binding(text: &str) -> Option<Result<Endpoint, Error>> {
     let (sequence, rest) = text.split_once(':')?;
-    let (address, endpoint) = match rest.split_once('[') {
-        Some((address, tail)) => (address, Some(tail.strip_suffix(']'))),
-        None => (rest, None),
-    };
-    let endpoint = match endpoint {
-        Some(None) if sequence.starts_with("nca") => {
-            return Some(Err(bad(text, "']' is missing at its end")));
-        }
+    if !sequence.starts_with("nca") {
+        return None;
+    }
+    let bracketed = ipv6_in_brackets(rest).filter(|_| sequence != "ncalrpc");
+    let (address, tail) =
+        bracketed.unwrap_or_else(|| rest.split_at(rest.find('[').unwrap_or(rest.len())));
+    let endpoint = match tail.strip_prefix('[').map(|tail| tail.strip_suffix(']')) {
+        Some(None) => return Some(Err(bad(text, "']' is missing at its end"))),
         Some(Some(endpoint)) => (!endpoint.is_empty()).then_some(endpoint),
-        _ => None,
+        None if tail.is_empty() => None,
+        None => return Some(Err(behind_brackets(text, (sequence, address, tail)))),
     };
-    match sequence {
-        "ncacn_ip_tcp" => Some(parse_host_binding(
-            text,
-            Transport::NcacnIpTcp,
-            address,
-            endpoint,
-        )),
-        "ncacn_http" => Some(parse_host_binding(
-            text,
-            Transport::NcacnHttp,
-            address,
-            endpoint,
-        )),
-        "ncalrpc" => Some(parse_local(text, endpoint)),
-        other if other.starts_with("nca") => Some(Err(bad(
+    Some(match sequence {
+        "ncacn_ip_tcp" => parse_host_binding(text, Transport::NcacnIpTcp, address, endpoint),
+        "ncacn_http" => parse_host_binding(text, Transport::NcacnHttp, address, endpoint),
+        "ncalrpc" => parse_local(text, endpoint),
+        other => Err(bad(
             text,
             format!("the protocol sequence '{other}' is not spoken"),
         )
-        .hint("sequences are ncacn_ip_tcp, ncacn_http and ncalrpc"))),
-        _ => None,
+        .hint("sequences are ncacn_ip_tcp, ncacn_http and ncalrpc")),
+    })
+}
+
+/// An IPv6 address in brackets, as it begins a text, and what stands behind it.
+fn ipv6_in_brackets(text: &str) -> Option<(&str, &str)> {
+    let parts = text.strip_prefix('[')?.split_once(']');
+    parts.filter(|(address, _)| is_ipv6(address))
+}
+
+/// Something other than `[port]` stands behind the address of a string binding.
+fn behind_brackets(text: &str, (sequence, address, tail): (&str, &str, &str)) -> Error {
+    match tail.strip_prefix(':').filter(|port| is_port(port)) {
+        Some(port) => bad(text, "a port stands in brackets")
+            .hint(format!("write {sequence}:[{address}][{port}]")),
+        None => bad(text, format!("'{tail}' stands behind its address")),
     }
 }
 
@@ -442,9 +459,42 @@ fn parse_host_binding(
 
 /// `host[port]` for `host:port`, as a string binding wants it; nothing if it is not that.
 fn in_brackets(text: &str) -> Option<String> {
-    let (host, port) = text.split_once(':')?;
-    let is_port = !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit());
-    is_port.then(|| format!("{host}[{port}]"))
+    let (host, port) = text.rsplit_once(':')?;
+    let is_host = !host.contains(':') || (is_ipv6(host) && !is_ipv6(text));
+    (is_host && is_port(port)).then(|| match host.contains(':') {
+        true => format!("[{host}][{port}]"),
+        false => format!("{host}[{port}]"),
+    })
+}
+
+/// `host:port` for `host[port]`, and `[IPv6]:port` for an address without brackets that a port makes no address;
+/// nothing if it is neither.
+fn with_colon(text: &str) -> Option<String> {
+    let (host, port) = match text.strip_suffix(']') {
+        Some(inner) => inner.rsplit_once('[')?,
+        None if is_ipv6(text) => return None,
+        None => text.rsplit_once(':').filter(|(host, _)| is_ipv6(host))?,
+    };
+    let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let host = inner.unwrap_or(host);
+    if !is_port(port) || host.is_empty() || host.contains(['[', ']']) {
+        return None;
+    }
+    Some(match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    })
+}
+
+/// Whether it is an IPv6 address, with a zone or without.
+fn is_ipv6(text: &str) -> bool {
+    let (address, zone) = text.split_once('%').unwrap_or((text, "0"));
+    address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty() && !zone.contains([':', '[', ']'])
+}
+
+/// Whether it is digits, as a port is.
+fn is_port(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit())
 }
 
 fn parse_local(text: &str, name: Option<&str>) -> Result<Endpoint, Error> {
@@ -483,6 +533,18 @@ mod tests {
             ("ncacn_ip_tcp:host[]", "ncacn_ip_tcp:host"),
             ("ncacn_ip_tcp:127.0.0.1[135]", "ncacn_ip_tcp:127.0.0.1[135]"),
             ("ncacn_ip_tcp:::1[0]", "ncacn_ip_tcp:::1[0]"),
+            ("ncacn_ip_tcp:[::1]", "ncacn_ip_tcp:::1"),
+            ("ncacn_ip_tcp:[::1][]", "ncacn_ip_tcp:::1"),
+            ("ncacn_ip_tcp:[::1][99]", "ncacn_ip_tcp:::1[99]"),
+            ("ncacn_http:[::][593]", "ncacn_http:::[593]"),
+            (
+                "ncacn_ip_tcp:[fe80::1%eth0][9]",
+                "ncacn_ip_tcp:fe80::1%eth0[9]",
+            ),
+            (
+                "ncacn_http:[::1][593,RpcProxy=[::2]]",
+                "ncacn_http:::1[593,RpcProxy=[::2]]",
+            ),
             ("ncacn_http:host", "ncacn_http:host"),
             ("ncacn_http:127.0.0.1[593]", "ncacn_http:127.0.0.1[593]"),
             (
@@ -514,6 +576,9 @@ mod tests {
             ("ncacn_ip_tcp:[135]", "host is missing"),
             ("ncacn_http:[593]", "host is missing"),
             ("ncacn_ip_tcp:h[135", "']' is missing"),
+            ("ncacn_ip_tcp:[::1][135", "']' is missing"),
+            ("ncacn_ip_tcp:[::1]x", "'x' stands behind"),
+            ("tcp://a:b:c", "no IPv6 address"),
             ("ncacn_ip_tcp:h[x]", "not a number"),
             ("ncacn_ip_tcp:h:135", "in brackets"),
             ("ncacn_http:h[593,RpcProxy=]", "names no host"),
@@ -529,6 +594,23 @@ mod tests {
             let error = text.parse::<Endpoint>().expect_err(text);
             let hints = error.hints().join(" ");
             assert!(hints.ends_with("ncacn_ip_tcp:h[135]"), "{hints}");
+        }
+        for (text, hint) in [
+            ("tcp://::1:33415", "write tcp://[::1]:33415"),
+            (
+                "udp://fe80::1%eth0:33415",
+                "write udp://[fe80::1%eth0]:33415",
+            ),
+            ("tcp://127.0.0.1[44733]", "write tcp://127.0.0.1:44733"),
+            ("tcp://[::1][44733]", "write tcp://[::1]:44733"),
+            ("tls://::1[44733]", "write tls://[::1]:44733"),
+            ("::1:33415", "write tcp://[::1]:33415, "),
+            ("ncacn_ip_tcp:::1:33415", "write ncacn_ip_tcp:[::1][33415]"),
+            ("ncacn_http:[::1]:593", "write ncacn_http:[::1][593]"),
+        ] {
+            let error = text.parse::<Endpoint>().expect_err(text);
+            let hints = error.hints().join(" ");
+            assert!(hints.starts_with(hint), "{text}: {hints}");
         }
         let long = format!("unix:///{}", "x".repeat(120));
         assert!(long.parse::<Endpoint>().is_err());
