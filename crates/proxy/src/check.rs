@@ -7,9 +7,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use farcall_security::Users;
+
 use crate::config::listen::{Certificates, Ntlm};
 use crate::config::place::{Fault, Source};
-use crate::config::{ChannelBinding, Config, Listener, Redact, Switch};
+use crate::config::{Action, ChannelBinding, Config, Listener, Redact, Switch};
+use crate::near::did_you_mean;
 use crate::policy::Policy;
 
 /// A configuration to begin with.
@@ -79,9 +82,9 @@ fn listener_faults(listener: &Listener, source: &Source) -> Vec<Fault> {
              expected https, or [listen.front] if a proxy in front does TLS",
         );
     }
-    for ntlm in ntlms(listener) {
+    for (key, ntlm) in ntlms(listener) {
         if ntlm.users.is_none() && ntlm.helper.is_none() {
-            wrong("NTLM without users or a helper");
+            wrong(&format!("{key} without users or a helper"));
         }
     }
     if let Some(negotiate) = &on.negotiate
@@ -142,7 +145,9 @@ pub fn files(config: &Config, source: &Source) -> Vec<Fault> {
     let of = |listener| {
         listener_files(listener)
             .into_iter()
-            .map(move |(key, path)| (place(listener, key), path))
+            .map(|(key, path)| (key.to_owned(), path))
+            .chain(ntlm_files(listener))
+            .map(move |(key, path)| (place(listener, &key), path))
     };
     let mut named: Vec<(String, &Path)> = config.listeners.iter().flat_map(of).collect();
     named.extend(
@@ -215,18 +220,6 @@ fn listener_files(listener: &Listener) -> Vec<(&'static str, &Path)> {
                 .map(|it| ("authentication.basic.helper.program", it.program.as_path())),
         );
     }
-    for ntlm in ntlms(listener) {
-        files.extend(
-            ntlm.users
-                .iter()
-                .map(|it| ("authentication.ntlm.users", it.as_path())),
-        );
-        files.extend(
-            ntlm.helper
-                .iter()
-                .map(|it| ("authentication.ntlm.helper.program", it.program.as_path())),
-        );
-    }
     if let Some(negotiate) = &on.negotiate {
         files.extend(
             negotiate
@@ -251,11 +244,24 @@ fn listener_files(listener: &Listener) -> Vec<(&'static str, &Path)> {
     files
 }
 
-/// NTLM, bare and inside Negotiate.
-fn ntlms(listener: &Listener) -> impl Iterator<Item = &Ntlm> {
+/// The files that NTLM needs, by key.
+fn ntlm_files(listener: &Listener) -> Vec<(String, &Path)> {
+    let mut files = Vec::new();
+    for (key, ntlm) in ntlms(listener) {
+        let users = ntlm.users.iter();
+        files.extend(users.map(|it| (format!("{key}.users"), it.as_path())));
+        let helper = ntlm.helper.iter();
+        files.extend(helper.map(|it| (format!("{key}.helper.program"), it.program.as_path())));
+    }
+    files
+}
+
+/// NTLM, bare and inside Negotiate, by key.
+fn ntlms(listener: &Listener) -> impl Iterator<Item = (&'static str, &Ntlm)> {
     let on = &listener.authentication;
     let inside = on.negotiate.as_ref().and_then(|it| it.ntlm.as_ref());
-    on.ntlm.iter().chain(inside)
+    let bare = on.ntlm.iter().map(|it| ("authentication.ntlm", it));
+    bare.chain(inside.map(|it| ("authentication.negotiate.ntlm", it)))
 }
 
 /// What a person should have a reason for.
@@ -403,14 +409,36 @@ fn rule_warnings(config: &Config, source: &Source, policy: &Policy) -> Vec<Fault
                 .hint("name users or groups, targets and interfaces"),
         );
     }
-    let groups: BTreeSet<String> = config.groups.keys().map(|it| it.to_lowercase()).collect();
-    for group in config.rules.iter().flat_map(|it| &it.groups) {
-        if !groups.is_empty() && !groups.contains(&group.get_ref().to_lowercase()) {
-            let what = format!(
-                "group {:?} is not in [groups]: only an account, a token or a certificate can bring it",
-                group.get_ref()
+    found.extend(group_warnings(config, source));
+    found
+}
+
+/// Groups of rules that neither `[groups]` nor a users file has: perhaps misspelled, and then nobody is in them.
+fn group_warnings(config: &Config, source: &Source) -> Vec<Fault> {
+    let mut known: BTreeSet<String> = config.groups.keys().cloned().collect();
+    // Of a file that cannot be read, `files` speaks.
+    let users = config.listeners.iter().flat_map(ntlms);
+    for path in users.filter_map(|(_, ntlm)| ntlm.users.as_ref()) {
+        if let Ok(users) = Users::load(path) {
+            known.extend(users.iter().flat_map(|it| it.account.groups.clone()));
+        }
+    }
+    let mut found = Vec::new();
+    for rule in &config.rules {
+        for group in &rule.groups {
+            let name = group.get_ref();
+            if known.iter().any(|it| it.eq_ignore_ascii_case(name)) {
+                continue;
+            }
+            let mut what = format!(
+                "group {name:?} is not in [groups]: only a users file, a token, a certificate or this machine can bring it"
             );
-            found.push(source.fault(group.span(), what));
+            if rule.action == Some(Action::Deny) {
+                what.push_str("; if none does, this rule denies nobody");
+            }
+            let hint = did_you_mean(name, known.iter().map(String::as_str))
+                .unwrap_or_else(|| format!("{name:?} = [] in [groups], if one brings it"));
+            found.push(source.fault(group.span(), what).hint(hint));
         }
     }
     found
@@ -418,7 +446,10 @@ fn rule_warnings(config: &Config, source: &Source, policy: &Policy) -> Vec<Fault
 
 #[cfg(test)]
 mod tests {
+    use farcall_security::Password;
+
     use super::*;
+    use crate::config::place::Faults;
     use crate::names::Names;
     use crate::policy::compile;
 
@@ -470,7 +501,7 @@ mod tests {
             ),
             (
                 format!("{LISTEN}{TLS}authentication.ntlm = {{}}"),
-                "NTLM without users",
+                "authentication.ntlm without users",
             ),
             (
                 format!("{LISTEN}{TLS}authentication.negotiate = {{}}"),
@@ -543,6 +574,17 @@ mod tests {
         ] {
             assert!(found.contains(expected), "{found}");
         }
+        let (config, source) = made(&format!(
+            "{LISTEN}{TLS}authentication.ntlm = {{ users = \"/no/n\" }}\n\
+             authentication.negotiate = {{ ntlm = {{ users = \"/no/u\" }} }}\n"
+        ));
+        let found = shown(&files(&config, &source));
+        for expected in [
+            "listen \"a\".authentication.ntlm.users: /no/n",
+            "listen \"a\".authentication.negotiate.ntlm.users: /no/u",
+        ] {
+            assert!(found.contains(expected), "{found}");
+        }
     }
 
     #[test]
@@ -565,10 +607,57 @@ mod tests {
                 "p:5:8: rule \"s\".name: it never decides: everything it matches is decided by rule \"r\"",
             ),
             ("groups.a = []\n[[rule]]\nname = \"r\"\naction = \"allow\"\ngroups = [\"b\"]".to_owned(), "group \"b\" is not in [groups]"),
+            ("[[rule]]\nname = \"r\"\naction = \"deny\"\ngroups = [\"b\"]".to_owned(), "p:4:11: rule \"r\".groups: group \"b\" is not in [groups]"),
         ] {
             let found = warned(&text);
             assert!(found.contains(expected), "{text}\n gave {found}");
         }
+    }
+
+    #[test]
+    fn a_group_that_is_misspelled_is_said_with_what_was_meant() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("users");
+        let mut users = Users::default();
+        users
+            .add(
+                "carol",
+                "EXAMPLE",
+                &Password::from("a secret"),
+                &["Staff".to_owned()],
+            )
+            .expect("a user");
+        users.save(&file).expect("saved");
+        let rule = |group: &str| {
+            format!(
+                "[groups]\nhelpdesk = []\n[[rule]]\nname = \"r\"\naction = \"deny\"\ngroups = [\"{group}\"]\n\
+                 {LISTEN}{TLS}authentication.negotiate = {{ ntlm = {{ users = {file:?} }} }}\n"
+            )
+        };
+        let hint = |text: &str| {
+            let (config, source) = made(text);
+            Faults(group_warnings(&config, &source)).to_string()
+        };
+        let said = hint(&rule("helpdsk"));
+        assert!(
+            said.contains("p:6:11: rule \"r\".groups: group \"helpdsk\" is not"),
+            "{said}"
+        );
+        assert!(
+            said.contains("this rule denies nobody (hint: did you mean helpdesk?)"),
+            "{said}"
+        );
+        // A users file is read for its groups.
+        let said = hint(&rule("stff"));
+        assert!(said.contains("did you mean Staff?"), "{said}");
+        // A group of nobody's that is declared, and one that a token brings.
+        assert_eq!(hint(&rule("HelpDesk")), "");
+        assert_eq!(hint(&rule("staff")), "");
+        let said = hint(&rule("ops"));
+        assert!(
+            said.contains("(hint: \"ops\" = [] in [groups], if one brings it)"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //!
 //! Modules, from the ground up; each uses only those above it:
 //!
+//! - [`near`]: names that are spelled almost like one that was not found;
 //! - [`target`]: the `server:port` that a client asks for;
 //! - [`identity`]: who a client was proved to be;
 //! - [`names`]: what interfaces and operations are called;
@@ -28,6 +29,7 @@
 //! - [`relay`]: virtual connections, to the server and back;
 //! - [`proxy`]: the whole.
 
+pub mod near;
 pub mod target;
 pub mod identity;
 pub mod names;

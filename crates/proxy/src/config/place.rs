@@ -7,6 +7,8 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::near::did_you_mean;
+
 /// Where something stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
@@ -110,8 +112,17 @@ impl Source {
     /// What the parser found wrong.
     pub(crate) fn parser(&self, error: &toml::de::Error) -> Fault {
         let message = error.message().trim().replace('\n', ", ");
-        self.fault(error.span().unwrap_or(0..0), message)
+        let mut fault = self.fault(error.span().unwrap_or(0..0), message);
+        fault.hint = meant(&fault.what);
+        fault
     }
+}
+
+/// What an unknown key or word was perhaps meant to be. The parser says it as ``unknown field `a`, expected one of `b`, `c` ``.
+fn meant(message: &str) -> Option<String> {
+    let message = message.strip_prefix("unknown ")?;
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    did_you_mean(quoted.next()?, quoted)
 }
 
 impl Fault {

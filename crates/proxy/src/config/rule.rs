@@ -81,17 +81,17 @@ pub struct Rule {
     pub operations: Vec<Spanned<Operation>>,
     /// The lowest level of authentication that calls have in the RPC itself.
     #[serde(default)]
-    pub minimum_level: Option<Level>,
+    pub minimum_level: Option<Spanned<Level>>,
     /// Only calls below this level, for rules that deny.
     #[serde(default)]
-    pub below_level: Option<Level>,
+    pub below_level: Option<Spanned<Level>>,
 
     /// When: any of these.
     #[serde(default)]
     pub hours: Vec<Hours>,
     /// How often, for rules that allow; what is more is denied.
     #[serde(default)]
-    pub rate: Option<Rate>,
+    pub rate: Option<Spanned<Rate>>,
 }
 
 /// An operation as a rule names it: a text or a number.

@@ -81,6 +81,12 @@ fn faults_name_line_key_and_what_would_be_right() {
             "[limits]\nheder = \"10s\"\n",
             "proxy.toml:2:1: limits.heder: unknown field `heder`, expected one of `header`",
         ),
+        ("[[targt]]\nname = \"x\"\n", "(hint: did you mean target?)"),
+        ("[limits]\ndrian = \"30s\"\n", "(hint: did you mean drain?)"),
+        (
+            "[[rule]]\nname = \"x\"\naction = \"alow\"\n",
+            "(hint: did you mean allow?)",
+        ),
         (
             "[[rule]]\nname = \"x\"\naction = \"permit\"\n",
             "proxy.toml:3:10: rule \"x\".action: unknown variant `permit`, expected `allow` or `deny`",

@@ -211,10 +211,10 @@ impl Compiler<'_> {
             listeners,
             targets,
             interfaces: self.interfaces(rule).into(),
-            minimum: rule.minimum_level.map(|it| it.0),
-            below: rule.below_level.map(|it| it.0),
+            minimum: rule.minimum_level.as_ref().map(|it| it.get_ref().0),
+            below: rule.below_level.as_ref().map(|it| it.get_ref().0),
             hours: rule.hours.clone().into(),
-            rate: rule.rate,
+            rate: rule.rate.as_ref().map(|it| *it.get_ref()),
         })
     }
 
@@ -237,22 +237,22 @@ impl Compiler<'_> {
         if text.is_empty() || text.chars().any(char::is_control) {
             self.wrong(name, "a name that is empty or holds control characters");
         }
-        if action == Action::Deny && rule.rate.is_some() {
+        if let (Action::Deny, Some(rate)) = (action, &rule.rate) {
             self.wrong(
-                name,
+                rate,
                 "a rate at a rule that denies, expected it at one that allows",
             );
         }
-        if action == Action::Deny && rule.minimum_level.is_some() {
+        if let (Action::Deny, Some(level)) = (action, &rule.minimum_level) {
             self.wrong_with_hint(
-                name,
+                level,
                 "a minimum-level at a rule that denies",
                 "below-level denies calls below a level",
             );
         }
-        if action == Action::Allow && rule.below_level.is_some() {
+        if let (Action::Allow, Some(level)) = (action, &rule.below_level) {
             self.wrong_with_hint(
-                name,
+                level,
                 "a below-level at a rule that allows",
                 "minimum-level allows calls from a level upwards",
             );

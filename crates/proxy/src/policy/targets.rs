@@ -148,6 +148,12 @@ impl Targets {
         self.pinned.iter()
     }
 
+    /// The name of the target that has a host.
+    fn owner(&self, host: &Host) -> Option<&String> {
+        let at = self.hosts.get(host)?;
+        self.pinned.get(*at).map(|it| &it.name)
+    }
+
     fn add(
         &mut self,
         target: &config::Target,
@@ -174,8 +180,13 @@ impl Targets {
                 fault.hint("a DNS or NetBIOS name, an IPv4 address as four decimal numbers, or an IPv6 address in brackets")
             };
             let read: Host = host.get_ref().parse().map_err(|error| wrong(&error))?;
-            if self.hosts.contains_key(&read) || hosts.contains(&read) {
-                return Err(wrong(&"it is a host already"));
+            let has = match hosts.contains(&read) {
+                true => Some(name),
+                false => self.owner(&read),
+            };
+            if let Some(has) = has {
+                let what = format!("a second host {:?}: target {has:?} has it", host.get_ref());
+                return Err(source.fault(host.span(), what));
             }
             hosts.push(read);
         }
@@ -390,7 +401,10 @@ mod tests {
                 "hosts = [\"0x7f.1\"]",
                 "p:4:10: target \"a\".hosts: \"0x7f.1\" is no host",
             ),
-            ("hosts = [\"b\", \"B\"]", "it is a host already"),
+            (
+                "hosts = [\"b\", \"B\"]",
+                "p:4:15: target \"a\".hosts: a second host \"B\": target \"a\" has it",
+            ),
             ("hosts = []", "a target without hosts"),
             (
                 "hosts = [\"gone.example\"]",
@@ -412,6 +426,11 @@ mod tests {
         }
         let twice = target("hosts = [\"10.0.0.1\"]") + &target("hosts = [\"10.0.0.2\"]");
         assert!(pin(&twice).expect_err("twice").contains("a second target"));
+        let first = target("hosts = [\"10.0.0.1\"]");
+        let other = first.replace("\"a\"", "\"b\"");
+        let error = pin(&(first + &other)).expect_err("two targets of one host");
+        let expected = "target \"b\".hosts: a second host \"10.0.0.1\": target \"a\" has it";
+        assert!(error.contains(expected), "{error}");
     }
 
     #[test]

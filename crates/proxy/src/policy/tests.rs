@@ -518,15 +518,17 @@ fn what_is_wrong_with_rules_is_said_where_it_stands() {
         ),
         (
             rule("r", "deny", "rate = \"1 calls per day\""),
-            "a rate at a rule that denies".into(),
+            "rule \"r\".rate: a rate at a rule that denies".into(),
         ),
         (
             rule("r", "deny", "minimum-level = \"privacy\""),
-            "hint: below-level".into(),
+            "rule \"r\".minimum-level: a minimum-level at a rule that denies (hint: below-level"
+                .into(),
         ),
         (
             rule("r", "allow", "below-level = \"privacy\""),
-            "hint: minimum-level".into(),
+            "rule \"r\".below-level: a below-level at a rule that allows (hint: minimum-level"
+                .into(),
         ),
         (
             "[[rule]]\naction = \"allow\"\n".into(),
