@@ -196,13 +196,21 @@ fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 /// Writes both files into a directory, for their owner alone.
 ///
 /// # Errors
-/// What the system says.
+/// What the system says; where one of them is a device, a link or anything else that is no regular file, that it is
+/// not replaced.
 pub fn save(directory: &Path, mappings: &[Mapping]) -> io::Result<()> {
     write(&directory.join(RPCBIND_FILE), &write_rpcbind(mappings))?;
     write(&directory.join(PORTMAP_FILE), &write_portmap(mappings))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if std::fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+        let why = format!(
+            "{}: it is no regular file, and is not replaced by one",
+            path.display()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
     let new = path.with_extension("new");
     match std::fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -182,9 +182,11 @@ impl Users {
     /// Writes a file anew: beside the old one, for its owner alone, and then in its place in one step.
     ///
     /// # Errors
-    /// [`Error::Io`]; the old file is untouched then.
+    /// [`Error::Io`], also where the path is a device, a folder, a link or anything else that is no regular file;
+    /// what was there is untouched then.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         let io = |source| io_error(path, source);
+        replaceable(path).map_err(io)?;
         let mut nonce = [0; 8];
         getrandom::fill(&mut nonce).map_err(|fault| io(io::Error::other(fault)))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -210,6 +212,7 @@ impl Users {
         let io = |source| io_error(path, source);
         let lock = File::open(folder(path)).map_err(io)?;
         lock.lock().map_err(io)?;
+        replaceable(path).map_err(io)?;
         let mut users = match fs::exists(path).map_err(io)? {
             true => Self::load(path)?,
             false => Self::default(),
@@ -384,6 +387,18 @@ fn folder(path: &Path) -> &Path {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     parent.unwrap_or(Path::new("."))
+}
+
+/// Refuses to put a file in the place of what is none: a device or a link would be gone.
+fn replaceable(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if !there.is_file() => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file, and is not replaced by one",
+        )),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {

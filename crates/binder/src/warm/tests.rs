@@ -100,6 +100,20 @@ fn a_directory_goes_out_and_in() {
 }
 
 #[test]
+fn what_is_no_regular_file_is_not_replaced() {
+    let place = tempfile::tempdir().expect("a directory");
+    let socket = place.path().join(RPCBIND_FILE);
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+    let error = save(place.path(), &[]).expect_err("a socket");
+    assert!(error.to_string().contains("no regular file"), "{error}");
+    assert!(
+        !std::fs::symlink_metadata(&socket)
+            .expect("it is there")
+            .is_file()
+    );
+}
+
+#[test]
 fn a_file_that_somebody_else_could_have_written_is_not_believed() {
     let place = tempfile::tempdir().expect("a directory");
     let (file, elsewhere) = (

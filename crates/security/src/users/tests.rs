@@ -157,6 +157,32 @@ fn a_file_is_made_for_its_owner_alone_and_replaced_whole() {
 }
 
 #[test]
+fn what_is_no_regular_file_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link, socket) = (
+        folder.path().join("users"),
+        folder.path().join("link"),
+        folder.path().join("socket"),
+    );
+    users().save(&file).unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for path in [&link, &socket] {
+        let before = std::fs::symlink_metadata(path).unwrap();
+        let saved = users().save(path);
+        let edited = Users::edit(path, |_| Ok(()));
+        for error in [saved.unwrap_err(), edited.unwrap_err()] {
+            assert!(
+                format!("{error:?}").contains("no regular file"),
+                "{error:?}"
+            );
+        }
+        let after = std::fs::symlink_metadata(path).unwrap();
+        assert_eq!((after.ino(), after.mode()), (before.ino(), before.mode()));
+    }
+}
+
+#[test]
 fn a_file_that_others_can_get_at_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("users");
