@@ -37,7 +37,7 @@ fn check_says_where_and_what_would_be_right() {
     ));
     let said = farcall(&["proxy", "check", &path]);
     let expected = format!(
-        "error: {path}:8:15: rule \"r\".interfaces: no interface is called \"efsrp\"\n  hint: did you mean efsrpc?\n1 error, 0 warnings\n"
+        "error: {path}:8:15: rule \"r\".interfaces: no interface is called \"efsrp\"\n8 | interfaces = [\"efsrp\"]\n  |               ^^^^^^^\n  hint: did you mean efsrpc?\n1 error, 0 warnings\n"
     );
     assert_eq!((said.code, said.stdout), (1, expected));
     let json = farcall(&["proxy", "check", &path, "--json"]);

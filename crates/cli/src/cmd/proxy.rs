@@ -152,11 +152,32 @@ fn tell(faults: &[Fault], severity: &str, out: &Output) -> std::io::Result<()> {
             _ => paint.bold(severity),
         };
         out.line(format_args!("{word}: {fault}"))?;
+        if let Some((line, mark)) = marked(fault) {
+            let number = fault.place.line.to_string();
+            out.line(format_args!("{number} | {line}"))?;
+            out.line(format_args!("{:1$} | {mark}", "", number.len()))?;
+        }
         if let Some(hint) = &fault.hint {
             out.line(format_args!("  {} {hint}", paint.cyan("hint:")))?;
         }
     }
     Ok(())
+}
+
+/// The line of the file that a fault is in, and what is below it to show where, if it can be shown.
+fn marked(fault: &Fault) -> Option<(String, String)> {
+    let place = &fault.place;
+    let text = std::fs::read_to_string(&fault.file).ok()?;
+    let line = text
+        .lines()
+        .nth(place.line.checked_sub(1)?)?
+        .replace('\t', " ");
+    let long = line.chars().count();
+    if long > 200 || place.column > long || line.chars().any(char::is_control) {
+        return None;
+    }
+    let before = " ".repeat(place.column.saturating_sub(1));
+    Some((line, before + &"^".repeat(place.width.clamp(1, 200))))
 }
 
 fn described(faults: &[Fault], severity: &str) -> Vec<Value> {

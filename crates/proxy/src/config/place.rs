@@ -16,6 +16,8 @@ pub struct Place {
     pub line: usize,
     /// The column in characters, counted from 1; 0 if it is not known.
     pub column: usize,
+    /// How many characters of the line it is, as far as that is known.
+    pub width: usize,
     /// The key with its table: `listen[2].tls.certificate`, `rule "helpdesk".users`. Empty at the top of the file.
     pub key: String,
 }
@@ -99,7 +101,10 @@ impl Source {
     pub fn fault(&self, span: Range<usize>, what: impl Into<String>) -> Fault {
         let place = match span.is_empty() && span.start == 0 {
             true => Place::default(),
-            false => place(&self.text, span.start),
+            false => Place {
+                width: self.text.get(span.clone()).map_or(0, width),
+                ..place(&self.text, span.start)
+            },
         };
         Fault {
             file: self.file.clone(),
@@ -134,6 +139,11 @@ impl Fault {
     }
 }
 
+/// The characters of a text's first line.
+fn width(text: &str) -> usize {
+    text.lines().next().map_or(0, |line| line.chars().count())
+}
+
 /// The place of the byte at `offset`.
 fn place(text: &str, offset: usize) -> Place {
     let before = text.get(..offset).unwrap_or(text);
@@ -143,6 +153,7 @@ fn place(text: &str, offset: usize) -> Place {
     Place {
         line,
         column: column.saturating_add(1),
+        width: 0,
         key: key(text, line),
     }
 }
@@ -262,6 +273,11 @@ users = [
         assert_eq!(
             Faults(vec![fault]).to_string(),
             "proxy.toml:3:11: limits.header: no duration (hint: \"10s\")"
+        );
+        assert_eq!(
+            source.fault(at..at + 5, "x").place.width,
+            4,
+            "to the line's end"
         );
         let whole = source.fault(0..0, "no listener");
         assert_eq!(whole.to_string(), "proxy.toml: no listener");
