@@ -1,5 +1,6 @@
 //! Interface files: read, and asked for a procedure by what a user calls it.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use farcall_idl::diag::render_all;
@@ -51,12 +52,29 @@ pub(crate) struct Source {
 impl Source {
     /// Reads the file; warnings are not shown, since the file is not what the user works on.
     pub(crate) fn load(&self, out: &Output) -> anyhow::Result<Model> {
-        load(&self.idl, &self.preprocess, out)
+        Ok(load(&self.idl, &self.preprocess, out)?)
     }
 }
 
+/// Whether a file is not there, or is none that may be read.
+pub(crate) fn cannot_be_read(path: &Path) -> bool {
+    path.is_dir() || File::open(path).is_err()
+}
+
+/// Reads the interface file that a command is about: its errors are the answer.
+pub(crate) fn load_subject(
+    path: &Path,
+    preprocess: &Preprocess,
+    out: &Output,
+) -> Result<Model, Failure> {
+    load(path, preprocess, out).map_err(|failure| match cannot_be_read(path) {
+        true => failure,
+        false => failure.answer(),
+    })
+}
+
 /// Reads an interface file; its errors are drawn on standard error.
-pub(crate) fn load(path: &Path, preprocess: &Preprocess, out: &Output) -> anyhow::Result<Model> {
+pub(crate) fn load(path: &Path, preprocess: &Preprocess, out: &Output) -> Result<Model, Failure> {
     match farcall_idl::parse_file(path, &preprocess.options()) {
         Ok((model, _)) => Ok(model),
         Err(diagnostics) => {
@@ -67,8 +85,7 @@ pub(crate) fn load(path: &Path, preprocess: &Preprocess, out: &Output) -> anyhow
             Err(Failure::new(format!(
                 "{shown} is no interface: {}",
                 counted(errors.len(), "error")
-            ))
-            .into())
+            )))
         }
     }
 }
@@ -241,6 +258,9 @@ fn unknown(
     if model.programs().is_empty() {
         return Failure::new("the interface has types, but no program to call");
     }
+    if let Some(failure) = unknown_version(model, program, version) {
+        return failure;
+    }
     if candidates.is_empty() {
         let number = |number: Option<u32>| number.map_or("any".to_owned(), |n| n.to_string());
         let versions: Vec<String> = model
@@ -267,6 +287,26 @@ fn unknown(
         Some(hint) => failure.hint(hint),
         None => failure.hint(format!("there are {}", some_names(candidates))),
     }
+}
+
+/// Says that the program, if only one can be meant, has no such version.
+fn unknown_version(model: &Model, program: Option<u32>, version: Option<u32>) -> Option<Failure> {
+    let version = version?;
+    let meant = |it: &&Program| program.is_none_or(|number| number == it.number);
+    let mut programs = model.programs().iter().filter(meant);
+    let (Some(one), None) = (programs.next(), programs.next()) else {
+        return None;
+    };
+    let numbers = one.versions.iter().map(|it| it.number);
+    let has: Vec<String> = numbers.clone().map(|it| it.to_string()).collect();
+    let is_there = numbers.into_iter().any(|it| it == version);
+    (!is_there).then(|| {
+        Failure::new(format!(
+            "the file has no version {version} of {}; it has {}",
+            one.name,
+            has.join(", ")
+        ))
+    })
 }
 
 /// Up to ten names of procedures.
@@ -336,5 +376,10 @@ mod tests {
         assert!(format!("{:?}", error("raed", None)).contains("did you mean READ"));
         assert!(format!("{:?}", error("zzz", None)).contains("there are P_READ, P_WRITE"));
         assert!(format!("{:?}", error("read", Some(9))).contains("536870913 version 1"));
+        let of_one = find(&model, "read", Some(0x2000_0001), Some(9)).unwrap_err();
+        assert_eq!(
+            of_one.to_string(),
+            "the file has no version 9 of A; it has 1, 2"
+        );
     }
 }

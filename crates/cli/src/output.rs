@@ -29,6 +29,8 @@ pub(crate) enum Done {
     Yes,
     /// The answer is no, and has been printed: exit code 1.
     No,
+    /// It could not be tried, which has been printed: exit code 2.
+    Untried,
 }
 
 /// Standard output and standard error, as the user wants them.
@@ -109,6 +111,7 @@ impl Output {
         match result {
             Ok(Done::Yes) => ExitCode::SUCCESS,
             Ok(Done::No) => ExitCode::from(1),
+            Ok(Done::Untried) => ExitCode::from(2),
             Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => {
                 self.error(&error);
@@ -123,6 +126,7 @@ impl Output {
 pub(crate) struct Failure {
     message: String,
     hints: Vec<String>,
+    is_answer: bool,
 }
 
 impl Failure {
@@ -131,7 +135,14 @@ impl Failure {
         Self {
             message: message.into(),
             hints: Vec::new(),
+            is_answer: false,
         }
+    }
+
+    /// The same failure, as the answer to what was asked: exit code 1.
+    pub(crate) fn answer(mut self) -> Self {
+        self.is_answer = true;
+        self
     }
 
     /// The same failure, with one more thing that would help.
@@ -251,6 +262,12 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
 
 /// 1 if it was tried and the answer is no, 2 if it could not be tried.
 fn code(error: &anyhow::Error) -> u8 {
+    if error
+        .downcast_ref::<Failure>()
+        .is_some_and(|it| it.is_answer)
+    {
+        return 1;
+    }
     match error.downcast_ref::<Error>().map(Error::phase) {
         Some(Phase::Call | Phase::Decode) => 1,
         _ => 2,
@@ -288,6 +305,8 @@ mod tests {
         let unreachable = Error::local(Phase::Connect, "no route");
         assert_eq!(code(&unreachable.into()), 2);
         assert_eq!(code(&anyhow::anyhow!("bad JSON")), 2);
+        assert_eq!(code(&Failure::new("no file").into()), 2);
+        assert_eq!(code(&Failure::new("bad file").answer().into()), 1);
     }
 
     #[test]

@@ -98,7 +98,8 @@ fn wrong_names_and_wrong_json_are_told_with_what_is_right() {
             r#"hint: a string needs its quotes: '"hello"'"#,
         ],
     );
-    call(&["ADD", "[1, 2]", "--version", "7"]).fails(2, &["hint: it has 536874049 version 1"]);
+    call(&["ADD", "[1, 2]", "--version", "7"])
+        .fails(2, &["the file has no version 7 of CALC_PROG; it has 1"]);
     let long = format!("\"{}\"", "x".repeat(1025));
     call(&["ECHO", &long]).fails(2, &["arguments of ECHO", "1025", "1024"]);
     farcall(&["call", "localhost:1", "ADD", "--idl", IDL])

@@ -209,4 +209,5 @@ fn a_binder_that_speaks_only_version_2_is_listed_too() {
     let table = farcall(&["ls", &endpoint, "--names", names.to_str().unwrap()]).ok();
     assert!(table.contains("CALC_PROG"), "{table}");
     farcall(&["ls", &endpoint, "--names", "idl/calc.x"]).fails(2, &["is no table of names"]);
+    farcall(&["ls", &endpoint, "-p", "99"]).fails(1, &["program 99 is not registered at "]);
 }

@@ -80,6 +80,35 @@ fn the_demo_tells_programs_the_same() {
 }
 
 #[test]
+fn the_call_that_a_kept_demo_proposes_works_anywhere() {
+    let place = directory();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_farcall"))
+        .args(["demo", "--keep"])
+        .current_dir(place.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("farcall runs");
+    let lines = BufReader::new(demo.stdout.take().expect("piped")).lines();
+    let proposed: Vec<String> = lines
+        .map(|line| line.expect("a line").trim().to_owned())
+        .take_while(|line| !line.starts_with("Ctrl-C"))
+        .filter(|line| line.starts_with("farcall call "))
+        .collect();
+    let words: Vec<&str> = proposed[0].split(' ').collect();
+    let run = farcall(
+        &[&words[1..words.len() - 2], &["[40, 2]"]].concat(),
+        place.path(),
+    );
+    let pid = demo.id().to_string();
+    let asked = Command::new("kill").args(["-TERM", &pid]).status();
+    let ended = demo.wait().expect("it ends");
+    assert_eq!(text(&run.stdout).trim(), "42", "{}", text(&run.stderr));
+    assert!(asked.is_ok() && ended.success(), "{ended:?}");
+    let file = Path::new(words[4]);
+    assert!(file.ends_with("calc.x") && !file.exists(), "{proposed:?}");
+}
+
+#[test]
 fn a_directory_without_a_file_is_enough() {
     let place = tempfile::tempdir().expect("a directory");
     let run = farcall(&["demo"], place.path());

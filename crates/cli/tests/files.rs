@@ -112,6 +112,42 @@ fn lint_underlines_the_place() {
 }
 
 #[test]
+fn a_file_with_errors_is_told_from_one_that_cannot_be_read() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let (bad, bad_toml, folder) = (path("bad.x"), path("bad.toml"), path(""));
+    std::fs::write(&bad, "struct point {\n    nosuch y;\n};\n").unwrap();
+    std::fs::write(&bad_toml, "nosuch = 1\n").unwrap();
+    let (none, none_toml) = (path("none.x"), path("none.toml"));
+    for (words, file, code) in [
+        (["lint"].as_slice(), &bad, 1),
+        (&["lint"], &none, 2),
+        (&["lint"], &folder, 2),
+        (&["gen"], &bad, 1),
+        (&["gen"], &none, 2),
+        (&["gen", "--names"], &bad, 1),
+        (&["gen", "--names"], &none, 2),
+        (&["describe"], &bad, 1),
+        (&["describe"], &none, 2),
+        (&["proxy", "check"], &bad_toml, 1),
+        (&["proxy", "check"], &none_toml, 2),
+    ] {
+        let args: Vec<&str> = words.iter().copied().chain([file.as_str()]).collect();
+        let ran = farcall(&args);
+        assert_eq!(ran.code, code, "{args:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn gen_writes_over_nothing_but_a_regular_file() {
+    let place = tempfile::tempdir().unwrap();
+    let target = place.path().join("calc.rs");
+    let _listener = std::os::unix::net::UnixListener::bind(&target).unwrap();
+    farcall(&["gen", "idl/calc.x", "-o", place.path().to_str().unwrap()])
+        .fails(2, &["calc.rs: it is no regular file"]);
+}
+
+#[test]
 fn the_preprocessor_takes_folders_and_names() {
     let place = tempfile::tempdir().unwrap();
     std::fs::create_dir(place.path().join("inc")).unwrap();

@@ -55,7 +55,7 @@ pub(crate) async fn run(args: Args, out: &Output) -> anyhow::Result<Done> {
             false => at(&args, endpoint, out).await,
         };
     }
-    let model = interface::load(Path::new(&args.what), &args.preprocess, out)?;
+    let model = interface::load_subject(Path::new(&args.what), &args.preprocess, out)?;
     match &args.name {
         None if !model.ndr().is_empty() => ndr::overview(&model, out)?,
         Some(name) if !model.ndr().is_empty() => ndr::detail(&model, name, out)?,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use farcall_idl::Config;
 use serde_json::json;
 
-use crate::interface::{Preprocess, counted, load};
+use crate::interface::{Preprocess, cannot_be_read, counted, load_subject};
 use crate::names;
 use crate::output::{Done, Failure, Output};
 
@@ -139,7 +139,7 @@ impl Args {
 fn run_names(args: &Args, out: &Output) -> anyhow::Result<Done> {
     let mut models = Vec::new();
     for file in &args.files {
-        models.push(load(file, &args.preprocess, out)?);
+        models.push(load_subject(file, &args.preprocess, out)?);
     }
     let table = names::table(models.iter());
     let Some(directory) = &args.out_dir else {
@@ -223,6 +223,12 @@ fn compile(config: &Config, file: &Path, out: &Output) -> Option<String> {
 }
 
 fn write(target: &Path, code: &str) -> Result<(), Failure> {
+    if fs::metadata(target).is_ok_and(|there| !there.is_file()) {
+        return Err(Failure::new(format!(
+            "cannot write {}: it is no regular file",
+            target.display()
+        )));
+    }
     let folder = target.parent().map_or(Ok(()), fs::create_dir_all);
     folder
         .and_then(|()| fs::write(target, code))
@@ -255,6 +261,9 @@ fn report(
     }
     if bad > 0 {
         out.message(format_args!("{} with errors", counted(bad, "file")));
+    }
+    if args.files.iter().any(|file| cannot_be_read(file)) {
+        return Ok(Done::Untried);
     }
     Ok(if bad > 0 || (args.check && stale > 0) {
         Done::No

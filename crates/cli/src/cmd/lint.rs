@@ -6,7 +6,7 @@ use farcall_idl::diag::{Label, render};
 use farcall_idl::{Diagnostic, Severity, SourceMap, Span};
 use serde_json::{Value, json};
 
-use crate::interface::{Preprocess, counted};
+use crate::interface::{Preprocess, cannot_be_read, counted};
 use crate::output::{Done, Output};
 
 /// Check interface files and say what is wrong with them
@@ -55,6 +55,7 @@ pub(crate) fn run(args: &Args, out: &Output) -> anyhow::Result<Done> {
         false => out.line(text.join(", "))?,
     }
     match errors > 0 || (args.strict && warnings > 0) {
+        true if args.files.iter().any(|file| cannot_be_read(file)) => Ok(Done::Untried),
         true => Ok(Done::No),
         false => Ok(Done::Yes),
     }

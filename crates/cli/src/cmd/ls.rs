@@ -104,7 +104,12 @@ fn tell(
     } else {
         if let Some(listing) = &programs {
             match none {
-                true => out.message(format_args!("nothing is registered at {}", listing.binder)),
+                true => out.message(match args.program {
+                    Some(program) => {
+                        format!("program {program} is not registered at {}", listing.binder)
+                    }
+                    None => format!("nothing is registered at {}", listing.binder),
+                }),
                 false => print(listing, args.short, names, out)?,
             }
         }

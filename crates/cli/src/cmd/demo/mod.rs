@@ -71,12 +71,14 @@ fn invite(stage: &Stage, out: &Output) -> anyhow::Result<()> {
     let nfs = port(&stage.files).unwrap_or_default();
     let binder = stage.binder.endpoints().first().context("a binder")?;
     let number = PROGRAM.number;
+    let interface = stage.interface().context("writing calc.x")?;
+    let interface = interface.display();
     out.line("")?;
     out.line(out.paint().bold("Still running; try in another terminal"))?;
     for line in [
         format!("farcall ls {binder}"),
         format!("farcall ping {calculator} {number} 1"),
-        format!("farcall call {calculator} --idl idl/calc.x ADD '[40, 2]'"),
+        format!("farcall call {calculator} --idl {interface} ADD '[40, 2]'"),
         format!("farcall trace {calculator} {number} 1"),
         format!("rpcinfo -a 127.0.0.1.{high}.{low} -T tcp {number} 1"),
         format!("nfs-ls 'nfs://127.0.0.1/?version=3&nfsport={nfs}&mountport={nfs}'"),

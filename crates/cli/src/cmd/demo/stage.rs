@@ -1,7 +1,7 @@
 //! What the demo runs: a binder, the calculator, and NFS with MOUNT for a directory; each in
 //! this process, on free ports of the loopback interface and on Unix sockets.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -34,7 +34,7 @@ pub(super) struct Stage {
     pub(super) files: Server,
     /// Samples every call to the calculator.
     pub(super) recorder: Recorder,
-    /// Where the Unix sockets are.
+    /// Where the Unix sockets are, and the calculator's interface.
     sockets: TempDir,
 }
 
@@ -74,6 +74,13 @@ impl Stage {
             recorder,
             sockets,
         })
+    }
+
+    /// The calculator's interface, as a file beside the sockets.
+    pub(super) fn interface(&self) -> std::io::Result<PathBuf> {
+        let file = self.sockets.path().join("calc.x");
+        std::fs::write(&file, include_str!("../../../../../idl/calc.x"))?;
+        Ok(file)
     }
 
     /// Ends everything in order.

@@ -8,7 +8,7 @@ use farcall_proxy::config::{Config, Fault, Faults};
 use farcall_proxy::live::State;
 use serde_json::json;
 
-use crate::interface::counted;
+use crate::interface::{cannot_be_read, counted};
 use crate::output::{Done, Output};
 
 #[derive(Debug, clap::Args)]
@@ -51,6 +51,7 @@ pub(crate) fn run(args: &Args, out: &Output) -> anyhow::Result<Done> {
         out.line(format_args!("{errors}, {warnings}"))?;
     }
     match !errors.is_empty() || (args.strict && !warnings.is_empty()) {
+        true if cannot_be_read(&args.file) => Ok(Done::Untried),
         true => Ok(Done::No),
         false => Ok(Done::Yes),
     }
