@@ -6,7 +6,7 @@
 use crate::failure::Failure;
 use crate::frame::{Frame, Splitter};
 use crate::number::narrow;
-use crate::rts::{Cookie, Message};
+use crate::rts::{Cookie, Destination, FlowControlAck, Message};
 use bytes::Bytes;
 use core::fmt;
 use std::collections::VecDeque;
@@ -66,6 +66,30 @@ pub struct Load {
 /// Bytes that may wait in one channel for the driver to take, in front of what flow control holds back.
 const BACKLOG: usize = 64 << 10;
 
+/// More than this waits only for a peer that takes nothing while others speak through us to it.
+const FLOOD: usize = 256 << 10;
+
+/// Acknowledgements that wait in one channel, each for another: the newest says what the older ones said.
+const ACKS: usize = 4;
+
+/// What waits for the driver.
+#[derive(Debug)]
+enum Out {
+    Pdu(Bytes),
+    /// OUT_R1/A8 or OUT_R2/A7 of the client.
+    Switch(Bytes),
+    /// The acknowledgement at this place.
+    Ack(usize),
+}
+
+/// An acknowledgement that waits: to whom, and of which channel.
+#[derive(Debug)]
+struct Ack {
+    to: Option<Destination>,
+    channel: Cookie,
+    pdu: Bytes,
+}
+
 /// One connection: what is read from it and written to it.
 #[derive(Debug)]
 pub(crate) struct Leg {
@@ -74,7 +98,9 @@ pub(crate) struct Leg {
     pub(crate) cookie: Cookie,
     pub(crate) former: Option<Cookie>,
     splitter: Splitter,
-    out: VecDeque<Bytes>,
+    out: VecDeque<Out>,
+    acks: [Option<Ack>; ACKS],
+    switching: bool,
     backlog: usize,
     /// Bytes put on the channel so far, of its lifetime.
     pub(crate) carried: u32,
@@ -92,6 +118,8 @@ impl Leg {
             former: None,
             splitter,
             out: VecDeque::new(),
+            acks: [const { None }; ACKS],
+            switching: false,
             backlog: 0,
             carried: 0,
             plugged: false,
@@ -111,10 +139,91 @@ impl Leg {
 
     /// Puts a PDU on the channel.
     pub(crate) fn put(&mut self, now: Instant, pdu: Bytes) {
-        self.backlog = self.backlog.saturating_add(pdu.len());
-        self.carried = self.carried.saturating_add(narrow(pdu.len()));
-        self.out.push_back(pdu);
+        self.count(pdu.len());
+        self.push(now, Out::Pdu(pdu));
+    }
+
+    fn count(&mut self, len: usize) {
+        self.backlog = self.backlog.saturating_add(len);
+        self.carried = self.carried.saturating_add(narrow(len));
+    }
+
+    fn push(&mut self, now: Instant, out: Out) {
+        self.out.push_back(out);
         self.waiting.get_or_insert(now);
+    }
+
+    /// Says an acknowledgement, in place of an older one that still waits.
+    pub(crate) fn acknowledge(
+        &mut self,
+        now: Instant,
+        to: Option<Destination>,
+        ack: FlowControlAck,
+    ) {
+        let pdu = Message::FlowControlAck { to, ack }.emit();
+        self.put_ack(now, to, ack.channel, pdu);
+    }
+
+    /// Puts an acknowledgement on the channel, in place of an older one that still waits. Nobody has as many channels
+    /// that are acknowledged at once as there are places; if somebody says so, the newest takes the last.
+    pub(crate) fn put_ack(
+        &mut self,
+        now: Instant,
+        to: Option<Destination>,
+        channel: Cookie,
+        pdu: Bytes,
+    ) {
+        let is_it = |place: &Option<Ack>| match place {
+            Some(ack) => ack.to == to && ack.channel == channel,
+            None => false,
+        };
+        let known = self.acks.iter().position(is_it);
+        let place = known.or_else(|| self.acks.iter().position(Option::is_none));
+        let at = place.unwrap_or(ACKS - 1);
+        let Some(place) = self.acks.get_mut(at) else {
+            return;
+        };
+        let len = pdu.len();
+        match place.replace(Ack { to, channel, pdu }) {
+            Some(old) => {
+                self.backlog = self.backlog.saturating_sub(old.pdu.len());
+                self.carried = self.carried.saturating_sub(narrow(old.pdu.len()));
+                self.count(len);
+            }
+            None => {
+                self.count(len);
+                self.push(now, Out::Ack(at));
+            }
+        }
+    }
+
+    /// Puts the client's word that an OUT channel's successor may go on, of which no second comes before the server
+    /// has heard the first.
+    ///
+    /// # Errors
+    /// [`Failure::Violation`]: it does.
+    pub(crate) fn put_switch(&mut self, now: Instant, pdu: Bytes) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.switching, true) {
+            return Err(Failure::Violation(
+                "a second successor of an OUT channel before the first",
+            ));
+        }
+        self.count(pdu.len());
+        self.push(now, Out::Switch(pdu));
+        Ok(())
+    }
+
+    /// Drops what waits.
+    pub(crate) fn clear(&mut self) {
+        self.out.clear();
+        self.acks = [const { None }; ACKS];
+        self.switching = false;
+        (self.backlog, self.waiting) = (0, None);
+    }
+
+    /// Whether more waits than anybody who keeps to the rules brings about.
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.backlog > FLOOD
     }
 
     /// Whether what flow control holds back may be put behind what waits.
@@ -132,7 +241,14 @@ impl Leg {
         if self.plugged {
             return None;
         }
-        let bytes = self.out.pop_front()?;
+        let bytes = match self.out.pop_front()? {
+            Out::Pdu(pdu) => pdu,
+            Out::Switch(pdu) => {
+                self.switching = false;
+                pdu
+            }
+            Out::Ack(at) => self.acks.get_mut(at).and_then(Option::take)?.pdu,
+        };
         self.backlog = self.backlog.saturating_sub(bytes.len());
         self.last_sent = now;
         self.waiting = (!self.out.is_empty()).then_some(now);
@@ -152,6 +268,16 @@ impl Leg {
     /// Bytes left of a lifetime.
     pub(crate) fn left(&self, lifetime: u32) -> u32 {
         lifetime.saturating_sub(self.carried)
+    }
+}
+
+/// The failure of a virtual connection of which a leg is flooded.
+pub(crate) fn flooded<'a>(legs: impl IntoIterator<Item = &'a Leg>) -> Result<(), Failure> {
+    match legs.into_iter().any(Leg::is_flooded) {
+        true => Err(Failure::Violation(
+            "more to be sent on than the next hop takes",
+        )),
+        false => Ok(()),
     }
 }
 

@@ -99,10 +99,18 @@ impl Receiver {
         self.overrun
     }
 
-    /// Whether more should be read: there is room, or there was a promise of some.
+    /// Whether more should be read: the sender is within its window. When that is full it sends no call, but what comes
+    /// then may be the acknowledgement that makes room.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.held < self.window
+        self.held <= self.window.max(self.largest)
+    }
+
+    /// Most bytes that are to be held of all channels that one connection had after each other. One that follows begins
+    /// with a whole window while its predecessor's PDUs may still wait.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.window.max(u32::from(u16::MAX)).saturating_mul(2)
     }
 }
 
@@ -119,6 +127,8 @@ pub struct Sender {
     heard: bool,
     /// The peer is taken for one that never acknowledges.
     relaxed: bool,
+    /// `BytesSent` when a peer that was taken for one did acknowledge: up to there nobody kept to its window.
+    mark: Option<u32>,
     stalled: Option<Instant>,
 }
 
@@ -148,8 +158,15 @@ impl Sender {
             granted: window,
             heard: false,
             relaxed: false,
+            mark: None,
             stalled: None,
         }
+    }
+
+    /// What is known of the receiver's manners is also true of this sender, for the channel that follows.
+    pub fn follow(&mut self, predecessor: &Self) {
+        self.heard |= predecessor.heard;
+        self.relaxed = predecessor.relaxed;
     }
 
     /// `AvailableWindow`: bytes that may be sent.
@@ -203,11 +220,17 @@ impl Sender {
             return Err(Untrue("advertises more than its receive window"));
         }
         let below = in_flight.saturating_sub(ack.available_window);
-        if below > self.window && !self.relaxed && !self.is_behind(ack) {
+        if std::mem::take(&mut self.relaxed) {
+            self.mark = Some(self.sent);
+        }
+        let received = ack.bytes_received;
+        if self.mark.is_some_and(|mark| !precedes(received, mark)) {
+            self.mark = None;
+        }
+        if below > self.window && self.mark.is_none() && !self.is_behind(ack) {
             return Err(Untrue("takes more of its receive window than there is"));
         }
         self.heard = true;
-        self.relaxed = false;
         if !self.is_behind(ack) {
             self.acknowledged = ack.bytes_received;
             self.granted = ack.available_window;
@@ -218,10 +241,7 @@ impl Sender {
 
     /// Whether an acknowledgement is older than one that came.
     fn is_behind(&self, ack: &FlowControlAck) -> bool {
-        self.acknowledged
-            .wrapping_sub(ack.bytes_received)
-            .wrapping_sub(1)
-            < u32::MAX / 2
+        precedes(ack.bytes_received, self.acknowledged)
     }
 
     /// Whether the peer ever acknowledged.
@@ -261,6 +281,11 @@ impl Sender {
             _ => Patience::Waits,
         }
     }
+}
+
+/// Whether one number of bytes is before another; they go round.
+fn precedes(one: u32, other: u32) -> bool {
+    other.wrapping_sub(one).wrapping_sub(1) < u32::MAX / 2
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The boundaries of PDUs on a channel, and what else may stand at one.
 //!
 //! Read first: C706 section 12.6.3.1 (`frag_length`), MS-RPCH section 2.1.1.2.1 (the legacy server response). A PDU that
-//! lies whole in what was received is handed out without a copy; one that is cut is put together in memory that grows
-//! with what arrives. A server may begin with its banner; a proxy may, instead of a PDU, put an HTTP status line into
+//! lies whole in what was received is handed out without a copy, unless it is small: whoever keeps it would keep all that
+//! was received with it. One that is cut is put together in memory that grows with what arrives. A server may begin with its banner; a proxy may, instead of a PDU, put an HTTP status line into
 //! the body of an OUT channel. This file looks at no PDU's meaning.
 
 use crate::failure::Failure;
@@ -11,6 +11,9 @@ use farcall_dce::pdu::header::{Header, PacketType};
 
 /// What a server says when a connection is accepted.
 pub const BANNER: &[u8; 14] = b"ncacn_http/1.0";
+
+/// PDUs of so many bytes are copied out of what was received.
+const LITTLE: usize = 4 << 10;
 
 /// Longest status line in a body, in bytes (MS-RPCH section 2.1.2.1.3).
 const LINE: usize = 1024;
@@ -74,7 +77,10 @@ impl Splitter {
             }
             let need = self.need(input)?;
             if need <= input.len() && need >= Header::LEN {
-                let whole = input.split_to(need);
+                let mut whole = input.split_to(need);
+                if need <= LITTLE || need.saturating_mul(4) < input.len() {
+                    whole = Bytes::copy_from_slice(&whole);
+                }
                 return self.frame(whole).map(Some);
             }
         }
@@ -188,6 +194,23 @@ mod tests {
             let cut = begun.chunks(1).map(Bytes::copy_from_slice);
             let mut results = cut.map(|mut byte| splitter.next(&mut byte));
             assert!(results.any(|result| result.is_err()), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_small_pdu_does_not_keep_what_was_received_with_it() {
+        let mut read = vec![0; 64 << 10];
+        read[..8].copy_from_slice(&[5, 0, 0, 3, 0x10, 0, 0, 0]);
+        read[8] = 24;
+        let last = read.len() - 24;
+        read.copy_within(..24, last);
+        for at in [0, last] {
+            let mut input = Bytes::from(read.clone()).slice(at..);
+            let lies = input.as_ptr_range();
+            let Ok(Some(Frame::Rpc(pdu))) = Splitter::new().next(&mut input) else {
+                unreachable!("it is a PDU");
+            };
+            assert!(pdu.len() == 24 && !lies.contains(&pdu.as_ptr()));
         }
     }
 }

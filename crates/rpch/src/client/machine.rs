@@ -48,6 +48,8 @@ pub struct Client {
     queue: VecDeque<Bytes>,
     queued: usize,
     received: VecDeque<(ChannelId, Bytes)>,
+    /// Bytes of these, of whichever channel.
+    undelivered: u32,
     events: VecDeque<Event>,
     ping: Duration,
     /// When opening, or recycling a channel, will have taken too long.
@@ -95,6 +97,7 @@ impl Client {
             queue: VecDeque::new(),
             queued: 0,
             received: VecDeque::new(),
+            undelivered: 0,
             events: VecDeque::new(),
             ping: config.ping.unwrap_or(Duration::from_secs(60)),
             setup_until: now.checked_add(config.setup),
@@ -197,6 +200,7 @@ impl Client {
             return Err(Failure::Violation("a call's PDU before CONN/C2"));
         }
         self.output.receiver.arrived(narrow(pdu.len()));
+        self.undelivered = self.undelivered.saturating_add(narrow(pdu.len()));
         self.received.push_back((self.output.leg.id, pdu));
         Ok(())
     }
@@ -471,7 +475,7 @@ impl Client {
         if may && self.output.receiver.is_due() {
             let ack = self.output.receiver.acknowledge(self.output.leg.cookie);
             let to = Some(Destination::OutProxy);
-            self.input.say(now, &Message::FlowControlAck { to, ack });
+            self.input.acknowledge(now, to, ack);
         }
     }
 
@@ -495,6 +499,14 @@ impl Client {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.queued
+    }
+
+    /// Whether everything that was sent is with the driver.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        let leaving = self.leaving.iter().map(|(leg, _)| leg);
+        let mut ins = [&self.input].into_iter().chain(leaving);
+        self.queued == 0 && ins.all(Leg::is_drained)
     }
 
     /// Tells the inbound proxy how often it should look whether the server is still there. At least a minute.
@@ -543,6 +555,7 @@ impl Client {
     /// The next RPC PDU for the association. Taking it consumes it.
     pub fn poll_pdu(&mut self) -> Option<Bytes> {
         let (channel, pdu) = self.received.pop_front()?;
+        self.undelivered = self.undelivered.saturating_sub(narrow(pdu.len()));
         if channel == self.output.leg.id {
             self.output.receiver.consumed(narrow(pdu.len()));
         }
@@ -582,7 +595,11 @@ impl Client {
     pub fn is_readable(&self, channel: ChannelId) -> bool {
         match &self.out_successor {
             Some(out) if out.leg.id == channel => out.early.is_empty(),
-            _ => channel != self.output.leg.id || self.output.receiver.has_room(),
+            _ if channel != self.output.leg.id => true,
+            _ => {
+                let receiver = &self.output.receiver;
+                receiver.has_room() && self.undelivered <= receiver.limit()
+            }
         }
     }
 

@@ -136,3 +136,45 @@ fn who_never_acknowledged_is_given_a_grace_and_who_did_a_limit() {
     assert_eq!(sender.patience(later, grace, limit), Patience::Waits);
     assert_eq!(sender.patience(now + limit, grace, limit), Patience::Ends);
 }
+
+#[test]
+fn a_full_window_is_no_reason_not_to_read() {
+    let mut receiver = Receiver::new(8192);
+    receiver.arrived(4096);
+    receiver.arrived(4096);
+    assert!(receiver.has_room(), "only an acknowledgement can come now");
+    receiver.arrived(24);
+    assert!(!receiver.has_room());
+    // Nor is a PDU that is larger than the window and came alone.
+    let mut receiver = Receiver::new(8192);
+    receiver.arrived(10_000);
+    assert!(receiver.has_room());
+}
+
+#[test]
+fn who_acknowledges_late_may_catch_up() {
+    let mut sender = Sender::new(8192);
+    sender.sent(8192);
+    sender.stall(Instant::now());
+    sender.relax();
+    sender.sent(32_768);
+    sender.acknowledged(&ack(4096, 8192)).unwrap();
+    sender.acknowledged(&ack(8192, 8192)).unwrap();
+    assert!(!sender.fits(1));
+    sender.acknowledged(&ack(40_960, 8192)).unwrap();
+    assert_eq!(sender.available(), 8192);
+    // From there on it counts again.
+    sender.sent(8192);
+    sender.sent(8192);
+    sender.sent(8192);
+    assert!(sender.acknowledged(&ack(40_960, 8192)).is_err());
+}
+
+#[test]
+fn the_channel_that_follows_has_the_same_receiver() {
+    let mut sender = Sender::new(8192);
+    sender.acknowledged(&ack(0, 8192)).unwrap();
+    let mut successor = Sender::new(8192);
+    successor.follow(&sender);
+    assert!(successor.is_heard() && !successor.is_relaxed());
+}

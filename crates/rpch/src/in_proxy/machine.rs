@@ -1,6 +1,6 @@
 //! The inbound proxy's half of a virtual connection.
 
-use crate::channel::{ChannelId, Ended, Leg, Load, Pdu, earliest, has_come};
+use crate::channel::{ChannelId, Ended, Leg, Load, Pdu, earliest, flooded, has_come};
 use crate::config::ProxyConfig;
 use crate::failure::{Failure, code};
 use crate::flow::{Patience, Receiver, Sender};
@@ -37,6 +37,8 @@ pub struct InProxy {
     received: VecDeque<Pdu>,
     undecided: usize,
     queue: VecDeque<Pdu>,
+    /// Bytes of all of these, of whichever channel.
+    held: u32,
     manners: Manners,
     /// The client has sent RTS PDUs of its own accord.
     speaks: bool,
@@ -100,6 +102,7 @@ impl InProxy {
             received: VecDeque::new(),
             undecided: 0,
             queue: VecDeque::new(),
+            held: 0,
             speaks: false,
             manners: if config.compatible {
                 Manners::Unknown
@@ -183,6 +186,7 @@ impl InProxy {
             true => self.read_server(now, bytes),
             false => self.read_client(now, channel, bytes),
         };
+        let read = read.and_then(|()| flooded([&self.server]));
         if let Err(failure) = read {
             self.fail(failure);
         }
@@ -215,6 +219,7 @@ impl InProxy {
         let flags = Flags(bytes.get(3).copied().unwrap_or_default());
         self.mid_call = !flags.has(Flags::LAST);
         self.receiver.arrived(len);
+        self.held = self.held.saturating_add(len);
         if self.config.compatible && self.receiver.is_overrun() {
             self.manners = Manners::None;
         }
@@ -262,8 +267,13 @@ impl InProxy {
                 if self.manners == Manners::Unknown {
                     self.manners = Manners::Good;
                 }
-                self.server.put(now, pdu);
-                Ok(())
+                match message {
+                    Message::FlowControlAck { to, ack } => {
+                        self.server.put_ack(now, *to, ack.channel, pdu);
+                        Ok(())
+                    }
+                    _ => self.server.put_switch(now, pdu),
+                }
             }
             _ => Err(Failure::Violation("a PDU marked for forwarding to nowhere")),
         }
@@ -437,6 +447,7 @@ impl InProxy {
     }
 
     fn consumed(&mut self, pdu: &Pdu) {
+        self.held = self.held.saturating_sub(pdu.len);
         if pdu.from == self.client.id {
             self.receiver.consumed(pdu.len);
         }
@@ -469,7 +480,7 @@ impl InProxy {
         if has_come(self.acknowledge_at(now), now) {
             let ack = self.receiver.acknowledge(self.client.cookie);
             let to = Some(Destination::Client);
-            self.server.say(now, &Message::FlowControlAck { to, ack });
+            self.server.acknowledge(now, to, ack);
             if self.manners == Manners::Unknown {
                 self.manners = Manners::Good;
             }
@@ -552,7 +563,8 @@ impl InProxy {
     pub fn is_readable(&self, channel: ChannelId) -> bool {
         match &self.successor {
             Some(successor) if successor.leg.id == channel => successor.early.is_empty(),
-            _ => channel != self.client.id || self.receiver.has_room(),
+            _ if channel != self.client.id => true,
+            _ => self.receiver.has_room() && self.held <= self.receiver.limit(),
         }
     }
 

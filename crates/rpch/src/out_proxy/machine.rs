@@ -1,6 +1,6 @@
 //! The outbound proxy's half of a virtual connection.
 
-use crate::channel::{ChannelId, Ended, Leg, Load, Pdu, earliest, has_come};
+use crate::channel::{ChannelId, Ended, Leg, Load, Pdu, earliest, flooded, has_come};
 use crate::config::ProxyConfig;
 use crate::failure::{Failure, code};
 use crate::flow::{Patience, Receiver, Sender};
@@ -42,6 +42,8 @@ pub struct OutProxy {
     queue: VecDeque<Item>,
     /// What comes behind so many PDUs that are not judged.
     mark: Option<(usize, Item)>,
+    /// OUT_R1/A2 or OUT_R2/A2 for the successor, that came before the successor goes on.
+    early: Option<Bytes>,
     /// Bytes of our own on the channel that the server does not know of.
     own: u32,
     /// It is not known whether the client understands pings.
@@ -109,6 +111,7 @@ impl OutProxy {
             undecided: 0,
             queue: VecDeque::new(),
             mark: None,
+            early: None,
             own: 0,
             silent: false,
             events: VecDeque::from([Event::Connect(id)]),
@@ -133,11 +136,7 @@ impl OutProxy {
         }
         let id = ChannelId(self.channels);
         self.channels = self.channels.wrapping_add(1);
-        let mut successor = OutChannel::new(id, succession.successor, window, now);
-        if self.client.sender.is_relaxed() {
-            successor.sender.relax();
-        }
-        self.successor = Some(successor);
+        self.successor = Some(OutChannel::new(id, succession.successor, window, now));
         self.server
             .say(now, &Message::Successor(succession.successor));
         self.enter(now, State::B1OrC1W, self.config.recycle);
@@ -199,6 +198,7 @@ impl OutProxy {
             true => self.read_server(now, bytes),
             false => self.read_client(now, channel, bytes),
         };
+        let read = read.and_then(|()| flooded([&self.server, &self.client.leg]));
         if let Err(failure) = read {
             self.fail(failure);
         }
@@ -318,6 +318,7 @@ impl OutProxy {
                 self.events.push_back(Event::Opened);
             }
             FromServer::Forward => self.client.leg.put(now, pdu),
+            FromServer::A2 => self.out_a2(now, pdu)?,
             FromServer::Ack => self.ack(now, pdu, &message)?,
             FromServer::A9 => {
                 self.mark(Item::Finish);
@@ -343,7 +344,7 @@ impl OutProxy {
         };
         match to {
             Some(Destination::Client) => {
-                self.client.leg.put(now, pdu);
+                self.client.leg.put_ack(now, *to, ack.channel, pdu);
                 Ok(())
             }
             None | Some(Destination::OutProxy) => {
@@ -381,6 +382,17 @@ impl OutProxy {
         }
     }
 
+    /// The server wants another successor. If there is one that is to go on behind what still waits, that is worn out
+    /// already, and it is the one that says so to the client.
+    fn out_a2(&mut self, now: Instant, pdu: Bytes) -> Result<(), Failure> {
+        if self.successor.is_none() {
+            self.client.leg.put(now, pdu);
+        } else if self.early.replace(pdu).is_some() {
+            return Err(Failure::Violation("one channel is to be recycled twice"));
+        }
+        Ok(())
+    }
+
     /// The successor goes on (section 3.2.4.5.10), when what came so far is with the client.
     fn out_b1(&mut self, now: Instant) {
         self.mark(Item::Switch);
@@ -400,9 +412,13 @@ impl OutProxy {
     }
 
     fn switch(&mut self, now: Instant) {
-        let Some(successor) = self.successor.take() else {
+        let Some(mut successor) = self.successor.take() else {
             return;
         };
+        successor.sender.follow(&self.client.sender);
+        if let Some(pdu) = self.early.take() {
+            successor.leg.put(now, pdu);
+        }
         let whole = successor.whole;
         self.server.former = Some(self.server.cookie);
         self.server.cookie = successor.leg.cookie;
@@ -596,8 +612,7 @@ impl OutProxy {
         }
         if self.receiver.is_due() {
             let ack = self.receiver.acknowledge(self.server.cookie);
-            self.server
-                .say(now, &Message::FlowControlAck { to: None, ack });
+            self.server.acknowledge(now, None, ack);
         }
         if self.own > NOTIFY {
             let bytes = std::mem::take(&mut self.own);

@@ -50,6 +50,8 @@ pub(super) enum FromServer {
     C1,
     /// Send it to the client.
     Forward,
+    /// OUT_R1/A2 or OUT_R2/A2: the default channel is worn out.
+    A2,
     /// Flow control, of the client or for the client.
     Ack,
     /// OUT_R1/A9: another proxy goes on.
@@ -82,13 +84,13 @@ pub(super) fn from_server(state: State, kind: Kind) -> FromServer {
         (C1W, Kind::ConnC) => FromServer::C1,
         (C1W, _) => FromServer::Violation,
         (_, Kind::FlowControlAck) => FromServer::Ack,
-        (Opened, Kind::OutA2 | Kind::OutR1A6) => FromServer::Forward,
+        (Opened | R2C1W, Kind::OutA2) => FromServer::A2,
+        (Opened, Kind::OutR1A6) => FromServer::Forward,
         (B1OrC1W | B1W, Kind::OutR2A6) => FromServer::Forward,
         (Opened, Kind::Ance) => FromServer::A9,
         (B1OrC1W | B1W, Kind::Ance) => FromServer::B1,
         (B1OrC1W | B1W, Kind::OutR2B2) => FromServer::B2,
         (Flushing, _) => FromServer::Violation,
-        (R2C1W, Kind::OutA2) => FromServer::Violation,
         (_, Kind::InR1A4 | Kind::InR2A4) => FromServer::Forward,
         _ => FromServer::Violation,
     }
@@ -194,13 +196,13 @@ ConnectingR1, server:
 A11W, client: OUT_R1/A9,A10,A11,OUT_R2/B1 A11
 A11W, server: IN_R1/A3,A4 Forward, IN_R2/A3,A4 Forward, FlowControlAck Ack
 Opened, client: 
-Opened, server: IN_R1/A3,A4 Forward, IN_R2/A3,A4 Forward, OUT_R1/A1,A2,OUT_R2/A1,A2 Forward, OUT_R1/A5,A6 Forward, OUT_R1/A9,A10,A11,OUT_R2/B1 A9, FlowControlAck Ack
+Opened, server: IN_R1/A3,A4 Forward, IN_R2/A3,A4 Forward, OUT_R1/A1,A2,OUT_R2/A1,A2 A2, OUT_R1/A5,A6 Forward, OUT_R1/A9,A10,A11,OUT_R2/B1 A9, FlowControlAck Ack
 B1OrC1W, client: OUT_R2/C1 C1
 B1OrC1W, server: IN_R1/A3,A4 Forward, IN_R2/A3,A4 Forward, OUT_R1/A9,A10,A11,OUT_R2/B1 B1, OUT_R2/A5,A6 Forward, OUT_R2/B2 B2, FlowControlAck Ack
 B1W, client: 
 B1W, server: IN_R1/A3,A4 Forward, IN_R2/A3,A4 Forward, OUT_R1/A9,A10,A11,OUT_R2/B1 B1, OUT_R2/A5,A6 Forward, OUT_R2/B2 B2, FlowControlAck Ack
 R2C1W, client: OUT_R2/C1 C1
-R2C1W, server: IN_R1/A3,A4 Forward, IN_R2/A3,A4 Forward, FlowControlAck Ack
+R2C1W, server: IN_R1/A3,A4 Forward, IN_R2/A3,A4 Forward, OUT_R1/A1,A2,OUT_R2/A1,A2 A2, FlowControlAck Ack
 Flushing, client: 
 Flushing, server: FlowControlAck Ack
 Finished, client: 

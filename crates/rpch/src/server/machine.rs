@@ -1,6 +1,6 @@
 //! The server's half of a virtual connection.
 
-use crate::channel::{ChannelId, Leg, earliest, has_come};
+use crate::channel::{ChannelId, Leg, earliest, flooded, has_come};
 use crate::config::{ServerConfig, threshold};
 use crate::failure::{Failure, SendError};
 use crate::flow::{Patience, Receiver, Sender};
@@ -52,7 +52,11 @@ pub struct Server {
     /// Acknowledgements to the client that do not fit the channel's life; the newest for each channel.
     held: Vec<(Cookie, Bytes)>,
     received: VecDeque<(ChannelId, Bytes)>,
+    /// Bytes of these, of whichever channel.
+    undelivered: u32,
     events: VecDeque<Event>,
+    /// The OUT connection whose last PDU, OUT_R2/B2, goes although it is over.
+    refused: Option<ChannelId>,
     setup_until: Option<Instant>,
     in_until: Option<Instant>,
     out_until: Option<Instant>,
@@ -110,7 +114,9 @@ impl Server {
             queued: 0,
             held: Vec::new(),
             received: VecDeque::new(),
+            undelivered: 0,
             events: VecDeque::new(),
+            refused: None,
             setup_until: now.checked_add(config.setup),
             in_until: None,
             out_until: None,
@@ -246,10 +252,19 @@ impl Server {
 
     /// Bytes came on a connection.
     pub fn handle_bytes(&mut self, now: Instant, channel: ChannelId, bytes: Bytes) {
-        if let Err(failure) = self.read(now, channel, bytes) {
+        let read = self.read(now, channel, bytes);
+        if let Err(failure) = read.and_then(|()| flooded(self.legs())) {
             self.fail(failure);
         }
         self.pump(now);
+    }
+
+    /// All connections that are here.
+    fn legs(&self) -> impl Iterator<Item = &Leg> {
+        let ins = [&self.in_leg, &self.in_successor].into_iter().flatten();
+        let outs = [&self.out_leg, &self.out_successor].into_iter().flatten();
+        let outs = outs.chain(self.leaving.iter().map(|(out, _)| out));
+        ins.map(|input| &input.leg).chain(outs.map(|out| &out.leg))
     }
 
     fn read(&mut self, now: Instant, channel: ChannelId, mut bytes: Bytes) -> Result<(), Failure> {
@@ -301,6 +316,7 @@ impl Server {
         if let Some(input) = &mut self.in_leg {
             input.receiver.arrived(narrow(pdu.len()));
         }
+        self.undelivered = self.undelivered.saturating_add(narrow(pdu.len()));
         self.received.push_back((channel, pdu));
         Ok(())
     }
@@ -421,10 +437,12 @@ impl Server {
                 let acknowledged = out.sender.acknowledged(ack);
                 return acknowledged.map_err(|untrue| Failure::Violation(untrue.0));
             };
-            put_uncounted(&mut out.leg, now, pdu);
-        } else if let (Some(pdu), Some(out)) = (forward, &mut self.out_leg) {
-            // In OUT_R2 the proxy knows a cookie before we do.
-            put_uncounted(&mut out.leg, now, pdu);
+            put_uncounted(&mut out.leg, now, ack.channel, pdu);
+        } else if let (Some(pdu), Some(out)) = (forward, &mut self.out_leg)
+            && self.next_cookie == Some(ack.channel)
+        {
+            // In OUT_R2 the proxy knows the successor as the default channel before we do.
+            put_uncounted(&mut out.leg, now, ack.channel, pdu);
         }
         Ok(())
     }
@@ -442,7 +460,8 @@ impl Server {
             return;
         };
         if out.leg.left(out.lifetime) > LAST {
-            return out.leg.put(now, pdu);
+            let to = Some(Destination::Client);
+            return out.leg.put_ack(now, to, channel, pdu);
         }
         self.held.retain(|(cookie, _)| *cookie != channel);
         if self.held.len() < 4 {
@@ -509,7 +528,10 @@ impl Server {
             return Ok(());
         };
         if self.next_cookie.take() != Some(cookie) {
+            // All that still goes.
+            output.leg.clear();
             output.leg.say(now, &Message::OutR2B2);
+            self.refused = Some(output.leg.id);
             return Err(Failure::Violation("the successor's cookie is another"));
         }
         output.leg.say(now, &Message::Ance);
@@ -618,9 +640,10 @@ impl Server {
             return;
         };
         while out.leg.left(out.lifetime) > LAST
-            && let Some((_, pdu)) = self.held.pop()
+            && let Some((channel, pdu)) = self.held.pop()
         {
-            out.leg.put(now, pdu);
+            let to = Some(Destination::Client);
+            out.leg.put_ack(now, to, channel, pdu);
         }
         let mut worn =
             out.leg.left(out.lifetime) <= threshold(self.config.recycle_at, out.lifetime);
@@ -654,9 +677,7 @@ impl Server {
             && input.receiver.is_due()
         {
             let ack = input.receiver.acknowledge(input.leg.cookie);
-            input
-                .leg
-                .say(now, &Message::FlowControlAck { to: None, ack });
+            input.leg.acknowledge(now, None, ack);
         }
     }
 
@@ -666,7 +687,13 @@ impl Server {
         self.queued
     }
 
-    /// Ends the virtual connection: [`Event::Close`] for each channel follows, then [`Event::Failed`].
+    /// Whether everything that was sent is with the driver.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.queued == 0 && self.legs().all(Leg::is_drained)
+    }
+
+    /// Ends the virtual connection: what waits is dropped, [`Event::Close`] for each channel follows, then [`Event::Failed`].
     pub fn close(&mut self, now: Instant) {
         let _ = now;
         self.fail(Failure::Closed);
@@ -693,6 +720,7 @@ impl Server {
     /// The next RPC PDU for the association. Taking it consumes it.
     pub fn poll_pdu(&mut self) -> Option<Bytes> {
         let (channel, pdu) = self.received.pop_front()?;
+        self.undelivered = self.undelivered.saturating_sub(narrow(pdu.len()));
         if let Some(input) = &mut self.in_leg
             && input.leg.id == channel
         {
@@ -703,7 +731,7 @@ impl Server {
 
     /// The next bytes to transmit on a connection.
     pub fn poll_transmit(&mut self, now: Instant, channel: ChannelId) -> Option<Bytes> {
-        if self.open == Open::Closed {
+        if self.open == Open::Closed && self.refused != Some(channel) {
             return None;
         }
         if self.is_out(channel) || self.is_in(channel) {
@@ -716,7 +744,9 @@ impl Server {
     #[must_use]
     pub fn is_readable(&self, channel: ChannelId) -> bool {
         match &self.in_leg {
-            Some(input) if input.leg.id == channel => input.receiver.has_room(),
+            Some(input) if input.leg.id == channel => {
+                input.receiver.has_room() && self.undelivered <= input.receiver.limit()
+            }
             _ => true,
         }
     }
@@ -773,9 +803,9 @@ impl OutLeg {
 }
 
 /// What ends at the proxy takes nothing of the channel's life.
-fn put_uncounted(leg: &mut Leg, now: Instant, pdu: Bytes) {
+fn put_uncounted(leg: &mut Leg, now: Instant, channel: Cookie, pdu: Bytes) {
     let carried = leg.carried;
-    leg.put(now, pdu);
+    leg.put_ack(now, Some(Destination::OutProxy), channel, pdu);
     leg.carried = carried;
 }
 
