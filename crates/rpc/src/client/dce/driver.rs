@@ -234,7 +234,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
 
     /// Waits; the time-outs of calls are kept meanwhile.
     fn rest(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        if self.link.is_deserted() {
+        if self.link.is_deserted() && self.out.is_empty() {
             return Poll::Ready(End::Deserted);
         }
         let stall = self.link.options.limits.write_stall;

@@ -232,7 +232,9 @@ impl Drive {
             return false;
         }
         let until = *self.leaving.get_or_insert(now + LAST_WORDS);
-        let written = self.machine.queued() == 0 && self.wires.iter().all(Wire::is_drained);
+        let written = self.pipe.is_empty()
+            && self.machine.is_drained()
+            && self.wires.iter().all(Wire::is_drained);
         if !self.opened || written || until <= now {
             self.machine.close(now);
             return true;

@@ -86,6 +86,11 @@ impl Pipe {
         (!bytes.is_empty()).then_some(bytes)
     }
 
+    /// For the task: whether nothing is to go.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state().outgoing.is_empty()
+    }
+
     /// For the task: the virtual connection stands.
     pub(super) fn opened(&self) {
         let reader = {

@@ -333,7 +333,7 @@ impl Circuit {
     /// Closes the virtual connection when the association's last words are written.
     fn finish(&mut self, now: Instant) -> bool {
         let written = self.pipe.is_empty()
-            && self.machine.queued() == 0
+            && self.machine.is_drained()
             && self.legs.iter().all(Leg::is_written);
         if self.closing && self.over.is_none() && written {
             self.machine.close(now);
