@@ -339,7 +339,9 @@ network_test! {
             }
             let lost = lost.expect("the channel ends, and no other goes on for it");
             assert!(lost.may_have_executed(), "{lost}");
-            assert_eq!(front.channels()[0], 2);
+            // One is tried for each; a client that hears of its end between two calls has begun anew.
+            let channels = front.channels()[0];
+            assert!(channels >= 2 && channels.is_multiple_of(2), "{channels}");
             drop(client);
             // Both ends are told, and nothing is left.
             for port in [SERVER, INS[0], INS[1], OUTS[0], OUTS[1]] {
