@@ -15,6 +15,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use farcall_dce::co::Stub;
 use farcall_dce::co::server::{Call as Request, ReplyError, ReplyTo, Server as Core};
+use farcall_dce::security::ProtectError;
 use farcall_dce::status;
 use farcall_wire::{EncodeError, TransmitQueue, ndr};
 
@@ -71,6 +72,8 @@ pub(crate) struct Turn {
     conduits: Vec<(ReplyTo, Arc<Conduit>)>,
     /// Where results are packed.
     scratch: Vec<u8>,
+    /// A response could not be protected: nobody can make sense of what would follow, so the connection ends.
+    pub(crate) broken: Option<ProtectError>,
 }
 
 thread_local! {
@@ -87,7 +90,7 @@ pub(crate) fn take_turn() -> Box<Turn> {
 /// Gives an idle turn back.
 pub(crate) fn give_turn(mut turn: Box<Turn>) {
     turn.forget_batch();
-    (turn.place, turn.source) = (None, None);
+    (turn.place, turn.source, turn.broken) = (None, None, None);
     IDLE.with_borrow_mut(|turns| {
         if let Some(place) = turns.iter_mut().find(|place| place.is_none()) {
             *place = Some(turn);
@@ -205,7 +208,8 @@ impl Turn {
 
     fn part(&mut self, to: &ReplyTo, piece: &[u8]) {
         if let Some(core) = &mut self.core {
-            note(to, core.part(to, piece, &mut self.out));
+            let told = core.part(to, piece, &mut self.out);
+            self.note(to, told);
         }
     }
 
@@ -239,7 +243,8 @@ impl Turn {
             self.flush(to);
         }
         if let Some(core) = &mut self.core {
-            note(to, core.reply(to, stub, &mut self.out));
+            let told = core.reply(to, stub, &mut self.out);
+            self.note(to, told);
         }
         self.over(to);
     }
@@ -247,9 +252,25 @@ impl Turn {
     /// Answers a call with a fault; `executed`: any part of the operation may have run.
     pub(crate) fn fault(&mut self, to: &ReplyTo, status: u32, executed: bool) {
         if let Some(core) = &mut self.core {
-            note(to, core.fault(to, status, executed, &mut self.out));
+            let told = core.fault(to, status, executed, &mut self.out);
+            self.note(to, told);
         }
         self.over(to);
+    }
+
+    /// Why a caller does not get what it was to get.
+    fn note(&mut self, to: &ReplyTo, told: Result<(), ReplyError>) {
+        match told {
+            Ok(()) => {}
+            Err(ReplyError::NoCall) => {
+                tracing::trace!(call = to.call_id, "the call was given up");
+            }
+            Err(ReplyError::Protect(error)) => {
+                tracing::warn!(call = to.call_id, %error, "a response could not be protected");
+                self.broken = Some(error);
+            }
+            Err(error) => tracing::warn!(call = to.call_id, %error, "response could not be sent"),
+        }
     }
 
     /// Ends a call without an answer.
@@ -314,15 +335,6 @@ impl Turn {
         if let Some(to) = self.current.take() {
             self.fault(&to, status::UNSPEC, true);
         }
-    }
-}
-
-/// Tells the log why a caller does not get what it was to get.
-fn note(to: &ReplyTo, result: Result<(), ReplyError>) {
-    match result {
-        Ok(()) => {}
-        Err(ReplyError::NoCall) => tracing::trace!(call = to.call_id, "the call was given up"),
-        Err(error) => tracing::warn!(call = to.call_id, ?error, "response could not be sent"),
     }
 }
 

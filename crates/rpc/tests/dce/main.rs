@@ -2,6 +2,7 @@
 
 mod access;
 mod awake;
+mod broken;
 mod calls;
 mod counter;
 mod echo;

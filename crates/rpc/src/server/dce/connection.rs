@@ -151,6 +151,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             self.run(cx, turn);
             turn.pump(cx.waker());
             self.count(turn);
+            if let Some(error) = turn.broken.take() {
+                self.ended.get_or_insert(Close::Protect(error));
+            }
             if let Err(error) = self.flush(cx, turn) {
                 return Poll::Ready(End::Io(error));
             }
