@@ -48,7 +48,7 @@ fn check_says_where_and_what_would_be_right() {
     );
     let said = farcall(&["proxy", "check", "/no/such/file"]);
     assert!(
-        said.code == 1 && said.stdout.contains("No such file"),
+        said.code == 2 && said.stdout.contains("No such file"),
         "{said:?}"
     );
 }
