@@ -22,7 +22,7 @@
 //! - [`guard`]: the judge of raw requests below the HTTP server;
 //! - [`tls`]: certificates, the server's and its clients';
 //! - [`auth`]: who a connection is;
-//! - [`line`]: a client's connection as a channel;
+//! - [`mod@line`]: a client's connection as a channel;
 //! - [`channel`]: a channel as it comes from the HTTP side;
 //! - [`peers`]: other proxies of the same farm;
 //! - [`front`]: where clients come in;
